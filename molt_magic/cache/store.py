@@ -1,0 +1,409 @@
+"""The cache's file: diskcache, made safe.
+
+As it comes, diskcache unpickles what it finds in its database and opens and deletes the files that rows name
+(CVE-2025-69872), so whoever can write the file runs code in the kernel. Here a row holds a JSON string and nothing else:
+any other row is refused unread and dropped. The vectors of the semantic cache live in a side table of the same file, so
+that eviction, expiry and `clear` take an answer and its vector together.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import diskcache
+
+from molt_magic.errors import StoreError
+
+logger = logging.getLogger("molt_magic.cache")
+
+T = TypeVar("T")
+
+SCHEMA_VERSION = 1
+DATABASE = "cache.db"  # the name is diskcache's
+DAMAGED = "damaged-cache.db"  # one copy is kept for whoever wants to look
+RETRY_AFTER_S = 30.0  # a store that cannot be opened is tried again this much later, not on every prompt
+
+_KNOWN_SETTINGS = frozenset(diskcache.core.DEFAULT_SETTINGS) | frozenset(diskcache.core.METADATA)
+_SETTINGS = {
+    "statistics": 0,  # counting would turn every read into a write
+    "tag_index": 0,
+    "eviction_policy": "least-recently-stored",
+    "sqlite_auto_vacuum": 1,  # the file shrinks when rows go: the size bound is real
+    "sqlite_cache_size": 2048,  # pages
+    "sqlite_journal_mode": "wal",
+    "sqlite_mmap_size": 0,  # a mapped file that another process truncates kills the kernel with SIGBUS
+    "sqlite_synchronous": 1,  # NORMAL: losing the last answers to a power cut is fine for a cache
+    "disk_min_file_size": 2**62,  # never a file beside the database
+    "disk_pickle_protocol": 0,
+}
+_SIDE_TABLES = (
+    "CREATE TABLE IF NOT EXISTS Vector ("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT,"  # never reused: `seq > last seen` finds every new row
+    " key TEXT NOT NULL UNIQUE, scope TEXT NOT NULL, embedder TEXT NOT NULL, prompt TEXT NOT NULL, vector BLOB NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS Vector_scope ON Vector (scope, embedder, seq)",
+    "CREATE TRIGGER IF NOT EXISTS Vector_follows AFTER DELETE ON Cache FOR EACH ROW BEGIN"
+    " DELETE FROM Vector WHERE key = OLD.key; END",
+    "CREATE TABLE IF NOT EXISTS Identity (only INTEGER PRIMARY KEY CHECK (only = 1), id TEXT NOT NULL)",
+)
+_EXPECTED = ("SELECT key, raw, expire_time, mode, filename, value FROM Cache", "SELECT key, value FROM Settings")
+
+# Connections inherited through a fork: closing or finalising them in the child is what SQLite forbids.
+_inherited: list[sqlite3.Connection] = []
+
+
+class Refused(ValueError):
+    """A row, key or value that is not a plain JSON string."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRow:
+    """The semantic side of an entry, as stored."""
+
+    seq: int  # 0 before it is stored
+    key: str
+    scope: str
+    embedder: str
+    prompt: str
+    vector: bytes  # float32, unit length
+
+
+class RawJsonDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no types
+    """Text in the database, nothing else: no pickles, no files."""
+
+    def put(self, key: object) -> tuple[str, bool]:
+        if type(key) is not str:
+            raise Refused("a cache key must be text")
+        return key, True
+
+    def get(self, key: object, raw: object) -> str:
+        if type(key) is not str or not raw:
+            raise Refused("a key that is not plain text")
+        return key
+
+    def store(self, value: object, read: bool, key: object = None) -> tuple[int, int, None, str]:
+        if read or type(value) is not str:
+            raise Refused("a cache value must be JSON text")
+        return 0, diskcache.core.MODE_RAW, None, value
+
+    def fetch(self, mode: int, filename: str | None, value: object, read: bool) -> str:
+        if read or mode != diskcache.core.MODE_RAW or filename is not None or type(value) is not str:
+            raise Refused("a row that is not plain JSON text")
+        return value
+
+    def filename(self, key: object = None, value: object = None) -> NoReturn:
+        raise Refused("no files beside the database")
+
+    def remove(self, file_path: str) -> None:
+        """Nothing is ever removed: a planted row could name any file of the user's."""
+
+
+class _Database(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes no types
+    """One connection for all threads: the store's lock serialises them, and any thread may close it.
+
+    diskcache keeps a connection a thread, which nobody else can close.
+    """
+
+    _shared: sqlite3.Connection | None = None
+    _pid = 0
+
+    @property
+    def _con(self) -> sqlite3.Connection:
+        if self._shared is not None and self._pid != os.getpid():
+            _inherited.append(self._shared)
+            self._shared = None
+        if self._shared is None:
+            self._pid = os.getpid()
+            path = os.path.join(self._directory, DATABASE)  # noqa: PTH118  # diskcache's own attribute is a string
+            self._shared = sqlite3.connect(path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+            for pragma in ("synchronous = 1", "mmap_size = 0", "cache_size = 2048", "trusted_schema = 0"):
+                self._shared.execute(f"PRAGMA {pragma}")
+        return self._shared
+
+    def close(self) -> None:
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.close()
+
+
+class JsonStore:
+    """JSON texts by key, with expiry and a size bound; safe for threads and processes.
+
+    Args:
+        directory: the store's own folder; created 0700 with its missing parents, and tightened to the owner if it is wider.
+        max_bytes: bound of the database file; the oldest entries go first.
+        busy_s: seconds to wait for another process that writes.
+
+    Every method raises `StoreError` when the store cannot be used. A damaged database is set aside (renamed to
+    `damaged-cache.db`) and begun anew, with one warning, and the call goes on with the new one.
+    """
+
+    def __init__(self, directory: Path, *, max_bytes: int, busy_s: float = 2.0) -> None:
+        self.directory = directory
+        self.max_bytes = max_bytes
+        self.busy_s = busy_s
+        self._lock = threading.RLock()
+        self._db: _Database | None = None
+        self._identity = ""
+        self._writes = 0  # our own, which `PRAGMA data_version` does not count
+        self._failed: tuple[float, StoreError] | None = None
+
+    # -- entries
+
+    def get(self, key: str) -> str | None:
+        """The text stored under `key`, or None; a row that is not plain text is dropped unread."""
+        try:
+            return self._run(lambda db: db.get(key))
+        except Refused as refused:
+            logger.warning("The cache held %s: dropped unread. Was %s written by another program?", refused, self._path)
+            self.delete(key)
+            return None
+
+    def put(self, key: str, text: str, *, expire_s: float, row: VectorRow | None = None) -> None:
+        """Store `text` for `expire_s` seconds, its vector with it in the same transaction."""
+
+        def write(db: _Database) -> None:
+            with db.transact():
+                db.set(key, text, expire=expire_s)
+                if row is not None:
+                    db._sql(
+                        "INSERT OR REPLACE INTO Vector (key, scope, embedder, prompt, vector) SELECT ?, ?, ?, ?, ?"
+                        " WHERE EXISTS (SELECT 1 FROM Cache WHERE key = ? AND raw = 1)",
+                        (key, row.scope, row.embedder, row.prompt, row.vector, key),
+                    )
+            self._writes += 1
+
+        self._run(write)
+
+    def delete(self, key: str) -> bool:
+        """Drop an entry and its vector; whether there was one."""
+        return bool(self._run(lambda db: db.delete(key)))
+
+    def clear(self) -> int:
+        """Drop every entry and vector; how many entries there were."""
+
+        def empty(db: _Database) -> int:
+            count = int(db.clear())
+            db._sql("DELETE FROM Vector")
+            db._sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # the journal would keep the texts for a while
+            self._writes += 1
+            return count
+
+        return self._run(empty)
+
+    # -- vectors
+
+    def version(self) -> tuple[str, int, int]:
+        """A counter that changes when any process has written; costs microseconds."""
+        return self._run(lambda db: (self._identity, int(db._sql("PRAGMA data_version").fetchone()[0]), self._writes))
+
+    def seqs(self, scope: str, embedder: str, *, after: int = 0) -> set[int]:
+        """The vectors of a scope that are newer than `after`."""
+        query = "SELECT seq FROM Vector WHERE scope = ? AND embedder = ? AND seq > ?"
+        return self._run(lambda db: {int(seq) for (seq,) in db._sql(query, (scope, embedder, after))})
+
+    def vectors(self, seqs: Iterable[int]) -> list[tuple[int, bytes]]:
+        """(seq, vector) of those that still exist."""
+        wanted = sorted(seqs)
+
+        def read(db: _Database) -> list[tuple[int, bytes]]:
+            found: list[tuple[int, bytes]] = []
+            for part in _chunks(wanted, 500):  # SQLite's default limit of variables is 999 in old builds
+                marks = ",".join("?" * len(part))
+                found += db._sql(f"SELECT seq, vector FROM Vector WHERE seq IN ({marks})", part).fetchall()  # noqa: S608  # marks only
+            return [(seq, vector) for seq, vector in found if type(vector) is bytes]
+
+        return self._run(read)
+
+    def row(self, seq: int) -> VectorRow | None:
+        """The semantic side of an entry, None once it is gone."""
+        query = "SELECT seq, key, scope, embedder, prompt, vector FROM Vector WHERE seq = ?"
+        found = self._run(lambda db: db._sql(query, (seq,)).fetchone())
+        return VectorRow(*found) if found and all(type(text) is str for text in found[1:5]) else None
+
+    # -- the file
+
+    @property
+    def identity(self) -> str:
+        """Names this database: an index built from another one must not be used with it."""
+        return self._run(lambda _db: self._identity)
+
+    def sizes(self) -> tuple[int, int, int]:
+        """Entries (expired ones included), vectors, bytes on disk of the whole folder."""
+
+        def count(db: _Database) -> tuple[int, int]:
+            entries = db._sql("SELECT COUNT(*) FROM Cache").fetchone()[0]
+            return int(entries), int(db._sql("SELECT COUNT(*) FROM Vector").fetchone()[0])
+
+        entries, vectors = self._run(count)
+        return entries, vectors, sum(file.stat().st_size for file in self.directory.iterdir() if file.is_file())
+
+    def close(self) -> None:
+        """Close the database; the next use opens it again."""
+        with self._lock, suppress(sqlite3.Error):
+            db, self._db = self._db, None
+            if db is not None:
+                db.close()
+
+    @property
+    def _path(self) -> Path:
+        return self.directory / DATABASE
+
+    def _run(self, operation: Callable[[_Database], T]) -> T:
+        with self._lock:
+            try:
+                return operation(self._open())
+            except (sqlite3.Error, diskcache.Timeout, OSError) as error:
+                if not _says_damaged(error):
+                    raise self._unusable(error) from error
+            self._set_aside_if_damaged()
+            try:
+                return operation(self._open())
+            except (sqlite3.Error, diskcache.Timeout, OSError) as error:
+                raise self._unusable(error) from error
+
+    def _open(self) -> _Database:
+        if self._db is not None:
+            return self._db
+        if self._failed is not None and time.monotonic() < self._failed[0]:
+            raise self._failed[1]
+        self._prepare_files()
+        self._check_settings()
+        # the type is given with the settings, so that those found in the file never choose one
+        db = _Database(str(self.directory), timeout=self.busy_s, disk=RawJsonDisk, size_limit=self.max_bytes, cull_limit=10, **_SETTINGS)
+        try:
+            self._identity = self._prepare_tables(db)
+        except BaseException:
+            db.close()
+            raise
+        self._db, self._failed = db, None
+        return db
+
+    def _prepare_files(self) -> None:
+        make_private(self.directory)
+        _tighten(self.directory)
+        for path in (self._path, *(self._path.with_name(DATABASE + end) for end in ("-wal", "-shm"))):
+            if path.exists() or path == self._path:
+                # created here because SQLite would use the umask; its journals take the mode of the database
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+                try:
+                    if os.name == "posix" and os.fstat(descriptor).st_mode & 0o077:
+                        os.fchmod(descriptor, 0o600)
+                finally:
+                    os.close(descriptor)
+
+    def _check_settings(self) -> None:
+        """diskcache makes attributes of the settings it finds: a planted name could replace its own."""
+        with closing(sqlite3.connect(self._path, timeout=self.busy_s)) as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise StoreError(
+                    f"The cache in {self.directory} was written by a newer molt_magic (version {version}).",
+                    fix="Update molt_magic, or give this one its own folder with MOLT_HOME.",
+                )
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "Settings" in tables:
+                strange = {str(key) for (key,) in connection.execute("SELECT key FROM Settings")} - _KNOWN_SETTINGS
+                if strange:
+                    raise sqlite3.DatabaseError("database disk image is malformed: unknown settings")
+
+    def _prepare_tables(self, db: _Database) -> str:
+        with db.transact():
+            for statement in _SIDE_TABLES:
+                db._sql(statement)
+            db._sql("INSERT OR IGNORE INTO Identity VALUES (1, ?)", (uuid.uuid4().hex,))
+            db._sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            return str(db._sql("SELECT id FROM Identity").fetchone()[0])
+
+    def _unusable(self, error: BaseException) -> StoreError:
+        if isinstance(error, diskcache.Timeout):
+            cause = _sqlite_error(error)
+            error = cause if cause is not None else error
+        locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+        story = "another program keeps it locked" if locked else str(error) or type(error).__name__
+        failure = StoreError(
+            f"The cache in {self.directory} cannot be used: {story}.",
+            fix="Make the folder yours and writable, or set MOLT_HOME to another one.",
+        )
+        if self._db is None:
+            self._failed = (time.monotonic() + RETRY_AFTER_S, failure)
+        return failure
+
+    def _set_aside_if_damaged(self) -> None:
+        """Another process may have put a sound database there already: then opening it is enough."""
+        self.close()
+        if self._sound():
+            return
+        try:
+            # The journal goes first: beside a new database it would be replayed into it.
+            for end in ("-wal", "-shm", ""):
+                path = self._path.with_name(DATABASE + end)
+                if path.exists():
+                    path.replace(path.with_name(DAMAGED + end))
+        except OSError as error:
+            raise self._unusable(error) from error
+        logger.warning("The cache's database was damaged: set aside as %s and begun anew.", self.directory / DAMAGED)
+
+    def _sound(self) -> bool:
+        try:
+            self._check_settings()
+            with closing(sqlite3.connect(self._path, timeout=self.busy_s)) as connection:
+                for query in _EXPECTED:
+                    connection.execute(f"{query} LIMIT 0")
+                return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+        except sqlite3.Error as error:
+            return not _says_damaged(error)
+
+
+def make_private(directory: Path) -> None:
+    """Make a folder (and its missing parents) for the user only.
+
+    Raises:
+        StoreError: the folder is someone else's.
+        OSError: it cannot be made.
+    """
+    if not directory.exists():
+        if not directory.parent.exists():
+            make_private(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+    if os.name == "posix":
+        info = directory.stat()
+        if info.st_uid != os.geteuid():
+            raise StoreError(f"The folder {directory} belongs to another user.", fix="Set MOLT_HOME to a folder of your own.")
+
+
+def _tighten(directory: Path) -> None:
+    mode = directory.stat().st_mode
+    if os.name == "posix" and mode & 0o077:
+        directory.chmod(mode & 0o700)
+
+
+def _sqlite_error(error: BaseException | None) -> sqlite3.Error | None:
+    """SQLite's own error behind diskcache's Timeout, which hides it."""
+    while error is not None and not isinstance(error, sqlite3.Error):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _says_damaged(error: BaseException) -> bool:
+    found = _sqlite_error(error)
+    if found is None:
+        return False
+    code = getattr(found, "sqlite_errorcode", None)
+    if code is not None and (code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code == sqlite3.SQLITE_IOERR_SHORT_READ):
+        return True
+    return any(sign in str(found) for sign in ("malformed", "not a database", "no such table", "no such column"))
+
+
+def _chunks(items: list[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

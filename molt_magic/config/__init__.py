@@ -1,0 +1,34 @@
+"""Settings: where they are looked for, what they may hold, and who wins.
+
+Precedence, strongest first: overrides (a flag, `%config`) > `MOLT_*` environment > `molt.toml` > `[tool.molt]` of
+`pyproject.toml` > defaults.
+"""
+
+from __future__ import annotations
+
+from molt_magic.config.schema import (
+    BudgetSettings,
+    CacheSettings,
+    ContextSettings,
+    Defaults,
+    EmbedSettings,
+    LocalSettings,
+    LogSettings,
+    NetworkSettings,
+)
+from molt_magic.config.secrets import Secrets
+from molt_magic.config.settings import Settings, load_settings
+
+__all__ = [
+    "BudgetSettings",
+    "CacheSettings",
+    "ContextSettings",
+    "Defaults",
+    "EmbedSettings",
+    "LocalSettings",
+    "LogSettings",
+    "NetworkSettings",
+    "Secrets",
+    "Settings",
+    "load_settings",
+]

@@ -1,0 +1,195 @@
+"""What a setting may be: a record per section, a line per setting with its default and its limits, and one reader of values."""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from molt_magic.errors import ConfigError
+
+
+def _limits(*, default: Any, at_least: float | None = None, at_most: float | None = None, one_of: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"at_least": at_least, "at_most": at_most, "one_of": one_of})
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """`[defaults]`: what a request has when it does not say."""
+
+    strategy: str = "arbitrage"
+    quality: float = _limits(default=0.85, at_least=0, at_most=1)  # threshold of predicted quality, in [0, 1]
+    catalog: str = _limits(default="shipped", one_of=("shipped", "none"))  # none: only the models of the file
+    model: str | None = None  # the model of `direct` and of an abstention; None: the best available
+    judge: str | None = None  # the model that grades; None: chosen among the available
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """`[cache]`: answers kept on disk."""
+
+    enabled: bool = True
+    semantic: bool = True  # also answer prompts that mean the same
+    ttl_seconds: float = _limits(default=600.0, at_least=0)
+    semantic_distance: float = _limits(default=0.05, at_least=0, at_most=1)  # cosine distance: 1 - cosine similarity
+    max_bytes: int = _limits(default=1_000_000_000, at_least=1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSettings:
+    """`[context]`: what happens to a conversation that outgrows its window."""
+
+    mode: str = _limits(default="summary", one_of=("summary", "window", "memory", "off"))
+    trigger: float = _limits(default=0.8, at_least=0.05, at_most=1)  # share of the window (less the answer's) that sets it off
+    keep_turns: int = _limits(default=10, at_least=1)  # the last turns are kept as they are
+    max_tokens: int | None = _limits(default=None, at_least=64)  # caps every model's window; None: the model's own
+    summary_model: str | None = None  # None: the cheapest available
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedSettings:
+    """`[embed]`: what turns prompts into vectors."""
+
+    provider: str = _limits(default="static", one_of=("static", "openai"))  # openai: any OpenAI-compatible endpoint
+    model: str | None = None
+    base_url: str | None = None
+    api_key_env: str | None = None  # the name of a variable, never a key
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """`[local]`: llama.cpp in a child process."""
+
+    memory_gb: float = _limits(default=8.0, at_least=0.25)  # over all running local models
+    context_tokens: int = _limits(default=4096, at_least=256)
+    threads: int | None = _limits(default=None, at_least=1)  # None: the engine's own choice
+    idle_seconds: float = _limits(default=600.0, at_least=0)  # an unused model is unloaded after
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """`[network]`: patience, in seconds, and retries of one deployment."""
+
+    connect_s: float = _limits(default=10.0, at_least=0.01)
+    first_token_s: float = _limits(default=60.0, at_least=0.01)
+    total_s: float = _limits(default=600.0, at_least=0.01)
+    retries: int = _limits(default=2, at_least=0, at_most=20)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`[log]`: the decision log."""
+
+    enabled: bool = True
+    prompts: bool = True  # False: the hash of a prompt is kept, its text is not
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSettings:
+    """`[budget]`: what a session may spend."""
+
+    session_usd: float | None = _limits(default=None, at_least=0)  # None: no limit
+
+
+SECTIONS: Mapping[str, type[Any]] = types.MappingProxyType(
+    {
+        "defaults": Defaults,
+        "cache": CacheSettings,
+        "context": ContextSettings,
+        "embed": EmbedSettings,
+        "local": LocalSettings,
+        "network": NetworkSettings,
+        "log": LogSettings,
+        "budget": BudgetSettings,
+    }
+)
+
+LADDER = "cascade.ladder"
+
+KEYS: tuple[str, ...] = (*(f"{name}.{f.name}" for name, section in SECTIONS.items() for f in fields(section)), LADDER)
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+def read_value(key: str, value: Any, *, origin: str, parse: bool) -> Any:
+    """The value of one setting in its own type.
+
+    Args:
+        key: dotted, one of `KEYS`.
+        value: as found.
+        origin: where it was found, for the error.
+        parse: whether text is read as the setting's type (environment, `%config`) or must already be of it (TOML).
+
+    Raises:
+        ConfigError: the value is of the wrong type or outside its limits.
+    """
+    if key == LADDER:
+        return _ladder(value, origin=origin, parse=parse)
+    section, _, name = key.partition(".")
+    cls = SECTIONS[section]
+    kinds = typing.get_args(hint) if isinstance(hint := typing.get_type_hints(cls)[name], types.UnionType) else (hint,)
+    if parse and isinstance(value, str) and type(None) in kinds and value.strip().lower() in ("", "none"):
+        value = None
+    if value is None:
+        if type(None) in kinds:
+            return None
+        raise ConfigError(f"{key} in {origin} has no value.", fix="Give one, or leave the setting out for its default.")
+    kind = next(k for k in kinds if k is not type(None))
+    found = _as_kind(kind, value, parse=parse)
+    if found is None:
+        wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
+        raise ConfigError(f"{key} in {origin} must be {wanted}, not {_shown(value)}.")
+    limits = next(f for f in fields(cls) if f.name == name).metadata
+    _check_limits(key, found, limits, origin)
+    return found
+
+
+def _check_limits(key: str, value: Any, limits: Mapping[str, Any], origin: str) -> None:
+    if one_of := limits.get("one_of"):
+        if value not in one_of:
+            raise ConfigError(f"{key} in {origin} is {_shown(value)}.", fix=f"It may be: {', '.join(one_of)}.")
+    elif isinstance(value, str) and not value.strip():
+        raise ConfigError(f"{key} in {origin} is empty.", fix="Give a value, or leave the setting out for its default.")
+    low, high = limits.get("at_least"), limits.get("at_most")
+    if (low is not None and value < low) or (high is not None and value > high):
+        span = f"between {low:g} and {high:g}" if high is not None else f"at least {low:g}"
+        raise ConfigError(f"{key} in {origin} is {value:g}.", fix=f"It must be {span}.")
+
+
+def _as_kind(kind: type[Any], value: Any, *, parse: bool) -> Any:
+    """`value` as bool, int, float or str; None when it is not one."""
+    if parse and isinstance(value, str) and kind is not str:
+        text = value.strip().lower().replace("_", "")
+        if kind is bool:
+            return True if text in _TRUE else False if text in _FALSE else None
+        try:
+            value = float(text) if kind is float else int(text)
+        except ValueError:
+            return None
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value) if math.isfinite(value) else None
+    if kind is int and isinstance(value, bool):
+        return None  # bool is an int in Python, not in a configuration
+    return value if isinstance(value, kind) else None
+
+
+def _ladder(value: Any, *, origin: str, parse: bool) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if parse and isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(v, str) and v for v in value):
+        raise ConfigError(f"{LADDER} in {origin} must be a list of model names.", fix='Like: ladder = ["qwen-local", "gpt-5"].')
+    if len(set(value)) != len(value):
+        raise ConfigError(f"{LADDER} in {origin} names a model twice.", fix="Name each rung once, cheap to dear.")
+    return tuple(value)
+
+
+def _shown(value: Any) -> str:
+    """A value in an error: short, so that nothing long or secret ends up in a traceback."""
+    text = repr(value)
+    return text if len(text) <= 24 else f"{text[:12]}... ({type(value).__name__})"

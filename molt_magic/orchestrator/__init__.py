@@ -1,0 +1,9 @@
+"""The orchestrator: takes a question, lets a strategy decide, performs what it asks for, and logs what came of it."""
+
+from __future__ import annotations
+
+from molt_magic.orchestrator.core import Orchestrator
+from molt_magic.orchestrator.readiness import Readiness
+from molt_magic.orchestrator.threads import Threads
+
+__all__ = ["Orchestrator", "Readiness", "Threads"]

@@ -1,0 +1,115 @@
+"""Who could answer: every model of the catalog with its expected cost, predicted quality, and why it cannot if it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from molt_magic import catalog, tokens
+from molt_magic.quality import QualityModel, Vector
+from molt_magic.strategies.order import cost_of
+from molt_magic.types import Candidate, ModelSpec, Request
+
+DEFAULT_ANSWER_TOKENS = 512  # kept free in a window for the answer when the request sets no limit
+FAIR_QUALITY = 0.3  # a model below this neither judges nor summarises while a better one is there
+
+
+def answer_limit(request_params: Mapping[str, object]) -> int | None:
+    """The answer's limit in tokens as the request sets it, under either of OpenAI's names."""
+    for name in ("max_completion_tokens", "max_tokens"):
+        value = request_params.get(name)
+        if isinstance(value, int):
+            return value
+    return None
+
+
+def window_of(spec: ModelSpec, cap: int | None) -> int | None:
+    """The model's window in tokens, under the configured cap; None: unknown and uncapped."""
+    if spec.context_window is None:
+        return cap
+    return spec.context_window if cap is None else min(spec.context_window, cap)
+
+
+def answer_share(params: Mapping[str, object], window: int | None) -> int:
+    """Tokens kept free for the answer: its limit, at most half of the window."""
+    wanted = answer_limit(params) or DEFAULT_ANSWER_TOKENS
+    return wanted if window is None else min(wanted, window // 2)
+
+
+def assess(
+    specs: Mapping[str, ModelSpec],
+    request: Request,
+    *,
+    unavailable: Callable[[ModelSpec], str | None],
+    quality: QualityModel,
+    vector: Vector | None,
+    window_cap: int | None,
+    fits_whole: bool,
+) -> tuple[Candidate, ...]:
+    """Candidates for a request, in the catalog's order.
+
+    Args:
+        specs: the catalog's models.
+        request: what is asked.
+        unavailable: why a model cannot be reached (no key, no weights, cooling down), or None.
+        quality: what past outcomes say.
+        vector: the prompt's embedding, float32 of shape (dim,), or None.
+        window_cap: configured cap on every window, tokens.
+        fits_whole: whether the messages must fit as they are (the context manager is off).
+    """
+    counts: dict[str, int] = {}
+    found = []
+    for spec in specs.values():
+        if spec.family not in counts:
+            counts[spec.family] = tokens.count_messages(request.messages, spec.family)
+        limit = answer_limit(request.params)
+        output = quality.expected_tokens(spec.name, request.task, limit)
+        prediction = quality.predict(spec, task=request.task, vector=vector)
+        candidate = Candidate(
+            spec=spec,
+            expected_cost_usd=catalog.estimate_usd(spec, counts[spec.family], output),
+            predicted_quality=prediction.quality,
+            evidence=prediction.evidence,
+            n_evidence=prediction.n,
+            quality_low=prediction.low,
+        )
+        unable = unavailable(spec) or _unfit(spec, request, counts[spec.family], window_cap, fits_whole)
+        reason = unable or _too_dear(candidate.expected_cost_usd, request.max_cost_usd)
+        found.append(replace(candidate, skipped=reason, reachable=unable is None))
+    return tuple(found)
+
+
+def _unfit(spec: ModelSpec, request: Request, count: int, window_cap: int | None, fits_whole: bool) -> str | None:
+    lacks = request.needs - spec.can
+    if lacks:
+        return f"cannot take {', '.join(sorted(lacks))}"
+    window = window_of(spec, window_cap)
+    if window is not None and fits_whole:
+        room = window - answer_share(request.params, window)
+        if count > room:
+            return f"{count:,} tokens do not fit its {window:,} (less {window - room:,} for the answer)"
+    return None
+
+
+def _too_dear(expected: float | None, allowed: float | None) -> str | None:
+    if allowed is None:
+        return None
+    if expected is None:
+        return f"its price is unknown, and at most ${allowed:g} was allowed"
+    return f"expected ${expected:.2g}, over the ${allowed:g} allowed" if expected > allowed else None
+
+
+def helper_models(
+    candidates: tuple[Candidate, ...], *, judge: str | None, summary: str | None
+) -> tuple[str | None, str | None]:
+    """The models that judge and that summarise: the configured ones, else the cheapest of fair quality, else the best.
+
+    Returns:
+        (judge, summary); None where no model is eligible.
+    """
+    eligible = [c for c in candidates if c.skipped is None]
+    if not eligible:
+        return judge, summary
+    fair = [c for c in eligible if c.spec.prior_quality >= FAIR_QUALITY]
+    cheapest = min(fair, key=cost_of) if fair else max(eligible, key=lambda c: c.spec.prior_quality)
+    return judge or cheapest.name, summary or cheapest.name

@@ -1,0 +1,327 @@
+"""Performs one Call: makes it fit, looks in the cache, asks the provider, counts the cost. And drives generators of Calls."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Protocol, TypeVar
+
+from molt_magic import catalog as pricing
+from molt_magic import context, errors, tokens
+from molt_magic.cache import Cache, canonical_key
+from molt_magic.catalog import Catalog
+from molt_magic.config import Settings
+from molt_magic.orchestrator.candidates import answer_limit, answer_share, window_of
+from molt_magic.quality import QualityModel
+from molt_magic.types import (
+    Attempt,
+    Call,
+    Completion,
+    ContextAction,
+    Event,
+    Message,
+    ModelSpec,
+    OnEvent,
+    Request,
+    Usage,
+)
+
+logger = logging.getLogger("molt_magic")
+
+T = TypeVar("T")
+
+USER_CANCELLED = "Cancelled by the user."
+
+
+class Serves(Protocol):
+    """What the engine needs of the providers; tests put scripted models in their place."""
+
+    async def perform(self, spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None]) -> Any: ...
+
+
+@dataclass(slots=True)
+class Trace:
+    """What one request has done so far."""
+
+    request: Request
+    summary_model: str | None = None  # None: the answering model summarises
+    on_event: OnEvent | None = None
+    reads_cache: bool = True
+    writes_cache: bool = True
+    memory: context.Memory | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    keys: dict[int, str] = field(default_factory=dict)  # Attempt.index -> cache key, for answers not yet stored
+
+    def emit(self, event: Event) -> None:
+        """Tell the caller. A callback that raises is the caller's problem, not the request's."""
+        if self.on_event is None:
+            return
+        try:
+            self.on_event(event)
+        except Exception:
+            logger.exception("on_event raised; the request goes on")
+
+    @property
+    def spent_usd(self) -> float:
+        """What is known to have been spent."""
+        return sum(attempt_cost(attempt) or 0.0 for attempt in self.attempts)
+
+
+def attempt_cost(attempt: Attempt) -> float | None:
+    """USD that an attempt cost; a failure without a completion costs nothing that we know of."""
+    return 0.0 if attempt.completion is None else attempt.completion.usage.cost_usd
+
+
+class Engine:
+    """Performs calls for one orchestrator, all on its background loop."""
+
+    def __init__(
+        self, *, catalog: Catalog, providers: Serves, cache: Cache | None, settings: Settings, quality: QualityModel
+    ) -> None:
+        self.catalog = catalog
+        self.providers = providers
+        self.cache = cache
+        self.settings = settings
+        self.quality = quality
+        self._in_flight: dict[str, asyncio.Future[Completion | None]] = {}
+
+    async def drive(self, flow: Generator[Call, Attempt, T], trace: Trace, *, planned: bool = False) -> T:
+        """Run a generator of Calls to its end and return what it returns."""
+        try:
+            call = next(flow)
+            while True:
+                attempt = self.plan(call, trace) if planned else await self.perform(call, trace)
+                call = flow.send(attempt)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
+        finally:
+            flow.close()
+
+    def plan(self, call: Call, trace: Trace) -> Attempt:
+        """The attempt of a dry run: nothing is called, usage and cost are estimates."""
+        spec = self.catalog.get(call.model)
+        usage = Usage(
+            input_tokens=tokens.count_messages(call.messages, spec.family),
+            output_tokens=self.quality.expected_tokens(spec.name, trace.request.task, answer_limit(call.params)),
+            estimated=True,
+        )
+        completion = Completion(text="", model=spec.model, usage=priced(spec, usage), finish_reason="planned")
+        attempt = Attempt(len(trace.attempts), call, completion, provider=spec.provider, planned=True)
+        trace.attempts.append(attempt)
+        return attempt
+
+    async def perform(self, call: Call, trace: Trace) -> Attempt:
+        """Make one call; the attempt is appended to the trace, whatever became of it, cancellation included."""
+        spec = self.catalog.get(call.model)
+        if spec.system and not any(message.role == "system" for message in call.messages):
+            call = replace(call, messages=(Message("system", spec.system), *call.messages))
+        try:
+            call, action = await self._fit(call, spec, trace)
+        except errors.PromptTooLong as error:
+            return self.record(trace, Attempt(len(trace.attempts), call, error=error, provider=spec.provider))
+        error = self._over_budget(call, spec, trace)
+        if error is not None:
+            return self.record(trace, Attempt(len(trace.attempts), call, error=error, provider=spec.provider, context=action))
+        if call.purpose == "answer":
+            trace.emit(Event("attempt", model=spec.name))
+        attempt = await self._answer(call, spec, trace)
+        return self.record(trace, replace(attempt, context=action))
+
+    def record(self, trace: Trace, attempt: Attempt) -> Attempt:
+        """Append an attempt to the trace, numbered, and tell the caller."""
+        attempt = replace(attempt, index=len(trace.attempts))
+        trace.attempts.append(attempt)
+        trace.emit(Event("attempt_end", model=attempt.call.model, attempt=attempt))
+        return attempt
+
+    async def _fit(self, call: Call, spec: ModelSpec, trace: Trace) -> tuple[Call, ContextAction]:
+        """Make the messages fit the model's window; summaries that needs are performed as calls of their own."""
+        settings = self.settings.context
+        window = window_of(spec, settings.max_tokens)
+        if window is None or call.purpose == "summary":
+            return call, ContextAction()
+        fitting = context.fit(
+            call.messages,
+            window=window,
+            answer_tokens=answer_share(call.params, window),
+            family=spec.family,
+            mode=settings.mode,
+            trigger=settings.trigger,
+            keep_turns=settings.keep_turns,
+            summary_model=trace.summary_model or spec.name,
+            memory=trace.memory,
+        )
+        messages, action = await self.drive(fitting, trace)
+        return replace(call, messages=messages), action
+
+    def _over_budget(self, call: Call, spec: ModelSpec, trace: Trace) -> errors.BudgetExceeded | None:
+        limit = trace.request.max_cost_usd
+        if limit is None:
+            return None
+        count = tokens.count_messages(call.messages, spec.family)
+        output = self.quality.expected_tokens(spec.name, trace.request.task, answer_limit(call.params))
+        expected = pricing.estimate_usd(spec, count, output)
+        if expected is not None and trace.spent_usd + expected <= limit:
+            return None
+        price = "its price is unknown" if expected is None else f"about ${expected:.2g} more"
+        return errors.BudgetExceeded(
+            f"{spec.name} would go over the ${limit:g} allowed for this request ({price}, ${trace.spent_usd:.2g} spent).",
+            fix="Allow more with --max-cost, or set the model's prices.",
+        )
+
+    async def _answer(self, call: Call, spec: ModelSpec, trace: Trace) -> Attempt:
+        """From the cache, from an identical call in flight, or from the provider."""
+        base = Attempt(len(trace.attempts), call, provider=spec.provider)
+        if self.cache is None or not (trace.reads_cache or trace.writes_cache):
+            return await self._ask(base, spec, trace)
+        key = call_key(call, spec)
+        if not trace.reads_cache:
+            return await self._ask(replace(base, cache="miss"), spec, trace, key)
+        started = time.perf_counter()
+        while True:
+            entry = self.cache.get(key)
+            completion = None if entry is None else completion_from_json(entry.value)
+            if completion is None and (flight := self._in_flight.get(key)) is not None:
+                completion = await asyncio.shield(flight)
+                if completion is None:
+                    continue  # whoever flew it failed or was cancelled: try it ourselves
+            if completion is None:
+                break
+            latency = time.perf_counter() - started
+            return replace(base, completion=free(completion), latency_s=latency, cache="exact", deployment="cache")
+        flight = asyncio.get_running_loop().create_future()
+        self._in_flight[key] = flight
+        attempt = base
+        try:
+            attempt = await self._ask(replace(base, cache="miss"), spec, trace, key)
+            return attempt
+        finally:
+            del self._in_flight[key]
+            flight.set_result(attempt.completion if attempt.ok else None)
+
+    async def _ask(self, base: Attempt, spec: ModelSpec, trace: Trace, key: str | None = None) -> Attempt:
+        """Ask the provider. What had arrived when the user cancels is kept in the trace."""
+        arrived: list[str] = []
+        call = base.call
+
+        def on_delta(text: str) -> None:
+            arrived.append(text)
+            if call.purpose == "answer":
+                trace.emit(Event("delta", model=spec.name, text=text))
+
+        started = time.perf_counter()
+        try:
+            served = await self.providers.perform(spec, call, on_delta=on_delta)
+        except asyncio.CancelledError:
+            partial = self._partial(spec, call, "".join(arrived))
+            error = errors.StreamInterrupted(USER_CANCELLED, partial=partial, provider=spec.provider)
+            latency = time.perf_counter() - started
+            self.record(trace, replace(base, completion=partial, error=error, latency_s=latency))
+            raise
+        completion: Completion | None = served.completion
+        if completion is None and isinstance(served.error, errors.StreamInterrupted) and arrived:
+            completion = served.error.partial or self._partial(spec, call, "".join(arrived))
+        if completion is not None:
+            completion = replace(completion, usage=priced(spec, self._counted(spec, call, completion)))
+        attempt = replace(
+            base,
+            completion=completion,
+            error=served.error,
+            latency_s=time.perf_counter() - started,
+            ttft_s=served.ttft_s,
+            deployment=served.deployment,
+            retries=served.retries,
+        )
+        if key is not None and trace.writes_cache and attempt.ok:
+            if call.purpose == "answer":
+                trace.keys[attempt.index] = key  # stored at the end, unless a check refuses it
+            else:
+                self.store(key, attempt)
+        return attempt
+
+    def _partial(self, spec: ModelSpec, call: Call, text: str) -> Completion | None:
+        if not text:
+            return None
+        partial = Completion(text=text, model=spec.model, finish_reason="interrupted")
+        return replace(partial, usage=priced(spec, self._counted(spec, call, partial)))
+
+    def _counted(self, spec: ModelSpec, call: Call, completion: Completion) -> Usage:
+        """The provider's usage, or our own count marked as an estimate where it gave none."""
+        usage = completion.usage
+        if usage.input_tokens or usage.output_tokens:
+            return usage
+        return Usage(
+            input_tokens=tokens.count_messages(call.messages, spec.family),
+            output_tokens=tokens.count_text(completion.text, spec.family),
+            estimated=True,
+        )
+
+    def store(self, key: str, attempt: Attempt, *, scope: str | None = None, prompt: str | None = None) -> None:
+        """Put a whole answer into the cache; one that was cut off is not stored."""
+        completion = attempt.completion
+        if self.cache is None or completion is None or not attempt.ok or completion.finish_reason not in ("stop", "tool_calls"):
+            return
+        value = {**completion_to_json(completion), "asked": attempt.call.model}
+        self.cache.put(key, value, scope=scope, prompt=prompt)
+
+
+def priced(spec: ModelSpec, usage: Usage) -> Usage:
+    """The usage with its cost. An unknown price is None, and pricing never fails a run."""
+    try:
+        return replace(usage, cost_usd=pricing.cost_usd(spec, usage))
+    except Exception:
+        logger.exception("no price for %s", spec.name)
+        return replace(usage, cost_usd=None)
+
+
+def free(completion: Completion) -> Completion:
+    """The same completion, its cost 0: it came from the cache."""
+    return replace(completion, usage=replace(completion.usage, cost_usd=0.0))
+
+
+def message_to_json(message: Message) -> Mapping[str, Any]:
+    """A message as JSON, what a cache key is made of."""
+    content = message.content if isinstance(message.content, str) else [dict(part) for part in message.content]
+    return {
+        "role": message.role,
+        "content": content,
+        "tool_calls": [dict(t) for t in message.tool_calls],
+        "tool_call_id": message.tool_call_id,
+    }
+
+
+def call_key(call: Call, spec: ModelSpec) -> str:
+    """The cache key of a call: everything that shapes its answer."""
+    return canonical_key(
+        {
+            "kind": "call",
+            "model": [spec.name, spec.provider, spec.model, sorted(d.base_url or "" for d in spec.deployments)],
+            "messages": [message_to_json(m) for m in call.messages],
+            "params": dict(call.params),
+            "schema": None if call.schema is None else dict(call.schema),
+            "sample": call.sample,
+        }
+    )
+
+
+def completion_to_json(completion: Completion) -> dict[str, Any]:
+    """A completion as JSON, for the cache."""
+    return asdict(completion)
+
+
+def completion_from_json(value: Mapping[str, Any]) -> Completion | None:
+    """A completion out of the cache; None when the entry does not have its shape."""
+    try:
+        return Completion(
+            text=value["text"],
+            model=value["model"],
+            usage=Usage(**value["usage"]),
+            finish_reason=value["finish_reason"],
+            logprobs=None if value["logprobs"] is None else tuple(value["logprobs"]),
+            tool_calls=tuple(value["tool_calls"]),
+        )
+    except (KeyError, TypeError):
+        return None

@@ -1,0 +1,162 @@
+"""The parts an orchestrator is made of: each made at first use, and made anew when a setting it rests on changes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from molt_magic.cache import Cache
+from molt_magic.catalog import Catalog
+from molt_magic.config import Settings
+from molt_magic.embed import Embedder, MiniLMEmbedder, make_embedder
+from molt_magic.errors import MoltError
+from molt_magic.log import DecisionLog
+from molt_magic.orchestrator.engine import Engine
+from molt_magic.providers import Providers
+from molt_magic.quality import QualityModel
+from molt_magic.strategies import Arbitrage, Cascade, Direct, Rule, Semantic
+from molt_magic.strategies.classifier import TaskClassifier
+from molt_magic.types import ModelSpec, Strategy
+
+logger = logging.getLogger("molt_magic")
+
+# section of the settings -> the parts that rest on it
+RESTS_ON: Mapping[str, tuple[str, ...]] = {
+    "defaults": ("catalog", "engine"),
+    "models": ("catalog", "engine"),
+    "routes": ("catalog", "engine"),
+    "cascade": ("catalog", "engine"),
+    "cache": ("cache", "engine"),
+    "context": ("engine",),
+    "embed": ("embedder", "classifier", "cache", "quality", "engine"),
+    "local": ("providers", "engine"),
+    "network": ("providers", "engine"),
+    "log": ("log",),
+    "budget": (),
+}
+
+
+class Parts:
+    """Makes and keeps the parts.
+
+    Args:
+        settings: what they are made from.
+        providers: stands in for the real ones where given.
+        on_progress: told (what, fraction or None) while something long is under way, such as a model's download.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        providers: Providers | None = None,
+        on_progress: Callable[[str, float | None], None],
+    ) -> None:
+        self.settings = settings
+        self.on_progress = on_progress
+        self._given_providers = providers
+
+    def change(self, values: Mapping[str, Any]) -> None:
+        """Change settings and drop the parts that rest on them. Raises UnknownName or ConfigError, then nothing changes."""
+        self.settings = self.settings.with_values(values)
+        for key in values:
+            section = key.partition(".")[0] if "." in key else "defaults"
+            for part in RESTS_ON[section]:
+                self.drop(part)
+
+    def drop(self, part: str) -> None:
+        """Close a part and forget it; the next use makes it anew."""
+        made = self.__dict__.pop(part, None)
+        if part == "providers" and made is self._given_providers:
+            return
+        close = getattr(made, "close", None)
+        if callable(close):
+            close()
+
+    def close(self) -> None:
+        """Close everything that was made."""
+        for part in ("engine", "cache", "log", "providers"):
+            self.drop(part)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        settings = self.settings
+        catalog = Catalog.load(
+            models=settings.models,
+            routes=settings.routes,
+            ladder=settings.ladder,
+            shipped=settings.defaults.catalog == "shipped",
+        )
+        return catalog
+
+    @cached_property
+    def providers(self) -> Providers:
+        return self._given_providers or Providers(self.settings, on_progress=self.on_progress)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        embed = self.settings.embed
+        key = self.settings.secret(embed.api_key_env) if embed.api_key_env else None
+        return make_embedder(provider=embed.provider, model=embed.model, base_url=embed.base_url, api_key=key)
+
+    @cached_property
+    def cache(self) -> Cache | None:
+        cache = self.settings.cache
+        if not cache.enabled:
+            return None
+        return Cache(
+            self.settings.cache_dir / "answers",
+            ttl_seconds=cache.ttl_seconds,
+            max_bytes=cache.max_bytes,
+            semantic=cache.semantic,
+            semantic_distance=cache.semantic_distance,
+            embedder=lambda: self.embedder,
+            verifier=lambda: self.verifier,
+        )
+
+    @cached_property
+    def verifier(self) -> Embedder | None:
+        """The second, better embedder that confirms a semantic hit; None where its model is not installed."""
+        try:
+            return MiniLMEmbedder()
+        except MoltError as error:
+            logger.warning("semantic hits are confirmed by their words only: %s", error)
+            return None
+
+    @cached_property
+    def log(self) -> DecisionLog:
+        return DecisionLog(self.settings.data_dir / "decisions.sqlite", prompts=self.settings.log.prompts)
+
+    @cached_property
+    def quality(self) -> QualityModel:
+        return QualityModel(embedder_id=self.embedder.id)
+
+    @cached_property
+    def classifier(self) -> TaskClassifier:
+        return TaskClassifier.load_shipped(self.embedder)
+
+    @cached_property
+    def engine(self) -> Engine:
+        return Engine(
+            catalog=self.catalog, providers=self.providers, cache=self.cache, settings=self.settings, quality=self.quality
+        )
+
+    def strategy(self, name: str) -> Strategy:
+        """The strategy of this name, over the catalog in force."""
+        default = self.settings.defaults.model
+        if name == "rule":
+            return Rule(routes=self.catalog.routes, classify=lambda prompt: self.classifier.guess(prompt), default=default)
+        if name == "semantic":
+            return Semantic(routes=self.catalog.routes, classify=lambda prompt: self.classifier.guess(prompt), default=default)
+        if name == "arbitrage":
+            return Arbitrage()
+        if name == "cascade":
+            return Cascade(ladder=self.catalog.ladder)
+        return Direct(default=default)
+
+    def unavailable(self, spec: ModelSpec) -> str | None:
+        """Why a model cannot be asked now: something is missing, or all its deployments are cooling down."""
+        missing = self.providers.missing(spec)
+        return missing.reason if missing is not None else self.providers.cooling(spec)

@@ -1,0 +1,210 @@
+"""Turns what happened into the row that is logged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from molt_magic import catalog as pricing
+from molt_magic.orchestrator.engine import attempt_cost, message_to_json
+from molt_magic.types import Attempt, CacheState, Candidate, Choice, ContextAction, Decision, Request, Verdict
+
+Status = Literal["ok", "best_effort", "interrupted", "error", "planned"]
+
+
+def new_id() -> str:
+    """A decision's id: 16 hexadecimal digits, random."""
+    return uuid.uuid4().hex[:16]
+
+
+def prompt_hash(request: Request) -> str:
+    """SHA-256 over the messages, so that equal questions can be found without storing them."""
+    text = json.dumps([message_to_json(m) for m in request.messages], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def decision(
+    *,
+    decision_id: str,
+    session: str,
+    cell_id: str | None,
+    strategy: str,
+    request: Request,
+    choice: Choice,
+    attempts: Sequence[Attempt],
+    latency_s: float,
+    error: str | None,
+    keep_text: bool,
+    cache: CacheState | None = None,
+    cache_distance: float | None = None,
+) -> Decision:
+    """The row of a request.
+
+    Args:
+        attempts: every call of the request; each with its verdict where it has one.
+        latency_s: seconds from the question to the answer.
+        error: kind and message of what ended the request, or None.
+        keep_text: whether prompt and answers may be written down.
+        cache, cache_distance: set when the whole request was answered from the cache.
+    """
+    attempts = with_verdicts(attempts, choice.verdicts)
+    answer = next((a for a in attempts if choice.attempt is not None and a.index == choice.attempt.index), None)
+    if answer is None and attempts:
+        answer = attempts[-1]
+    completion = None if answer is None else answer.completion
+    answered = answer is not None and completion is not None
+    usage = completion.usage if completion else None
+    total = _total(attempts)
+    own = None if answer is None else attempt_cost(answer)
+    baseline, baseline_cost = _baseline(choice.candidates, answer)
+    spent_waiting = sum(a.latency_s for a in attempts)
+    verdict = None if answer is None else answer.verdict
+    action = _context(attempts, answer)
+    return Decision(
+        decision_id=decision_id,
+        time=datetime.now(UTC).isoformat(),
+        session=session,
+        cell_id=cell_id,
+        strategy=strategy,
+        task=choice.task or request.task,
+        task_score=choice.task_score,
+        prompt_hash=prompt_hash(request),
+        prompt=request.prompt if keep_text else None,
+        model=None if answer is None else answer.call.model,
+        served_model=completion.model if completion else None,
+        provider=None if answer is None else answer.provider,
+        deployment=None if answer is None else answer.deployment,
+        candidates=tuple(candidate_json(c) for c in choice.candidates),
+        attempts=tuple(attempt_json(a, keep_text) for a in attempts),
+        n_attempts=sum(a.call.purpose == "answer" for a in attempts),
+        escalations=choice.escalations,
+        fallbacks=choice.fallbacks,
+        fallback_reason=choice.fallback_reason,
+        cache=cache or (answer.cache if answer is not None else "off"),
+        cache_distance=cache_distance,
+        input_tokens=usage.input_tokens if usage else 0,
+        output_tokens=usage.output_tokens if usage else 0,
+        cached_tokens=usage.cached_tokens if usage else 0,
+        reasoning_tokens=usage.reasoning_tokens if usage else 0,
+        cost_usd=total,
+        overhead_cost_usd=None if total is None or own is None else total - own,
+        baseline_model=baseline if answered else None,
+        baseline_cost_usd=baseline_cost if answered else None,
+        saved_usd=None if not answered or baseline_cost is None or total is None else baseline_cost - total,
+        latency_s=latency_s,
+        ttft_s=None if answer is None else answer.ttft_s,
+        overhead_ms=max(0.0, (latency_s - spent_waiting) * 1000.0),
+        predicted_quality=choice.predicted_quality,
+        quality_threshold=choice.quality_threshold,
+        quality=None if verdict is None else verdict.score,
+        quality_source=None if verdict is None or verdict.score is None else verdict.source,
+        context_action=action.action,
+        context_tokens_before=action.tokens_before,
+        context_tokens_after=action.tokens_after,
+        status=_status(answer, choice, error),
+        error=error,
+        reason=choice.reason,
+    )
+
+
+def with_verdicts(attempts: Sequence[Attempt], verdicts: Mapping[int, Verdict]) -> tuple[Attempt, ...]:
+    """The attempts, each with the verdict on it."""
+    return tuple(replace(a, verdict=verdicts[a.index]) if a.index in verdicts else a for a in attempts)
+
+
+def candidate_json(candidate: Candidate) -> dict[str, Any]:
+    """A candidate as the log keeps it."""
+    return {
+        "model": candidate.name,
+        "expected_cost_usd": candidate.expected_cost_usd,
+        "predicted_quality": round(candidate.predicted_quality, 4),
+        "quality_low": round(candidate.quality_low, 4),
+        "evidence": candidate.evidence,
+        "skipped": candidate.skipped,
+    }
+
+
+def attempt_json(attempt: Attempt, keep_text: bool) -> dict[str, Any]:
+    """An attempt as the log keeps it."""
+    completion, verdict = attempt.completion, attempt.verdict
+    usage = completion.usage if completion else None
+    return {
+        "index": attempt.index,
+        "model": attempt.call.model,
+        "purpose": attempt.call.purpose,
+        "served_model": completion.model if completion else None,
+        "provider": attempt.provider,
+        "deployment": attempt.deployment,
+        "cache": attempt.cache,
+        "cache_distance": attempt.cache_distance,
+        "latency_s": attempt.latency_s,
+        "ttft_s": attempt.ttft_s,
+        "input_tokens": usage.input_tokens if usage else 0,
+        "output_tokens": usage.output_tokens if usage else 0,
+        "cached_tokens": usage.cached_tokens if usage else 0,
+        "reasoning_tokens": usage.reasoning_tokens if usage else 0,
+        "tokens_estimated": bool(usage and usage.estimated),
+        "cost_usd": attempt_cost(attempt),
+        "finish_reason": completion.finish_reason if completion else None,
+        "error": None if attempt.error is None else f"{attempt.error.kind}: {attempt.error.message}",
+        "verdict": None
+        if verdict is None
+        else {
+            "accepted": verdict.accepted,
+            "score": verdict.score,
+            "reason": verdict.reason,
+            "validator": verdict.validator,
+            "source": verdict.source,
+        },
+        "retries": [{"deployment": r.deployment, "error": r.error, "waited_s": r.waited_s} for r in attempt.retries],
+        "context": attempt.context.action,
+        "text": completion.text if completion and keep_text else None,
+    }
+
+
+def _total(attempts: Sequence[Attempt]) -> float | None:
+    """USD of everything; None as soon as one price is unknown."""
+    costs = [attempt_cost(a) for a in attempts]
+    return None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None)
+
+
+def _baseline(candidates: Sequence[Candidate], answer: Attempt | None) -> tuple[str | None, float | None]:
+    """The best available model and what it would have cost for the answer's tokens.
+
+    A model passed over for its cost or its prediction was available; one without a key was not.
+    """
+    if answer is None or answer.completion is None:
+        return None, None
+    available = [c for c in candidates if c.spec.name == answer.call.model or c.reachable]
+    if not available:
+        return None, None
+    best = max(available, key=lambda c: c.predicted_quality)
+    usage = answer.completion.usage
+    if best.name == answer.call.model and answer.cache in ("miss", "off"):
+        return best.name, usage.cost_usd
+    return best.name, pricing.estimate_usd(best.spec, usage.input_tokens, usage.output_tokens)
+
+
+def _context(attempts: Sequence[Attempt], answer: Attempt | None) -> ContextAction:
+    """The answering call's context action; of a request that failed, the last one that did something."""
+    if answer is not None and answer.context.action != "none":
+        return answer.context
+    acted = [a.context for a in attempts if a.context.action != "none"]
+    if answer is not None and not acted:
+        return answer.context
+    return acted[-1] if acted else ContextAction()
+
+
+def _status(answer: Attempt | None, choice: Choice, error: str | None) -> Status:
+    if answer is not None and answer.planned:
+        return "planned"
+    if answer is not None and answer.completion is not None and answer.error is not None:
+        return "interrupted"
+    if error is not None:
+        return "error"
+    return "best_effort" if choice.best_effort else "ok"

@@ -1,0 +1,55 @@
+"""Conversations by name. Asking again from the same cell replaces that cell's turn instead of adding one."""
+
+from __future__ import annotations
+
+import threading
+
+from molt_magic.errors import UnknownName
+from molt_magic.types import Message
+
+
+class Threads:
+    """The conversations of one orchestrator, kept in memory: re-running a notebook rebuilds them."""
+
+    def __init__(self) -> None:
+        self._turns: dict[str, dict[str, tuple[Message, Message]]] = {}
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        """Names of the conversations, the oldest first."""
+        with self._lock:
+            return list(self._turns)
+
+    def messages(self, name: str) -> tuple[Message, ...]:
+        """All turns of a conversation. Raises UnknownName."""
+        with self._lock:
+            if name not in self._turns:
+                raise UnknownName("thread", name, self._turns)
+            return tuple(message for turn in self._turns[name].values() for message in turn)
+
+    def history(self, name: str, key: str) -> tuple[Message, ...]:
+        """What was said before the turn `key`; all that was said when there is no such turn yet."""
+        with self._lock:
+            found: list[Message] = []
+            for turn_key, turn in self._turns.get(name, {}).items():
+                if turn_key == key:
+                    break
+                found += turn
+            return tuple(found)
+
+    def record(self, name: str, key: str, question: Message, answer: Message) -> None:
+        """Add the turn `key`, or replace it where it stands."""
+        with self._lock:
+            self._turns.setdefault(name, {})[key] = (question, answer)
+
+    def reset(self, name: str | None = None) -> int:
+        """Forget one conversation, or all; returns how many. Raises UnknownName."""
+        with self._lock:
+            if name is None:
+                count = len(self._turns)
+                self._turns.clear()
+                return count
+            if name not in self._turns:
+                raise UnknownName("thread", name, self._turns)
+            del self._turns[name]
+            return 1

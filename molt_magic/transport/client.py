@@ -1,0 +1,267 @@
+"""The HTTP client: JSON, streams and downloads."""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+import threading
+import time
+import warnings
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from molt_magic.errors import MalformedAnswer
+from molt_magic.transport.download import OnProgress, fetch
+from molt_magic.transport.failures import CHECK_URL, host_of, is_loopback, mapped, proxies_understood, timed_out, too_large
+
+MAX_BYTES = 32_000_000  # of one response; a chat answer has some hundred kB at most
+POOL = 200  # connections of one event loop; more calls than this wait for a free one
+
+# no proxy for this machine, whatever HTTP_PROXY says
+_DIRECT: Mapping[str, None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+    def json(self, provider: str = "") -> Any:
+        """The body as JSON. Raises MalformedAnswer where it is something else."""
+        try:
+            return jsonlib.loads(self.body)
+        except ValueError:
+            message = f"The server answered {self.status} with {self.kind}, not with JSON."
+            raise MalformedAnswer(message, provider=provider, status=self.status, fix=CHECK_URL) from None
+
+    @property
+    def kind(self) -> str:
+        """What the body is, in words, for messages."""
+        if not self.body.strip():
+            return "an empty body"
+        html = "html" in self.headers.get("content-type", "") or self.body.lstrip()[:1] == b"<"
+        return "a web page" if html else "text"
+
+
+class Reply:
+    """A response whose body is still to be read, once: with `chunks` or with `read`."""
+
+    def __init__(self, response: httpx.Response, *, url: str, max_bytes: int, provider: str) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self._response = response
+        self._url = url
+        self._max_bytes = max_bytes
+        self._provider = provider
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, decompressed. Raises ProviderError: broken off, silent for too long, too large."""
+        size = 0
+        body = self._response.aiter_bytes()
+        while True:
+            with mapped(self._url, self._provider):  # around the read only: what the reader raises is the reader's
+                chunk = await anext(body, None)
+            if chunk is None:
+                return
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise too_large(self._max_bytes, self._provider)
+            yield chunk
+
+    async def read(self) -> Answer:
+        """The rest of the body at once."""
+        return Answer(self.status, self.headers, b"".join([chunk async for chunk in self.chunks()]))
+
+
+class Transport:
+    """HTTP for one set of providers; one pool of kept-alive connections per event loop, made at first use.
+
+    Args:
+        connect_s: seconds to connect.
+        first_token_s: seconds of silence a stream may keep, before its first byte and between two.
+        total_s: seconds one response may take.
+        max_bytes: the largest response read, in bytes; downloads have no limit of their own.
+    """
+
+    def __init__(
+        self, *, connect_s: float = 10, first_token_s: float = 60, total_s: float = 600, max_bytes: int = MAX_BYTES
+    ) -> None:
+        self.connect_s = connect_s
+        self.first_token_s = first_token_s
+        self.total_s = total_s
+        self.max_bytes = max_bytes
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+        self._warned: set[str] = set()
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        provider: str = "",
+        silence_s: float | None = None,
+        total_s: float | None = None,
+    ) -> AsyncIterator[Reply]:
+        """Send a request; the response is handed over before its body is read. Leaving the block ends the request.
+
+        Args:
+            method: GET or POST.
+            url: http(s); no redirect is followed.
+            headers: header fields.
+            json: the body, sent as JSON.
+            provider: named in errors.
+            silence_s: seconds without a byte; `first_token_s` by default.
+            total_s: seconds for all of it, the block included; the transport's by default.
+
+        Raises:
+            ProviderError: ConnectionFailed, TimedOut or MalformedAnswer, for every exception of the client.
+        """
+        total = self.total_s if total_s is None else total_s
+        silence = self.first_token_s if silence_s is None else silence_s
+        client = self._client(url)
+        limit = asyncio.timeout(total)
+        try:
+            async with limit:
+                with mapped(url, provider):
+                    timeout = httpx.Timeout(silence, connect=self.connect_s, pool=total)
+                    request = client.build_request(method, url, headers=headers, json=json, timeout=timeout)
+                    response = await client.send(request, stream=True)
+                try:
+                    yield Reply(response, url=url, max_bytes=self.max_bytes, provider=provider)
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            if not limit.expired():
+                raise  # raised by what runs inside the block, not by our limit
+            raise timed_out(f"{host_of(url)} took longer than {total:g} s.", "network.total_s", provider) from None
+
+    async def post_json(
+        self,
+        url: str,
+        body: Any,
+        *,
+        headers: Mapping[str, str] | None = None,
+        provider: str = "",
+        total_s: float | None = None,
+    ) -> Answer:
+        """POST JSON and read the whole answer, whatever its status."""
+        # silence may last as long as the answer takes: nothing is sent until it is whole
+        async with self.stream(
+            "POST", url, headers=headers, json=body, provider=provider, silence_s=total_s or self.total_s, total_s=total_s
+        ) as reply:
+            return await reply.read()
+
+    async def get_json(
+        self, url: str, *, headers: Mapping[str, str] | None = None, provider: str = "", total_s: float | None = None
+    ) -> Answer:
+        """GET and read the whole answer, whatever its status."""
+        async with self.stream("GET", url, headers=headers, provider=provider, total_s=total_s) as reply:
+            return await reply.read()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        provider: str = "",
+        total_s: float | None = None,
+    ) -> Answer:
+        """One request from code that is not async; the whole answer, whatever its status."""
+        total = self.total_s if total_s is None else total_s
+        deadline = time.monotonic() + total
+        timeout = httpx.Timeout(total, connect=min(self.connect_s, total))
+        body = bytearray()
+        with (
+            self._sync_client(url) as client,
+            mapped(url, provider),
+            client.stream(method, url, json=json, headers=headers, timeout=timeout) as response,
+        ):
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > self.max_bytes:
+                    raise too_large(self.max_bytes, provider)
+                if time.monotonic() > deadline:
+                    raise timed_out(f"{host_of(url)} took longer than {total:g} s.", "network.total_s", provider)
+            return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
+
+    def download(self, url: str, part_path: Path, on_progress: OnProgress | None = None) -> int:
+        """Fetch a file into `part_path`, going on where an earlier try stopped. Sends no key anywhere.
+
+        Args:
+            url: http(s); redirects are followed, but not from https to plain http.
+            part_path: what is there already is kept and continued; the caller verifies the whole and renames it.
+            on_progress: called with the bytes so far and in all (None: the server does not say). What it raises ends
+                the download; the part stays.
+
+        Returns:
+            The size of the file, in bytes.
+
+        Raises:
+            ProviderError: ConnectionFailed, TimedOut, ServerError, BadRequest or MalformedAnswer; the part stays.
+        """
+        part_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._sync_client(url) as client:
+            timeout = httpx.Timeout(self.first_token_s, connect=self.connect_s)
+            return fetch(client, url, part_path, on_progress, timeout)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop."""
+        with self._lock:
+            client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    def close(self) -> None:
+        """Close from outside: what belongs to a running loop is closed there, what belongs to an ended one is let go."""
+        with self._lock:
+            clients = list(self._clients.items())
+            self._clients.clear()
+        for loop, client in clients:
+            if loop.is_running():
+                asyncio.run_coroutine_threadsafe(client.aclose(), loop)
+
+    def _client(self, url: str) -> httpx.AsyncClient:
+        self._warn_if_plain(url)
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            client = self._clients.get(loop)
+            if client is None or client.is_closed:
+                limits = httpx.Limits(max_connections=POOL, max_keepalive_connections=POOL // 2)
+                with proxies_understood():
+                    client = httpx.AsyncClient(limits=limits, follow_redirects=False, mounts=_DIRECT)
+                self._clients[loop] = client
+            return client
+
+    def _sync_client(self, url: str) -> httpx.Client:
+        self._warn_if_plain(url)
+        with proxies_understood():
+            return httpx.Client(follow_redirects=False, mounts=_DIRECT)
+
+    def _warn_if_plain(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            host = parts.hostname or ""
+        except ValueError:
+            return  # the client says what is wrong with it
+        if parts.scheme != "http" or is_loopback(url) or host in self._warned:
+            return
+        self._warned.add(host)
+        warnings.warn(
+            f"{host} is reached over plain http: prompts and keys can be read on the way. Use https.", UserWarning, stacklevel=2
+        )

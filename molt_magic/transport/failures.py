@@ -1,0 +1,91 @@
+"""Every exception of the HTTP client, mapped into the error tree."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import httpx
+
+from molt_magic.errors import ConfigError, ConnectionFailed, MalformedAnswer, ProviderError, TimedOut
+
+CHECK_URL = "Check that base_url is the address of an API (OpenAI-compatible ones usually end in /v1)."
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL names this machine."""
+    host = (urlsplit(url).hostname or "").lower()
+    return host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
+
+
+def host_of(url: str) -> str:
+    """Host and port of a URL, for messages: never its path, query or user."""
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname or "the address") + (f":{parts.port}" if parts.port else "")
+    except ValueError:  # a port that is no number
+        return "the address"
+
+
+@contextmanager
+def mapped(url: str, provider: str) -> Iterator[None]:
+    """Turn every exception of the HTTP client into one of ours.
+
+    `from None`, so that no traceback shows the client's exception: it holds the request, and the request the key.
+    """
+    try:
+        yield
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, ssl.SSLError) as error:
+        raise translate(error, url, provider) from None
+
+
+@contextmanager
+def proxies_understood() -> Iterator[None]:
+    """Turn what making a client raises over a proxy in the environment into a ConfigError."""
+    try:
+        yield
+    except ImportError as error:  # a SOCKS proxy needs a package of its own
+        raise ConfigError(f"The proxy of the environment cannot be used: {error}", fix="pip install 'httpx[socks]'") from None
+    except (ValueError, httpx.InvalidURL) as error:
+        fix = "Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY."
+        raise ConfigError(f"A proxy variable of the environment is wrong: {error}", fix=fix) from None
+
+
+def translate(error: Exception, url: str, provider: str) -> ProviderError:
+    """Our error for an exception of the HTTP client."""
+    where = host_of(url)
+    if isinstance(error, httpx.ConnectTimeout):
+        return timed_out(f"No connection to {where} in time.", "network.connect_s", provider)
+    if isinstance(error, httpx.TimeoutException):
+        return timed_out(f"{where} fell silent for too long.", "network.first_token_s", provider)
+    if isinstance(error, (httpx.DecodingError, httpx.TooManyRedirects)):
+        return MalformedAnswer(f"The answer of {where} cannot be read ({type(error).__name__}).", provider=provider, fix=CHECK_URL)
+    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
+        return ConnectionFailed(
+            "base_url is not an http(s) address.",
+            provider=provider,
+            fix="Set it to something like https://host/v1.",
+            retryable=False,
+        )
+    if isinstance(error, httpx.LocalProtocolError):
+        return ConnectionFailed(
+            f"The request to {where} cannot be sent ({type(error).__name__}).",
+            provider=provider,
+            fix="A key holds characters that HTTP does not allow; look for line breaks and quotes around it.",
+            retryable=False,
+        )
+    reason = str(error) or type(error).__name__
+    fix = "Check that the server runs." if is_loopback(url) else "Check the network, the proxy and base_url."
+    return ConnectionFailed(f"No answer from {where}: {reason}", provider=provider, fix=fix)
+
+
+def timed_out(message: str, setting: str, provider: str) -> TimedOut:
+    """A TimedOut that names the setting to raise."""
+    return TimedOut(message, provider=provider, fix=f"Try again, or raise {setting}.")
+
+
+def too_large(limit: int, provider: str) -> MalformedAnswer:
+    """An answer over the size limit (bytes)."""
+    return MalformedAnswer(f"The answer is larger than {limit / 1e6:g} MB.", provider=provider, fix="Set max_tokens lower.")

@@ -1,0 +1,106 @@
+"""An answer as a person sees it: the text, one line under it, and the candidates folded away. Static: no script, no ids."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from molt_magic.errors import UnknownName
+from molt_magic.result import Result
+from molt_magic.views import listings, markdown, words
+from molt_magic.views.tables import BORDER, Table
+from molt_magic.views.text import fenced, for_html, for_markdown, printable
+
+Format = Literal["markdown", "text", "json", "code"]
+FORMATS: tuple[str, ...] = get_args(Format)
+
+_PRE = 'style="white-space: pre-wrap; overflow-wrap: anywhere"'
+_INERT = "mathjax_ignore tex2jax_ignore"
+_BLOCK = re.compile(r"^(?P<fence>`{3,}|~{3,})(?P<language>[\w+#.-]*)[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.DOTALL | re.MULTILINE)
+
+
+def bundle(result: Result, form: str = "markdown") -> dict[str, str]:
+    """A result as text/html, text/markdown and text/plain.
+
+    Args:
+        form: how the answer itself is shown, one of `FORMATS`. `code` shows the answer's code blocks only, where it has any;
+            `json` indents it where it parses.
+
+    Raises:
+        UnknownName: no such format.
+    """
+    if form not in FORMATS:
+        raise UnknownName("format", form, FORMATS)
+    answer = printable(result.text)
+    tables = [t for t in (listings.candidates(result.decision), listings.attempts(result.decision)) if t.rows]
+    return {
+        "text/html": _html(result, answer, form, tables),
+        "text/markdown": _markdown(result, answer, form, tables),
+        "text/plain": _plain(result, answer, form),
+    }
+
+
+def show(text: str, form: str = "markdown") -> dict[str, str]:
+    """An untrusted text alone, without the line under it: what is shown while it still arrives."""
+    text = printable(text)
+    return {"text/html": _text_html(text, form), "text/markdown": _text_markdown(text, form), "text/plain": text}
+
+
+def _html(result: Result, answer: str, form: str, tables: list[Table]) -> str:
+    status = words.status(result)
+    parts = [f'<p class="{_INERT}"><strong>{for_html(status)}</strong></p>'] if status else []
+    if answer:
+        parts.append(_text_html(answer, form))
+    line = " · ".join(for_html(fact) for fact in words.facts(result))
+    style = f"border-top: {BORDER}; padding-top: 4px; margin-top: 8px; font-size: 90%"
+    parts.append(f'<div class="molt-line {_INERT}" style="{style}">{line}</div>')
+    if tables:
+        opened = " open" if result.decision.status == "planned" else ""
+        inside = "".join(table.to_html() for table in tables)
+        parts.append(f'<details{opened} style="font-size: 90%"><summary>Candidates and attempts</summary>{inside}</details>')
+    return f'<div class="molt-answer">{"".join(parts)}</div>'
+
+
+def _markdown(result: Result, answer: str, form: str, tables: list[Table]) -> str:
+    status = words.status(result)
+    parts = [f"**{for_markdown(status)}**"] if status else []
+    if answer:
+        parts.append(_text_markdown(answer, form))
+    parts += ["---", " · ".join(for_markdown(fact) for fact in words.facts(result))]
+    return "\n\n".join([*parts, *(table.to_markdown() for table in tables)])
+
+
+def _plain(result: Result, answer: str, form: str) -> str:
+    status = words.status(result)
+    tables = [listings.attempts(result.decision).to_plain()] if result.decision.status == "planned" else []
+    line = f"[{' · '.join(printable(fact) for fact in words.facts(result))}]"
+    return "\n\n".join(part for part in (status, _chosen(answer, form)[0], *tables, line) if part)
+
+
+def _text_html(text: str, form: str) -> str:
+    if form == "markdown":
+        return markdown.to_html(text)
+    shown, language = _chosen(text, form)
+    body = for_html(shown) if form == "text" else f"<code>{for_html(shown)}</code>"
+    described = f' aria-label="{for_html(language)}"' if language else ""
+    return f'<pre dir="auto" {_PRE}{described}>{body}</pre>'
+
+
+def _text_markdown(text: str, form: str) -> str:
+    return markdown.to_markdown(text) if form == "markdown" else fenced(*_chosen(text, form))
+
+
+def _chosen(text: str, form: str) -> tuple[str, str]:
+    """What of an answer a format shows, and the language it is in."""
+    if form not in ("code", "json"):
+        return text, ""
+    blocks = list(_BLOCK.finditer(text))
+    found = "\n".join(block["code"].rstrip("\n") for block in blocks) if blocks else text
+    if form == "code":
+        return found, blocks[0]["language"] if blocks else ""
+    try:
+        return json.dumps(json.loads(found), indent=2, ensure_ascii=False), "json"
+    except ValueError:
+        return text, ""  # not JSON: shown as it came, never repaired

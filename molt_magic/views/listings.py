@@ -1,0 +1,150 @@
+"""The tables of routing: candidates and attempts of a decision, models, strategies, decisions, costs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from molt_magic.result import usd
+from molt_magic.types import Decision, ModelSpec
+from molt_magic.views.tables import Table
+from molt_magic.views.text import one_line
+
+if TYPE_CHECKING:
+    from molt_magic.orchestrator import Readiness
+
+LOG_COLUMNS = (
+    "time", "strategy", "task", "model", "status", "n_attempts", "escalations", "cache", "cost_usd", "saved_usd", "latency_s", "prompt",
+)  # fmt: skip
+_CELL_LIMIT = 200  # characters of a reason or prompt in a table
+
+
+def seconds(value: float | None) -> str:
+    """A duration for people."""
+    return "unknown" if value is None else f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def candidates(decision: Decision) -> Table:
+    """Every model considered, with what was expected of it and why it was passed over."""
+    rows = [
+        (
+            str(c["model"]),
+            usd(c["expected_cost_usd"]),
+            f"{c['predicted_quality']:.2f}",
+            one_line(str(c["evidence"]), _CELL_LIMIT),
+            _state(c, decision),
+        )
+        for c in decision.candidates
+    ]
+    return Table("Candidates", ("Model", "Expected cost", "Predicted quality", "Rests on", "State"), rows)
+
+
+def _state(candidate: Mapping[str, Any], decision: Decision) -> str:
+    if candidate["model"] == decision.model:
+        return "planned" if decision.status == "planned" else "failed" if decision.status == "error" else "chosen"
+    if candidate["skipped"]:
+        return f"passed over: {one_line(str(candidate['skipped']), _CELL_LIMIT)}"
+    return "tried" if any(a["model"] == candidate["model"] for a in decision.attempts) else "not needed"
+
+
+def attempts(decision: Decision) -> Table:
+    """Every call that was made, or that a dry run would make."""
+    rows = [
+        (
+            str(a["index"] + 1),
+            str(a["model"]),
+            str(a["purpose"]),
+            _outcome(a),
+            _verdict(a["verdict"]),
+            f"{a['input_tokens']} in, {a['output_tokens']} out{' (estimated)' if a['tokens_estimated'] else ''}",
+            usd(a["cost_usd"]),
+            seconds(a["latency_s"]),
+        )
+        for a in decision.attempts
+    ]
+    caption = "Planned calls" if decision.status == "planned" else "Attempts"
+    return Table(caption, ("#", "Model", "For", "Outcome", "Check", "Tokens", "Cost", "Time"), rows)
+
+
+def _outcome(attempt: Mapping[str, Any]) -> str:
+    if attempt["error"]:
+        outcome = one_line(str(attempt["error"]), _CELL_LIMIT)
+    elif attempt["cache"] in ("exact", "semantic"):
+        outcome = f"from the {attempt['cache']} cache"
+    else:
+        outcome = str(attempt["finish_reason"])
+    retries = len(attempt["retries"])
+    return f"{outcome}, after {retries} {'retry' if retries == 1 else 'retries'}" if retries else outcome
+
+
+def _verdict(verdict: Mapping[str, Any] | None) -> str:
+    if verdict is None:
+        return "none"
+    word = "accepted" if verdict["accepted"] else "refused"
+    return f"{word} by {verdict['validator'] or 'the check'}: {one_line(str(verdict['reason']), _CELL_LIMIT)}"
+
+
+def models(specs: Iterable[ModelSpec], readiness: Iterable[Readiness]) -> Table:
+    """The catalog, with what is ready and what makes the rest so."""
+    state = {r.model: r for r in readiness}
+    rows = [
+        (
+            spec.name,
+            f"{spec.provider}: {spec.model}",
+            f"{spec.context_window:,}" if spec.context_window else "unknown",
+            usd(spec.prices.input_usd_per_mtok) if spec.provider != "local" else "$0",
+            usd(spec.prices.output_usd_per_mtok) if spec.provider != "local" else "$0",
+            f"{spec.prior_quality:.2f}",
+            _ready(state.get(spec.name)),
+        )
+        for spec in specs
+    ]
+    columns = ("Model", "Served by", "Window, tokens", "Input, per million", "Output, per million", "Prior quality", "State")
+    return Table("Models, cheap to dear", columns, rows)
+
+
+def _ready(state: Readiness | None) -> str:
+    if state is None or state.ready:
+        return "ready"
+    return f"not ready: {state.reason}" + (f" {state.fix}" if state.fix else "")
+
+
+def readiness(states: Sequence[Readiness]) -> Table:
+    """What can answer now and what would make the rest ready."""
+    rows = [(s.model, s.provider, "ready" if s.ready else "not ready", "" if s.ready else s.reason, s.fix) for s in states]
+    return Table("Models", ("Model", "Provider", "State", "Why", "To make it ready"), rows)
+
+
+def strategies(current: str) -> Table:
+    """The strategies, each in a line; the one in force is marked."""
+    from molt_magic import strategies as known
+
+    rows = [
+        (name, "in force" if name == current else "", (inspect.getdoc(getattr(known, name.title())) or "").splitlines()[0])
+        for name in known.NAMES
+    ]
+    return Table("Strategies", ("Strategy", "Session default", "What it does"), rows)
+
+
+def log(rows: Iterable[Mapping[str, Any]], caption: str) -> Table:
+    """Decisions, newest last; the columns a person looks at first."""
+    return Table(caption, LOG_COLUMNS, [tuple(_cell(name, row.get(name)) for name in LOG_COLUMNS) for row in rows])
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None or value != value:  # NaN is what a frame makes of None
+        return "unknown" if name.endswith("_usd") else ""
+    if name.endswith("_usd"):
+        return usd(float(value))
+    if name.endswith("_s"):
+        return seconds(float(value))
+    if name == "time":
+        return str(value)[:19].replace("T", " ")
+    return one_line(str(value), 60)
+
+
+def records(rows: Sequence[Mapping[str, Any]], caption: str) -> Table:
+    """Any records with the same keys, amounts and durations written for people."""
+    names = list(rows[0]) if rows else ["nothing yet"]
+    return Table(caption, [n.removesuffix("_usd").replace("_", " ") for n in names], [[_cell(n, r[n]) for n in names] for r in rows])

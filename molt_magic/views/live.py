@@ -1,0 +1,162 @@
+"""The answer while it arrives: one display, at most ten updates a second, ending with the full final display."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from molt_magic.types import Event
+from molt_magic.views import answer
+from molt_magic.views.progress import TerminalProgress, bar
+from molt_magic.views.text import for_html, for_markdown, one_line, printable
+
+if TYPE_CHECKING:
+    from IPython.display import DisplayHandle
+
+INTERVAL_S = 0.1
+
+
+class Live(Protocol):
+    """Where a running request is shown."""
+
+    def on_event(self, event: Event) -> None: ...
+
+    def finish(self, final: Mapping[str, str]) -> None: ...
+
+
+class Silent:
+    """Shows nothing until the end: a notebook run headless has one output, and it is the same every time."""
+
+    def on_event(self, event: Event) -> None:
+        """Nothing is shown while the request runs."""
+
+    def finish(self, final: Mapping[str, str]) -> None:
+        from IPython.display import display
+
+        display(dict(final), raw=True)  # type: ignore[no-untyped-call]
+
+
+class Quiet(Silent):
+    """Shows nothing at all."""
+
+    def finish(self, final: Mapping[str, str]) -> None:
+        """The result is the cell's value, and that is enough."""
+
+
+class NotebookLive:
+    """Updates one display handle. Events may come from another thread; those after the end are dropped."""
+
+    def __init__(self, *, form: str = "markdown", clock: Callable[[], float] = time.monotonic) -> None:
+        self._form = form
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._handle: DisplayHandle | None = None
+        self._pieces: list[str] = []
+        self._doing = ""
+        self._shown_at = float("-inf")
+        self._ended = False
+
+    def on_event(self, event: Event) -> None:
+        with self._lock:
+            if self._ended:
+                return
+            if event.kind == "attempt":
+                self._pieces.clear()
+                self._doing = f"{event.model} is answering"
+            elif event.kind == "progress":
+                done = "" if event.fraction is None else f" {bar(event.fraction)}"
+                self._doing = one_line(f"{event.text}{done}")
+            elif event.kind == "delta":
+                self._pieces.append(event.text)
+                self._doing = f"{event.model} is answering"
+            else:
+                return
+            now = self._clock()
+            if now - self._shown_at >= INTERVAL_S:
+                self._shown_at = now
+                self._show(self._arriving())
+
+    def finish(self, final: Mapping[str, str]) -> None:
+        with self._lock:
+            self._ended = True
+            self._show(dict(final))
+
+    def _arriving(self) -> dict[str, str]:
+        shown = answer.show("".join(self._pieces), self._form)
+        doing = f"{self._doing} …"
+        return {
+            "text/html": f'{shown["text/html"]}<div class="mathjax_ignore tex2jax_ignore"><em>{for_html(doing)}</em></div>',
+            "text/markdown": f"{shown['text/markdown']}\n\n*{for_markdown(doing)}*",
+            "text/plain": f"{shown['text/plain']}\n[{doing}]".lstrip(),
+        }
+
+    def _show(self, data: dict[str, str]) -> None:
+        from IPython.display import display
+
+        if self._handle is None:
+            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(data, raw=True)  # type: ignore[no-untyped-call]
+
+
+class TerminalLive:
+    """Writes the answer's pieces to the terminal as they come, and at the end what they do not say."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._progress = TerminalProgress(sys.stderr)
+        self._pieces: list[str] = []
+        self._ended = False
+
+    def on_event(self, event: Event) -> None:
+        with self._lock:
+            if self._ended:
+                return
+            if event.kind == "progress":
+                self._progress(event.text, event.fraction)
+                return
+            self._progress.close()
+            if event.kind == "attempt" and self._pieces:
+                self._pieces.clear()
+                self._write(f"\n\n[not taken; {one_line(event.model)} is answering]\n\n")
+            elif event.kind == "delta":
+                self._pieces.append(printable(event.text))
+                self._write(self._pieces[-1])
+
+    def finish(self, final: Mapping[str, str]) -> None:
+        with self._lock:
+            self._ended = True
+            self._progress.close()
+            plain, written = final["text/plain"], "".join(self._pieces).strip()
+            if written and written in plain:  # the answer stands there already
+                plain = "\n\n" + plain.replace(written, "", 1).strip()
+            elif written:
+                plain = f"\n\n{plain}"
+            self._write(f"{plain}\n")
+
+    @staticmethod
+    def _write(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def screen(*, setting: str, quiet: bool, form: str, shell: Any, cell_id: str | None) -> Live:
+    """Where to show a request.
+
+    Args:
+        setting: `on`, `off`, or `auto`: streaming where a person is watching. A notebook front end names the cell it runs; what
+            runs a notebook headless (nbclient, papermill, nbval) does not. A terminal is one when its output is.
+        quiet: show nothing.
+        form: how the answer is shown, one of `answer.FORMATS`.
+        shell: the IPython shell.
+        cell_id: the front end's id of the running cell, or None.
+    """
+    if quiet:
+        return Quiet()
+    terminal = not hasattr(shell, "kernel") and sys.stdout.isatty()
+    if setting == "off" or (setting == "auto" and cell_id is None and not terminal):
+        return Silent()
+    return TerminalLive() if terminal else NotebookLive(form=form)
