@@ -1,10 +1,10 @@
 """Refuses a wrong semantic hit.
 
 Vectors call "flights from Oslo to Rome" and "flights from Rome to Oslo" the same. So a near neighbour answers a prompt only
-if nothing that can change the answer differs. What can: almost everything. The rule is therefore the other way round: both
-prompts are brought to a plain form (politeness, articles, contractions, the frames of a question), and what then remains must
-agree word for word and in order. Numbers, dates, units, negations, names, antonyms and swapped arguments need no lists of
-their own for that; the checks before it (code, quotes, signs, numbers, case) are for what the plain form would blur.
+if nothing differs that can change the answer, and almost everything can. The rule is therefore the other way round: both
+prompts are brought to a plain form (without politeness, articles, contractions and the frame of the question), and what
+remains must agree word for word and in order. Dates, units, names, antonyms and swapped arguments need no lists of their own
+for that; the checks before it (code, quotes, signs, numbers, negations, capitals) see what the plain form would blur.
 """
 
 from __future__ import annotations
@@ -12,84 +12,109 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from itertools import pairwise
+from collections.abc import Iterable
 
 from molt_magic.cache.words import (
     ABOUT_WORDS,
+    AFTER_GREETING,
     AMBIGUOUS_CASE,
     ARTICLE_COUNTS_BEFORE,
+    ARTICLES,
     CONTRACTIONS,
-    DROPPED,
     GREETINGS,
+    LETTER_FOLLOWS,
     MOVABLE,
+    MOVING,
     NEGATIONS,
     NOT_PLURAL,
     NUMBER_WORDS,
+    OBJECTS,
     PROCEDURES,
     QUESTION_WORDS,
     SPELLINGS,
+    STATES,
     SYMMETRIC,
     SYNONYMS,
     TASKS,
-    THANKS,
     TONE,
+    YES_NO,
 )
 
-_LONG = 80  # words; beyond, a prompt is a document with a question and only its spacing may differ
-_PLAIN_QUOTES = str.maketrans({"‘": "'", "’": "'", "‚": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})
+_LONG = 80  # words; beyond, a prompt is a document with a question, and only spacing and punctuation may differ
+_QUOTES = str.maketrans({"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})  # noqa: RUF001
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _CODE = re.compile(r"`[^`\n]+`|^[ \t]+\S.*$", re.MULTILINE)
 _QUOTED = re.compile(r'"([^"\n]*)"|(?<!\w)\'([^\'\n]+)\'(?!\w)')
-_NUMBER = re.compile(r"\d(?:[\d.,:/-]*\d)?")
-_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_NUMBER = re.compile(r"(?:(?<!\w)\.)?\d(?:[\d.,:/-]*\d)?|[^\W\d_]+(?:-[^\W\d_]+)*")
+_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 # What joins letters into an identifier, a path, an address or a hyphenated word belongs to the word.
-_WORD = re.compile(r"\w+(?:['.\-_/@:&+#]+\w+)*(?:\+\+|#)?")
-_SIGNS = re.compile(r"[^\w\s.,;:!?'\"\-]|(?<![^\W\d_])-(?=\s*\d)|(?<=\d)\s*-")
-_IDENTIFIER = re.compile(r"\w*[a-z]\w*[A-Z]\w*|\w*_\w*|\w*[^\W\d_]\w*\d\w*|\w*\d\w*[^\W\d_]\w*|\w+[./@:&+#]\S+|[A-Z]{2,}\w*|\w+(?:\+\+|#)")
+_WORD = re.compile(r"\w+(?:['.\-/@:&+#]+\w+)*(?:\+\+|#)?")
+_SIGN = re.compile(
+    r"[^\w\s.,;:!?'\"\-]"  # brackets, operators, currencies, emoji
+    r"|(?<![^\W\d_])-(?=\s*\.?\d)|(?<=\d)\s*-|(?<!\S)-+(?=\w)"  # minus, and the dashes of a flag
+    r"|(?<=\d)[!\"]|(?<=\b[a-z])!|(?<=\w)'(?!\w)"  # factorial, inches, feet, derivative
+)
+_IDENTIFIER = re.compile(
+    r"\w*[a-z]\w*[A-Z]\w*|\w*_\w*|\w*[^\W\d_]\w*\d\w*|\w*\d\w*[^\W\d_]\w*|\w+[./@:&+#]\S+|[A-Z]{2,}\w*|\w+(?:\+\+|#)"
+)
+_FRONTED = re.compile(rf"((?:{'|'.join(MOVABLE.split())}) [^,.?!;:\n]{{1,60}}), ([^.?!\n]+)([.?!]*)", re.IGNORECASE)
+_ASKING = "|".join(sorted(AFTER_GREETING))
+_GREETING = re.compile(rf"(?:{GREETINGS})[,!.]* (?=(?:{_ASKING})\b)", re.IGNORECASE)
+_THANKS = re.compile(r"(?:[,.?!;]\s*)(?:please|thanks|thank you)(?: very much| so much| in advance)?[.!?\s]*$", re.IGNORECASE)
+_ANY_TASK, _ANY_QUESTION = "|".join(sorted(TASKS)), "|".join(sorted(QUESTION_WORDS))
+_ANY_STATE, _ANY_PROCEDURE = "|".join(sorted(STATES)), "|".join(sorted(PROCEDURES))
+_WISH = re.compile(
+    rf"(?:(?:can|could|would|will) you (?:please |kindly )?(?=(?:{_ANY_TASK})\b)|(?:can|could) you (?:please )?give me )?"
+    r"(?:(?:please )?(?:tell me|let me know|show me|teach me|explain to me|explain|do you know|i wonder|i was wondering"
+    rf"|i am wondering|i want to know|i need to know|i would like to know) (?=(?:{_ANY_QUESTION})\b))?"
+)
+_HOW_TO = re.compile(
+    rf"(?:how to|how (?:do|can|does) (?:i|one|someone) (?!(?:{_ANY_STATE})\b)(?=\w+ \w)"
+    rf"|how (?:do|can) (?:you|we) (?=(?:{_ANY_PROCEDURE}) \w)"
+    r"|what (?:is|are) (?:the |a |some )?(?:ways?|methods?|steps) to)\b ?"
+)
+_PLURAL = re.compile(r"\w{2,}[^sui']s")
+_NAMED_ARTICLES = frozenset(article.capitalize() for article in ARTICLES)
+_CANONICAL = {**NUMBER_WORDS, "were": "was", "an": "a"}
 _SYNONYM = {word: row.split()[0] for row in SYNONYMS for word in row.split()}
-
-_ME = frozenset("i we one someone somebody".split())
-_WISHES = (
-    "tell me", "let me know", "i want to know", "i would like to know", "i'd like to know", "do you know", "i wonder",
-    "i was wondering", "i am wondering", "i need to know", "explain", "explain to me", "explain me", "show me", "teach me",
-)  # fmt: skip
-_HOW_TO = ("what way to", "what ways to", "what steps to", "which way to", "what method to", "steps to", "way to")
 
 
 def refusal(asked: str, stored: str, *, verified: bool = False) -> str | None:
     """Why the answer to `stored` may not answer `asked`; None if it may.
 
     Args:
-        verified: a second embedder will be asked too; then synonyms, plurals of questions and words of tone may differ.
+        verified: a second embedder is asked too; then synonyms, plurals in questions and words of tone may differ.
     """
     one, two = _tidy(asked), _tidy(stored)
     if one == two:
         return None
     for what, pick in (("code", _code), ("quoted text", _quoted), ("signs", _signs), ("numbers", _numbers)):
         if pick(one) != pick(two):
-            return f"{what} differ: {_first_difference(pick(one), pick(two))}"
-    words_one, words_two = _words(one), _words(two)
-    if Counter(_negations(words_one)) != Counter(_negations(words_two)):
+            return f"{what} differ: {_difference(pick(one), pick(two))}"
+    words_one, words_two = _WORD.findall(_ungrouped(one)), _WORD.findall(_ungrouped(two))
+    if _negations(words_one) != _negations(words_two):
         return "a negation differs"
-    case = _case_differs(words_one, words_two)
+    case = _capitals_differ(words_one, words_two) or _capitals_differ(words_two, words_one)
     if case:
         return f"names or code differ: {case}"
-    if max(len(words_one), len(words_two)) > _LONG:
-        return None if _lower(words_one) == _lower(words_two) else "long prompts differ"
-    lenient = verified and not ABOUT_WORDS & (set(_lower(words_one)) | set(_lower(words_two)))
-    plain_one, plain_two = _plain(words_one, one, lenient), _plain(words_two, two, lenient)
-    if plain_one[:1] != plain_two[:1] and {*plain_one[:1], *plain_two[:1]} & (QUESTION_WORDS | {_YES_NO}):
-        if not (_is_rotation(plain_one, plain_two)):
-            return f"the kind of question differs: {_first_difference(plain_one, plain_two)}"
-    if Counter(plain_one) != Counter(plain_two):
-        return f"words differ: {_first_difference(sorted(plain_one), sorted(plain_two))}"
-    if plain_one == plain_two or _is_rotation(plain_one, plain_two) or _is_symmetric(plain_one, plain_two):
+    if {word.lower() for word in (*words_one, *words_two)} & ABOUT_WORDS:
+        # about language itself: an article or a comma may be the point
+        return None if _nearly_literal(one) == _nearly_literal(two) else "it is about words, and words differ"
+    if "\n" in one + two or max(len(words_one), len(words_two)) > _LONG:
+        return None if _lines(one) == _lines(two) else "long prompts differ"
+    plain_one, moving_one = _plain(_bare(one), lenient=verified)
+    plain_two, moving_two = _plain(_bare(two), lenient=verified)
+    if plain_one[0] != plain_two[0]:
+        return f"the kind of question differs: {plain_one[0]} / {plain_two[0]}"
+    if Counter(plain_one) != Counter(plain_two) or moving_one != moving_two:
+        return f"words differ: {_difference([*plain_one, *moving_one], [*plain_two, *moving_two])}"
+    if plain_one == plain_two or _only_sides_changed(plain_one, plain_two):
         return None
     return "the order of the words differs"
 
 
-def is_same_text(asked: str, stored: str) -> bool:
-    """Whether the two differ at most in spacing and typographic quotes."""
+def same_text(asked: str, stored: str) -> bool:
+    """Whether the two differ at most in spacing and in the shape of quotes."""
     return _tidy(asked) == _tidy(stored)
 
 
@@ -97,16 +122,14 @@ def is_same_text(asked: str, stored: str) -> bool:
 
 
 def _tidy(text: str) -> str:
-    """One form of the same text. Not NFKC, which would make x² an x2; indentation is kept, since it may be code."""
-    text = unicodedata.normalize("NFC", text).translate(_PLAIN_QUOTES)
-    text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf" or sign == "\u200d")
+    """One form of the same text. Not NFKC, which would make x² an x2. Indentation is kept: it may be code."""
+    text = unicodedata.normalize("NFC", text).translate(_QUOTES)
     lines = (line.rstrip() for line in text.strip().splitlines())
     return "\n".join(re.sub(r"(?<=\S)[ \t\u00a0]+", " ", line) for line in lines if line)
 
 
 def _code(text: str) -> list[str]:
-    fenced = _FENCED.findall(text)
-    return fenced + _CODE.findall(_FENCED.sub(" ", text))
+    return _FENCED.findall(text) + _CODE.findall(_FENCED.sub(" ", text))
 
 
 def _quoted(text: str) -> list[str]:
@@ -114,186 +137,160 @@ def _quoted(text: str) -> list[str]:
 
 
 def _signs(text: str) -> list[str]:
-    return [sign.strip() for sign in _SIGNS.findall(text)]
+    return [sign.strip() for sign in _SIGN.findall(text)]
 
 
 def _numbers(text: str) -> list[str]:
+    """Numbers in their order, "three" as 3; 3.1 and 3.10 are two."""
     found = []
-    for match in re.finditer(rf"{_NUMBER.pattern}|[^\W\d_]+(?:-[^\W\d_]+)*", text):
-        token = match[0]
-        if token[0].isdigit():
-            found.append(token.replace(",", "") if _GROUPED.fullmatch(token) else token)
+    for token in _NUMBER.findall(_ungrouped(text)):
+        if not token[0].isalpha():
+            found.append(token)
         else:
             found += [NUMBER_WORDS[part] for part in token.lower().split("-") if part in NUMBER_WORDS and part != "one"]
     return found
 
 
-def _negations(words: list[str]) -> list[str]:
-    return [word for word in _expand(_lower(words)) if word in NEGATIONS or word.endswith("n't")]
+def _negations(words: Iterable[str]) -> Counter[str]:
+    lowered = (part for word in words for part in _expand(word.lower()))
+    return Counter("not" if word.endswith("n't") else word for word in lowered if word in NEGATIONS or word.endswith("n't"))
 
 
-def _case_differs(one: list[str], two: list[str]) -> str | None:
-    """A word whose capitals differ where that can mean something else; the first word of a sentence is free."""
-    for left, right in ((one, two), (two, one)):
-        others: dict[str, set[str]] = {}
-        for word in right:
-            others.setdefault(word.lower(), set()).add(word)
-        careful = any(word[0].isupper() and word != "I" for word in right[1:])  # the other writer uses capitals at all
-        for index, word in enumerate(left):
-            forms = others.get(word.lower())
-            if forms is None or word in forms or word in ("I", "i"):
-                continue
-            if _IDENTIFIER.fullmatch(word) or any(_IDENTIFIER.fullmatch(form) for form in forms):
-                return f"{word} / {min(forms)}"
-            starts = index == 0 or right[0].lower() == word.lower() or word.lower() in _FUNCTION_WORDS
-            if not starts and word[0].isupper() and (careful or word.lower() in AMBIGUOUS_CASE):
-                return f"{word} / {min(forms)}"
+def _capitals_differ(left: list[str], right: list[str]) -> str | None:
+    """A word of `left` whose capitals differ in `right` where that can mean something else.
+
+    The first word of a prompt is free, and so are ordinary names for a writer who uses no capitals at all.
+    """
+    forms: dict[str, set[str]] = {}
+    for word in right:
+        forms.setdefault(word.lower(), set()).add(word)
+    careful = any(word[0].isupper() and word != "I" for word in right[1:])
+    for index, word in enumerate(left):
+        others = forms.get(word.lower())
+        if others is None or word in others or word.lower() in ("i", "i'm", "i've", "i'll", "i'd"):
+            continue
+        opens = index == 0 or word.lower() == right[0].lower()
+        if any(_IDENTIFIER.fullmatch(form) for form in (word, *others)):
+            return f"{word} / {min(others)}"
+        if word[0].isupper() and not opens and (careful or word.lower() in AMBIGUOUS_CASE):
+            return f"{word} / {min(others)}"
     return None
 
 
 # -- the plain form
 
-_YES_NO = "<yes or no>"
-_HOW = "how"
-_FUNCTION_WORDS = DROPPED | QUESTION_WORDS | GREETINGS | TASKS | frozenset("can could would if in on at for using with i".split())
-_VERBS_OF_YES_NO = frozenset("is are am was were do does did can could should would will may might must has have had shall".split())
+
+def core(text: str) -> str:
+    """What a prompt asks, for an embedder: without greeting, thanks and wishes ("tell me"), in lower case."""
+    sentence = " ".join(part for word in _bare(_tidy(text)).lower().rstrip(".!? ").split(" ") for part in _expand(word))
+    wish = _WISH.match(sentence)
+    return (sentence[wish.end() :] if wish else sentence) or text
 
 
-def _words(text: str) -> list[str]:
-    return [word for word in _WORD.findall(_FENCED.sub(" ", text)) if word]
+def _ungrouped(text: str) -> str:
+    return _GROUPED.sub(lambda match: match[0].replace(",", ""), text)
 
 
-def _lower(words: list[str]) -> list[str]:
-    return [word.lower() for word in words]
+def _bare(text: str) -> str:
+    """Without greeting and thanks; a fronted phrase at its end, 1,000 as 1000."""
+    text = _ungrouped(text)
+    while (greeting := _GREETING.match(text)) is not None:
+        text = text[greeting.end() :]
+    if any(sign in text for sign in ':"\n'):
+        return text  # what stands at the end may be what the prompt is about
+    text = _THANKS.sub("", text)
+    fronted = _FRONTED.fullmatch(text)
+    return f"{fronted[2]} {fronted[1][0].lower()}{fronted[1][1:]}{fronted[3]}" if fronted else text
 
 
-def _expand(words: list[str]) -> list[str]:
-    return [part for word in words for part in CONTRACTIONS.get(word, word).split()]
+def _lines(text: str) -> list[list[str]]:
+    return [_WORD.findall(line.lower()) for line in text.splitlines()]
 
 
-def _plain(words: list[str], text: str, lenient: bool) -> list[str]:
-    words = _possessives(words)
-    names = {word for index, word in enumerate(words) if index and word[0].isupper()}
-    tokens = _unframed(_expand(_lower(words)))
-    kind = _opening(tokens, text)
-    tokens = kind + [
-        "was" if token == "were" else NUMBER_WORDS.get(token, token)
-        for token, following in pairwise([*tokens, ""])
-        if token not in DROPPED or (token in ("a", "an") and following in ARTICLE_COUNTS_BEFORE)
-    ]
-    tokens = ["1" if token == "one" else token.replace(",", "") for token in tokens]
+def _expand(word: str) -> list[str]:
+    return CONTRACTIONS.get(word, word).split()
+
+
+def _nearly_literal(text: str) -> str:
+    first, *rest = text.lower().rstrip(".!? ").split(maxsplit=1)
+    return " ".join([*_expand(first), *rest])
+
+
+def _plain(text: str, *, lenient: bool) -> tuple[list[str], Counter[str]]:
+    """The kind of question and the words that count, in order; and how often forms of be and do occur."""
+    words = _possessives(_WORD.findall(text))
+    # capitals inside a prompt make a name, of which every word counts ("The Office", "vitamin A")
+    names = {word.lower() for word in words[1:] if word[0].isupper()}
+    lowered = [f"={word.lower()}" if i and word in _NAMED_ARTICLES else word.lower() for i, word in enumerate(words)]
+    sentence = " ".join(part for word in lowered for part in _expand(word))
+    wish = _WISH.match(sentence)
+    sentence = sentence[wish.end() :] if wish else sentence
+    how_to = _HOW_TO.match(sentence)
+    tokens = sentence[how_to.end() :].split() if how_to else sentence.split()
+    kind = "how to" if how_to else _kind(tokens)
+    moving = Counter(MOVING[token] for token in tokens if token in MOVING)
+    # "what is the time", "what is time": of a short question the article may be half
+    short = kind in QUESTION_WORDS and sum(token not in MOVING and token not in ARTICLES for token in tokens) <= 3
+    counted = [_CANONICAL.get(token, token) for i, token in enumerate(tokens) if not _may_go(tokens, i, articles=not short)]
     if lenient:
-        lowered_names = {name.lower() for name in names}
-        question = bool(kind) or tokens[:1] != [] and tokens[0] in QUESTION_WORDS
-        tokens = [_gentle(token, question) if token not in lowered_names else token for token in tokens if token not in TONE]
-    return tokens
+        question = kind != "statement"
+        counted = [token if token in names else _gentle(token, question) for token in counted if token not in TONE]
+    return [kind, *counted], moving
+
+
+def _kind(tokens: list[str]) -> str:
+    first, second = [*tokens, "", ""][:2]
+    if first in QUESTION_WORDS:
+        return f"how {second}" if first == "how" and second not in MOVING else first
+    if first in YES_NO and not (first == "do" and second in OBJECTS):
+        return "yes or no"
+    return "statement"
+
+
+def _may_go(tokens: list[str], place: int, *, articles: bool) -> bool:
+    """Whether the token is grammar only: an article, or a present form of be or do (those are counted apart)."""
+    if tokens[place] not in ARTICLES:
+        return tokens[place] in MOVING
+    before, after = ["", *tokens][place], [*tokens, ""][place + 1]
+    return articles and before not in LETTER_FOLLOWS and after not in ARTICLE_COUNTS_BEFORE and after != ""
 
 
 def _gentle(token: str, question: bool) -> str:
-    token = SPELLINGS.get(token, token)
-    token = _SYNONYM.get(token, token)
+    for step in (SPELLINGS, _SYNONYM):
+        token = step.get(token, token)
     # In an instruction the number is part of the order ("write a poem", "write poems"); in a question it rarely is.
-    if question and len(token) > 3 and token.endswith("s") and not token.endswith(("ss", "us", "is")) and token not in NOT_PLURAL:
+    if question and _PLURAL.fullmatch(token) and token not in NOT_PLURAL:
         token = token[:-1]
-        token = SPELLINGS.get(token, token)
-        token = _SYNONYM.get(token, token)
+        for step in (SPELLINGS, _SYNONYM):
+            token = step.get(token, token)
     return token
 
 
 def _possessives(words: list[str]) -> list[str]:
-    """ "France's capital" as "capital of France", for a single word or a run of capitalised ones."""
+    """ "France's capital" as "capital of France": the owner is a word, or a run of capitalised ones."""
     done: list[str] = []
-    index = 0
-    while index < len(words):
-        word = words[index]
-        owner = word[:-2]
-        if word.endswith("'s") and word.lower() not in CONTRACTIONS and index + 1 < len(words):
-            run = [owner]
-            while len(done) > 1 and owner[0].isupper() and done[-1][0].isupper():
-                run.insert(0, done.pop())
-            done += [words[index + 1], "of", *run]
-            index += 2
-        else:
+    rest = iter(words)
+    for word in rest:
+        owned = next(rest, None) if word.endswith("'s") and word.lower() not in CONTRACTIONS else None
+        if owned is None:
             done.append(word)
-            index += 1
+            continue
+        owner = [word[:-2]]
+        while len(done) > 1 and word[0].isupper() and done[-1][0].isupper():
+            owner.insert(0, done.pop())
+        done += [owned, "of", *owner]
     return done
 
 
-def _unframed(tokens: list[str]) -> list[str]:
-    """Without greeting, politeness and the wish around a question."""
-    while tokens and tokens[0] in GREETINGS:
-        tokens = tokens[1:]
-    while tokens and tokens[-1] in THANKS and (tokens[-1] != "you" or tokens[-2:] == ["thank", "you"]):
-        tokens = tokens[:-2] if tokens[-1] == "you" else tokens[:-1]
-    if len(tokens) > 3 and tokens[0] in ("can", "could", "would", "will") and tokens[1] == "you":
-        rest = tokens[3:] if tokens[2] in ("please", "kindly") else tokens[2:]
-        if rest and rest[0] in TASKS:
-            tokens = rest
-    for wish in sorted(_WISHES, key=len, reverse=True):
-        part = wish.split()
-        rest = tokens[len(part) :]
-        if tokens[: len(part)] == part and rest and rest[0] in QUESTION_WORDS:
-            return rest
-    return tokens
-
-
-def _opening(tokens: list[str], text: str) -> list[str]:
-    """Take the opening of a question off `tokens`, in place, and give its plain form."""
-    bare = [token for token in tokens if token not in ("a", "the", "is", "are")]
-    for frame in _HOW_TO:
-        part = frame.split()
-        if bare[: len(part)] == part and len(bare) > len(part):
-            tokens[:] = bare[len(part) :]
-            return [_HOW, "to"]
-    if tokens[:1] == ["how"] and len(tokens) > 2:
-        if tokens[1] == "to":
-            tokens[:] = tokens[2:]
-            return [_HOW, "to"]
-        anyone = tokens[2] in _ME or (tokens[2] == "you" and len(tokens) > 4 and tokens[3] in PROCEDURES)
-        if tokens[1] in ("do", "does", "can", "could", "would") and anyone and len(tokens) > 3:
-            tokens[:] = tokens[3:]
-            return [_HOW, "to"]
-    if tokens[:1] and tokens[0] in _VERBS_OF_YES_NO:
-        if tokens[0] in DROPPED and "?" not in text and tokens[0] in ("do", "be"):
-            return []  # an order: "do the dishes"
-        return [_YES_NO]
-    return []
-
-
-# -- orders that mean the same
-
-
-def _is_rotation(one: list[str], two: list[str]) -> bool:
-    """Whether a phrase of place or means moved between the front and the end ("in Python, how ...")."""
-    if len(one) != len(two):
-        return False
-    for front, back in ((one, two), (two, one)):
-        if front and front[0] in MOVABLE:
-            for cut in range(2, min(len(front) - 1, 6)):
-                moved = front[cut:] + front[:cut]
-                kinds = _YES_NO if moved[:1] and moved[0] in _VERBS_OF_YES_NO else None
-                plain = _reopened(moved)
-                if back in (moved, plain) or (kinds and back == [_YES_NO, *moved]):
-                    return True
-    return False
-
-
-def _reopened(tokens: list[str]) -> list[str]:
-    rest = list(tokens)
-    return _opening(rest, "?") + rest
-
-
-def _is_symmetric(one: list[str], two: list[str]) -> bool:
+def _only_sides_changed(one: list[str], two: list[str]) -> bool:
     """Whether only the two sides of "difference between X and Y" changed places."""
     if not SYMMETRIC & set(one) or one.count("between") != 1 or one.count("and") != 1:
         return False
     start, middle = one.index("between") + 1, one.index("and")
-    if not start < middle:
-        return False
-    return two == [*one[:start], *one[middle + 1 :], "and", *one[start:middle]]
+    return start < middle and two == [*one[:start], *one[middle + 1 :], "and", *one[start:middle]]
 
 
-def _first_difference(one: list[str], two: list[str]) -> str:
+def _difference(one: Iterable[str], two: Iterable[str]) -> str:
     extra, lacking = list((Counter(one) - Counter(two)).elements()), list((Counter(two) - Counter(one)).elements())
     if not extra and not lacking:
         return "their order"

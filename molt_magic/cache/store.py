@@ -90,7 +90,7 @@ class RawJsonDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes 
             raise Refused("a key that is not plain text")
         return key
 
-    def store(self, value: object, read: bool, key: object = None) -> tuple[int, int, None, str]:
+    def store(self, value: object, read: bool, key: object = None) -> tuple[int, int, None, str]:  # noqa: ARG002  # diskcache's
         if read or type(value) is not str:
             raise Refused("a cache value must be JSON text")
         return 0, diskcache.core.MODE_RAW, None, value
@@ -100,7 +100,7 @@ class RawJsonDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes 
             raise Refused("a row that is not plain JSON text")
         return value
 
-    def filename(self, key: object = None, value: object = None) -> NoReturn:
+    def filename(self, key: object = None, value: object = None) -> NoReturn:  # noqa: ARG002  # diskcache's
         raise Refused("no files beside the database")
 
     def remove(self, file_path: str) -> None:
@@ -162,7 +162,8 @@ class JsonStore:
     def get(self, key: str) -> str | None:
         """The text stored under `key`, or None; a row that is not plain text is dropped unread."""
         try:
-            return self._run(lambda db: db.get(key))
+            text: str | None = self._run(lambda db: db.get(key))
+            return text
         except Refused as refused:
             logger.warning("The cache held %s: dropped unread. Was %s written by another program?", refused, self._path)
             self.delete(key)
@@ -279,7 +280,8 @@ class JsonStore:
         self._prepare_files()
         self._check_settings()
         # the type is given with the settings, so that those found in the file never choose one
-        db = _Database(str(self.directory), timeout=self.busy_s, disk=RawJsonDisk, size_limit=self.max_bytes, cull_limit=10, **_SETTINGS)
+        settings = {**_SETTINGS, "size_limit": self.max_bytes, "cull_limit": 10}
+        db = _Database(str(self.directory), timeout=self.busy_s, disk=RawJsonDisk, **settings)
         try:
             self._identity = self._prepare_tables(db)
         except BaseException:
@@ -398,8 +400,8 @@ def _says_damaged(error: BaseException) -> bool:
     found = _sqlite_error(error)
     if found is None:
         return False
-    code = getattr(found, "sqlite_errorcode", None)
-    if code is not None and (code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code == sqlite3.SQLITE_IOERR_SHORT_READ):
+    code = getattr(found, "sqlite_errorcode", 0)
+    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code == sqlite3.SQLITE_IOERR_SHORT_READ:
         return True
     return any(sign in str(found) for sign in ("malformed", "not a database", "no such table", "no such column"))
 

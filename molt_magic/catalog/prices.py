@@ -136,13 +136,15 @@ def _hour() -> int:
 
 @lru_cache(maxsize=256)
 def _untiered(vendor: str, model: str, hour: int) -> Prices | None:  # noqa: ARG001 - the hour is part of the key: prices change on the hour
-    """The list's prices of a model, or None where they depend on the length of the prompt or are not known."""
+    """The list's prices of a model, or None where tokens alone do not make the price, or it is not known."""
     listed = _listed(vendor, model)
     if listed is None:
         return None
     price = _price_now(listed)
     into, out = price.input_mtok, price.output_mtok
     if into is None or out is None or hasattr(into, "tiers") or hasattr(out, "tiers"):
+        return None
+    if getattr(price, "requests_kcount", None) is not None:  # a fee per request, as Perplexity has
         return None
     return Prices(input_usd_per_mtok=float(into), output_usd_per_mtok=float(out))
 

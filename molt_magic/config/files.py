@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from molt_magic.config.schema import KEYS, LADDER, SECTIONS
+from molt_magic.config.schema import KEYS, SECTIONS
 from molt_magic.config.secrets import refuse_keys
-from molt_magic.errors import ConfigError
+from molt_magic.errors import ConfigError, UnknownName
 
 FILE = "molt.toml"
 PYPROJECT = "pyproject.toml"
@@ -35,6 +34,8 @@ def read_table(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not UTF-8 text (byte {error.start}).", fix="Save it as UTF-8.") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.", fix="Make it a readable file.") from None
+    if path.name == PYPROJECT and "molt" not in text:  # another project's file: what is wrong with it is not ours to say
+        return {}
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -59,13 +60,13 @@ def settings_in(table: Mapping[str, Any], origin: str) -> Iterator[tuple[str, An
     known = (*SECTIONS, "models", "routes", "cascade")
     for section, content in table.items():
         if section not in known:
-            settings = {key.split(".", 1)[1]: key for key in KEYS}
+            settings = {key.split(".", 1)[1]: key for key in reversed(KEYS)}  # of two with one name, [defaults] is meant
             if section in settings:  # a setting outside its section
                 home, _, name = settings[section].partition(".")
                 raise ConfigError(
                     f"{section} in {origin} stands outside its section.", fix=f"Put it under [{home}]: {name} = ..."
                 )
-            raise ConfigError(f"Unknown section [{section}] in {origin}.", fix=nearest(section, known, brackets=True))
+            raise ConfigError(f"Unknown section [{section}] in {origin}.", fix=UnknownName("section", section, known).fix)
         if not isinstance(content, Mapping):
             raise ConfigError(f"{section} in {origin} must be a section.", fix=f"Write [{section}] and its settings under it.")
         for name, value in content.items():
@@ -74,18 +75,8 @@ def settings_in(table: Mapping[str, Any], origin: str) -> Iterator[tuple[str, An
                 if not isinstance(value, Mapping):
                     raise ConfigError(f"{key} in {origin} must be a table.", fix=f"Write [{key}] and its fields under it.")
             elif key not in KEYS:
-                names = (
-                    [LADDER.split(".")[1]]
-                    if section == "cascade"
-                    else [k.split(".", 1)[1] for k in KEYS if k.startswith(section + ".")]
+                names = [k.split(".", 1)[1] for k in KEYS if k.startswith(section + ".")]
+                raise ConfigError(
+                    f"Unknown setting {name!r} in [{section}] of {origin}.", fix=UnknownName("setting", name, names).fix
                 )
-                raise ConfigError(f"Unknown setting {name!r} in [{section}] of {origin}.", fix=nearest(name, names))
             yield key, value
-
-
-def nearest(name: str, known: tuple[str, ...] | list[str], *, brackets: bool = False) -> str:
-    """The fix for a name that does not exist: the nearest that does, or all."""
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    if close:
-        return f"Did you mean {'[' + close[0] + ']' if brackets else repr(close[0])}?"
-    return f"Known: {', '.join(sorted(known))}."

@@ -85,7 +85,8 @@ def fit(
     if before <= limits.target or (mode == "off" and before <= room):
         return tuple(messages), ContextAction(tokens_before=before, tokens_after=before)
     if mode == "off":
-        raise limits.too_long("The conversation", before, fix="Set context.mode to summary, or use a model with a larger window.")
+        fix = "Set context.mode to summary, or use a model with a larger window."
+        raise limits.too_long("The conversation", before, fix=fix)
     head, turns = split_turns(messages)
     if not turns:
         if before > room:
@@ -193,15 +194,14 @@ def _last_turn(
         budget = limits.target - (total - large)
         if summariser is None or budget < NOTE_MIN_TOKENS * 4:
             larger = "Use a model with a larger window"
-            fix = f"{larger}, or shorten it." if summariser else f"{larger}, or set context.mode to summary and a summary model."
+            other = "shorten it" if summariser else "set context.mode to summary and a summary model"
+            fix = f"{larger}, or {other}."
             raise limits.too_long(what, total, fix=fix)
         # a note for the older turns still has to fit beside it
         budget = max(NOTE_MIN_TOKENS * 4, budget - limits.target // NOTE_SHARE)
         about = "" if i == last_user or count_text(question, limits.family) > limits.target // 4 else question
         try:
-            kept[i] = yield from digest(
-                kept[i], question=about, budget=budget, summariser=summariser, max_calls=max_calls
-            )
+            kept[i] = yield from digest(kept[i], question=about, budget=budget, summariser=summariser, max_calls=max_calls)
         except SummaryFailed as error:
             raise limits.too_long(what, total, why=f", and reading it in parts failed: {error}") from None
         chunked.append(f"{what[0].lower()}{what[1:]} of {large:,} tokens was read in parts")
@@ -223,9 +223,7 @@ def _keep(
     sizes = [count_messages([m for turn in group for m in turn if m.role != "system"], limits.family) for group in groups]
     spoken_last = [m for m in last if m.role != "system"]
     base = count_messages((*instructions, *spoken_last), limits.family)
-    cut = next(
-        (i for i in range(len(groups), 0, -1) if 1 + sum(len(group) for group in groups[i:]) >= keep_turns), 0
-    )
+    cut = next((i for i in range(len(groups), 0, -1) if 1 + sum(len(group) for group in groups[i:]) >= keep_turns), 0)
     while cut < len(groups):
         note = note_budget if cut or note_needed else 0
         if base + sum(sizes[cut:]) + note <= limits.target:
@@ -234,9 +232,7 @@ def _keep(
     return groups[:cut], (*(m for group in groups[cut:] for turn in group for m in turn), *last)
 
 
-def _recall(
-    memory: Memory | None, older: list[list[Turn]], kept: Sequence[Message], budget: int, family: str
-) -> str:
+def _recall(memory: Memory | None, older: list[list[Turn]], kept: Sequence[Message], budget: int, family: str) -> str:
     """What memory holds for the last user message, nearest first within `budget` tokens, as lines."""
     if memory is None:
         raise MoltError("no memory is set")

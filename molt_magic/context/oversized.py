@@ -1,4 +1,4 @@
-"""A single message larger than the window: the text is read piece by piece, and what it holds for the question takes its place."""
+"""A single message larger than the window: its text is read piece by piece, and notes for the question take its place."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from molt_magic.types import Attempt, Call, Message
 FANOUT = 4  # summaries that are joined into one of the next level
 PIECE_TOKENS = 3000  # most of a conversation or a document shown to the summary model at once
 SUMMARY_TOKENS = 400  # most a summary may have
+LEAST_TOKENS = 64  # a smaller piece is not worth a call
 PROMPT_TOKENS = 250  # what our own instructions take of the summary model's window, generously
 
 SUMMARISE = (
@@ -67,9 +68,7 @@ class Summariser:
     def ask(self, instruction: str, body: str) -> Generator[Call, Attempt, str]:
         """One summary, cut to `answer_tokens`; SummaryFailed when there is none."""
         messages = (Message("system", instruction), Message("user", body))
-        attempt = yield Call(
-            model=self.model, messages=messages, purpose="summary", params={"max_tokens": self.answer_tokens}
-        )
+        attempt = yield Call(model=self.model, messages=messages, purpose="summary", params={"max_tokens": self.answer_tokens})
         if attempt.planned:
             return "(a summary would stand here)"
         if attempt.error is not None:
@@ -82,7 +81,7 @@ class Summariser:
 
     def turns(self, groups: Sequence[Sequence[Turn]], budget: int) -> Generator[Call, Attempt, str]:
         """The summary of all groups within `budget` tokens, parts oldest first."""
-        if self.piece_tokens < 1:
+        if self.piece_tokens < LEAST_TOKENS:
             raise SummaryFailed(f"the window of {self.model} ({self.window} tokens) is too small for summaries")
         parts: list[tuple[int, str]] = []  # (level, summary)
         for group in groups:
@@ -105,7 +104,7 @@ class Summariser:
             SummaryFailed: more than `max_calls` pieces, or a call failed.
         """
         size = self.piece_tokens - count_text(question, self.family)
-        if size < 1:
+        if size < LEAST_TOKENS:
             raise SummaryFailed(f"the window of {self.model} ({self.window} tokens) is too small to read it piece by piece")
         left = max_calls
         while True:

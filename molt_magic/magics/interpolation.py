@@ -1,4 +1,4 @@
-"""Fills `{{name}}`, `{{name.attr}}`, `{{name[0]}}`, `{{name["key"]}}`, `{{In[3]}}` in a prompt: one pass, access only, no code."""
+"""Fills `{{name}}`, `{{name.attr}}`, `{{name[0]}}`, `{{name["key"]}}`, `{{In[3]}}` in a prompt: one pass, no code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def used(text: str) -> set[str]:
 def lookup(path: str, namespace: Mapping[str, Any]) -> Any:
     """The object that `name.attr[0]["key"]` leads to. Raises UnknownName or InputError."""
     if not re.fullmatch(_PATH, path):
-        raise InputError(f"{path!r} is not a name.", fix="Write a name, with .attribute, [0] or [\"key\"] where needed.")
+        raise InputError(f"{path!r} is not a name.", fix='Write a name, with .attribute, [0] or ["key"] where needed.')
     head = re.match(_NAME, path)
     assert head is not None  # _PATH begins with a name
     value = _variable(head.group(), namespace)
@@ -71,7 +71,9 @@ def _variable(name: str, namespace: Mapping[str, Any]) -> Any:
 
 def _attribute(value: Any, name: str, walked: str) -> Any:
     if name.startswith("__"):
-        raise InputError(f"{{{{{walked}.{name}}}}} reaches into Python's internals.", fix="Compute it in a cell and name the result.")
+        raise InputError(
+            f"{{{{{walked}.{name}}}}} reaches into Python's internals.", fix="Compute it in a cell and name the result."
+        )
     try:
         return getattr(value, name)
     except AttributeError:
@@ -99,7 +101,9 @@ def _written(value: Any, path: str) -> str:
     if isinstance(value, str):
         return value
     if inspect.isroutine(value) or inspect.isclass(value) or inspect.ismodule(value):
-        raise InputError(f"{{{{{path}}}}} is a {type(value).__name__}, not a value.", fix="Call it in a cell and name the result.")
+        raise InputError(
+            f"{{{{{path}}}}} is a {type(value).__name__}, not a value.", fix="Call it in a cell and name the result."
+        )
     result = sys.modules.get("molt_magic.result")
     if result is not None and isinstance(value, result.Result):
         if not value.ok:

@@ -98,7 +98,14 @@ def parser() -> Parser:
     add("-o", "--output", dest="name", metavar="NAME", type=variable, help="bind the result to a variable")
     add("--thread", metavar="NAME", help="a conversation; running the cell again replaces its turn")
     add("--system", metavar="TEXT", help="system message; {{name}} is filled here too")
-    add("--param", metavar=("K", "V"), nargs=2, action="append", default=[], help="a parameter such as temperature; may be repeated")
+    add(
+        "--param",
+        metavar=("K", "V"),
+        nargs=2,
+        action="append",
+        default=[],
+        help="a parameter such as temperature; may be repeated",
+    )
     add("-f", "--format", dest="form", metavar="FORMAT", type=_form, help="markdown, text, json or code")
     add("--schema", metavar="NAME", help="a variable: JSON schema or pydantic model that the answer must follow")
     add("--max-cost", metavar="USD", type=amount, help="refuse to spend more on this prompt")

@@ -18,28 +18,23 @@ from molt_magic.context import Memory
 from molt_magic.log import DecisionLog
 from molt_magic.orchestrator import question, record
 from molt_magic.orchestrator.candidates import assess, helper_models
-from molt_magic.orchestrator.engine import Trace, completion_from_json, free
+from molt_magic.orchestrator.engine import Trace
 from molt_magic.orchestrator.failure import as_molt_error, failure
 from molt_magic.orchestrator.loop import BackgroundLoop
 from molt_magic.orchestrator.parts import Parts
 from molt_magic.orchestrator.readiness import Readiness
-from molt_magic.orchestrator.recall import may_be_semantic, semantic_scope, whole_key
+from molt_magic.orchestrator.recall import keep, recall
 from molt_magic.orchestrator.threads import Threads
 from molt_magic.providers import Providers
 from molt_magic.quality import Vector
 from molt_magic.result import Result
-from molt_magic.strategies.walk import judged
 from molt_magic.types import (
-    Attempt,
-    Call,
     Candidate,
     Check,
     Choice,
-    Decision,
     Event,
     Message,
     OnEvent,
-    Outcome,
     Request,
     Situation,
 )
@@ -68,6 +63,7 @@ class _Asked:
     turn: tuple[str, str] | None  # thread and key of the turn
     cell_id: str | None
     on_event: OnEvent | None
+    situation: Situation | None = None  # what the strategy was told
     result: Result | None = None
 
 
@@ -89,7 +85,6 @@ class Orchestrator:
         self._loop = BackgroundLoop()
         self._memories: dict[str, Memory] = {}
         self._listeners: list[OnEvent] = []
-        self._outcomes_seen = 0
 
     @classmethod
     def from_config(cls, path: str | Path) -> Orchestrator:
@@ -224,18 +219,7 @@ class Orchestrator:
             InputError: the score is out of range.
             UnknownName: no such decision.
         """
-        if not 0.0 <= score <= 1.0:
-            raise errors.InputError(f"A score must be between 0 and 1, not {score!r}.")
-        decision = self.log.get(decision_id)
-        if decision is None:
-            raise errors.UnknownName("decision", decision_id, [])
-        outcomes = []
-        if decision.model is not None:
-            vector = self._parts.embedder.embed([decision.prompt])[0].tobytes() if decision.prompt else b""
-            embedder = self._parts.embedder.id
-            outcomes.append(Outcome(decision_id, decision.model, decision.task, score, source, embedder, vector))
-        self.log.feedback(decision_id, score, source, outcomes=outcomes)
-        self._learn()
+        self._parts.learning.thumb(decision_id, score, source)
 
     # the way of one question
 
@@ -320,6 +304,7 @@ class Orchestrator:
             if asked.on_event is not None:
                 self._listeners.remove(asked.on_event)
         asked.result = self._finish(asked, trace, choice, error, time.perf_counter() - started)
+        error = error or asked.result.error
         if error is not None:
             if isinstance(error, errors.MoltError):
                 error.result = asked.result
@@ -342,7 +327,7 @@ class Orchestrator:
                 fits_whole=self.settings.context.mode == "off",
             )
 
-        self._learn()
+        self._parts.learning.catch_up()
         candidates = assessed()
         wanted = request.model or (None if any(c.skipped is None for c in candidates) else DEFAULT_LOCAL)
         spec = self.catalog.models.get(wanted) if wanted else None
@@ -366,55 +351,19 @@ class Orchestrator:
         if self.settings.context.mode == "memory":
             trace.memory = self._memory(asked.request.thread)
         quality = asked.request.quality
-        situation = Situation(
+        situation = asked.situation = Situation(
             request=asked.request,
             candidates=candidates,
             quality=self.settings.defaults.quality if quality is None else quality,
             checks=validators.build(asked.checks, namespace=asked.namespace, judge_model=judge),
         )
         engine = self._parts.engine
-        if not asked.dry_run and (remembered := await self._remembered(asked, trace, situation)) is not None:
-            return remembered
+        if not asked.dry_run:
+            remembered = await recall(asked.strategy, situation, engine=engine, trace=trace)
+            if remembered is not None:
+                return remembered
         flow = self._parts.strategy(asked.strategy).flow(situation)
         return await engine.drive(flow, trace, planned=asked.dry_run)
-
-    async def _remembered(self, asked: _Asked, trace: Trace, situation: Situation) -> Choice | None:
-        """The choice that answers from the cache, or None. A remembered answer faces the same checks as a new one."""
-        cache = self.cache
-        if cache is None or not trace.reads_cache:
-            return None
-        request = situation.request
-        entry = cache.get(whole_key(asked.strategy, situation))
-        kind: Literal["exact", "semantic"] = "exact"
-        if entry is None and may_be_semantic(request):
-            entry, kind = cache.nearest(semantic_scope(asked.strategy, situation), request.prompt), "semantic"
-        completion = None if entry is None else completion_from_json(entry.value)
-        if entry is None or completion is None or entry.value.get("asked") not in self.catalog.models:
-            return None
-        spec = self.catalog.get(entry.value["asked"])
-        attempt = self._parts.engine.record(
-            trace,
-            Attempt(
-                index=0,
-                call=Call(spec.name, request.messages, params=request.params, schema=request.schema),
-                completion=free(completion),
-                cache=kind,
-                cache_distance=entry.distance,
-                deployment="cache",
-                provider=spec.provider,
-            ),
-        )
-        verdict = await self._parts.engine.drive(judged(situation.checks, request, attempt), trace)
-        if not verdict.accepted:
-            return None
-        near = "" if entry.distance is None else f" at distance {entry.distance:.3f}: {_short(entry.prompt or '')!r}"
-        return Choice(
-            attempt=attempt,
-            reason=f"{spec.name} answered {'this' if kind == 'exact' else 'the same question'} before{near}",
-            candidates=situation.candidates,
-            verdicts={attempt.index: verdict} if situation.checks else {},
-            quality_threshold=situation.quality if asked.strategy == "arbitrage" else None,
-        )
 
     def _memory(self, thread: str | None) -> Memory:
         """The offloaded turns of a thread; without a thread nothing outlives the request."""
@@ -444,62 +393,29 @@ class Orchestrator:
             keep_text=self.settings.log.prompts,
             cache=None if asked.cache is not False else "off",
         )
+        unlogged: errors.MoltError | None = None
         if asked.log and not asked.dry_run:
-            self.log.append(decision, self._outcomes(decision, attempts))
-            self._learn()
-        if answer is not None and answer.ok and not answer.planned:
-            self._keep(asked, trace, choice, decision)
+            try:
+                self.log.append(decision, self._parts.learning.outcomes(decision, attempts))
+                self._parts.learning.catch_up()
+            except errors.MoltError as raised:
+                unlogged = raised  # the answer is paid for: it is kept, and handed over with the error
+        if answer is not None and answer.completion is not None and answer.ok and not answer.planned:
+            if answer.cache in ("miss", "off"):
+                self._parts.quality.learn_length(answer.call.model, decision.task, answer.completion.usage.output_tokens)
+            if asked.situation is not None:
+                keep(asked.strategy, asked.situation, choice, engine=self._parts.engine, trace=trace)
+            if asked.turn is not None:
+                question_ = next(m for m in reversed(asked.request.messages) if m.role == "user")
+                self.threads.record(*asked.turn, question_, Message("assistant", answer.completion.text))
         completion = None if answer is None else answer.completion
-        return Result(decision=decision, attempts=attempts, candidates=choice.candidates, completion=completion, error=told)
-
-    def _outcomes(self, decision: Decision, attempts: Sequence[Attempt]) -> list[Outcome]:
-        """What the verdicts on this request's own answers teach."""
-        judged_ = [a for a in attempts if a.verdict is not None and a.cache in ("miss", "off") and a.call.purpose == "answer"]
-        found = []
-        for attempt in judged_:
-            verdict = attempt.verdict
-            assert verdict is not None
-            score = 0.0 if not verdict.accepted and verdict.score is None else verdict.score
-            if score is None:
-                continue  # accepted by a check that says nothing about quality
-            embedder = self._parts.embedder
-            vector = embedder.embed([decision.prompt])[0].tobytes() if decision.prompt else b""
-            model = attempt.call.model
-            found.append(Outcome(decision.decision_id, model, decision.task, score, verdict.source, embedder.id, vector))
-        return found
-
-    def _learn(self) -> None:
-        """Take in outcomes that this or another kernel has logged since."""
-        if not self.settings.log.enabled:
-            return
-        outcomes, self._outcomes_seen = self.log.outcomes_since(self._outcomes_seen)
-        self._parts.quality.learn(outcomes)
-
-    def _keep(self, asked: _Asked, trace: Trace, choice: Choice, decision: Decision) -> None:
-        """Store the accepted answer, learn its length, record the thread's turn."""
-        answer = choice.attempt
-        assert answer is not None
-        assert answer.completion is not None
-        if answer.cache in ("miss", "off"):
-            self._parts.quality.learn_length(answer.call.model, decision.task, answer.completion.usage.output_tokens)
-        if trace.writes_cache and not choice.best_effort:
-            engine = self._parts.engine
-            if (key := trace.keys.get(answer.index)) is not None:
-                engine.store(key, answer)
-            if answer.cache in ("miss", "off") and self.cache is not None:
-                situation = Situation(
-                    request=asked.request,
-                    candidates=choice.candidates,
-                    quality=self.settings.defaults.quality if asked.request.quality is None else asked.request.quality,
-                    checks=validators.build(asked.checks, namespace=asked.namespace, judge_model=None),
-                )
-                scope = semantic_scope(asked.strategy, situation) if may_be_semantic(asked.request) else None
-                prompt = asked.request.prompt if scope else None
-                engine.store(whole_key(asked.strategy, situation), answer, scope=scope, prompt=prompt)
-        if asked.turn is not None:
-            thread, key = asked.turn
-            users = [m for m in asked.request.messages if m.role == "user"]
-            self.threads.record(thread, key, users[-1], Message("assistant", answer.completion.text))
+        return Result(
+            decision=decision,
+            attempts=attempts,
+            candidates=choice.candidates,
+            completion=completion,
+            error=told or unlogged,
+        )
 
     # limits and progress
 
@@ -524,7 +440,3 @@ class Orchestrator:
     def _progress(self, what: str, fraction: float | None) -> None:
         for listener in list(self._listeners):
             listener(Event("progress", text=what, fraction=fraction))
-
-
-def _short(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -122,9 +122,11 @@ class Engine:
             call, action = await self._fit(call, spec, trace)
         except errors.PromptTooLong as error:
             return self.record(trace, Attempt(len(trace.attempts), call, error=error, provider=spec.provider))
-        error = self._over_budget(call, spec, trace)
-        if error is not None:
-            return self.record(trace, Attempt(len(trace.attempts), call, error=error, provider=spec.provider, context=action))
+        too_dear = self._over_budget(call, spec, trace)
+        if too_dear is not None:
+            return self.record(
+                trace, Attempt(len(trace.attempts), call, error=too_dear, provider=spec.provider, context=action)
+            )
         if call.purpose == "answer":
             trace.emit(Event("attempt", model=spec.name))
         attempt = await self._answer(call, spec, trace)
@@ -143,6 +145,7 @@ class Engine:
         window = window_of(spec, settings.max_tokens)
         if window is None or call.purpose == "summary":
             return call, ContextAction()
+        summariser = self.catalog.get(trace.summary_model or spec.name)
         fitting = context.fit(
             call.messages,
             window=window,
@@ -151,7 +154,8 @@ class Engine:
             mode=settings.mode,
             trigger=settings.trigger,
             keep_turns=settings.keep_turns,
-            summary_model=trace.summary_model or spec.name,
+            summary_model=summariser.name,
+            summary_window=window_of(summariser, settings.max_tokens),
             memory=trace.memory,
         )
         messages, action = await self.drive(fitting, trace)

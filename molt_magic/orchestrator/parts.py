@@ -14,6 +14,7 @@ from molt_magic.embed import Embedder, MiniLMEmbedder, make_embedder
 from molt_magic.errors import MoltError
 from molt_magic.log import DecisionLog
 from molt_magic.orchestrator.engine import Engine
+from molt_magic.orchestrator.learning import Learning
 from molt_magic.providers import Providers
 from molt_magic.quality import QualityModel
 from molt_magic.strategies import Arbitrage, Cascade, Direct, Rule, Semantic
@@ -30,10 +31,10 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "cascade": ("catalog", "engine"),
     "cache": ("cache", "engine"),
     "context": ("engine",),
-    "embed": ("embedder", "classifier", "cache", "quality", "engine"),
+    "embed": ("embedder", "classifier", "cache", "quality", "learning", "engine"),
     "local": ("providers", "engine"),
     "network": ("providers", "engine"),
-    "log": ("log",),
+    "log": ("log", "cache", "engine"),
     "budget": (),
 }
 
@@ -98,8 +99,13 @@ class Parts:
     @cached_property
     def embedder(self) -> Embedder:
         embed = self.settings.embed
-        key = self.settings.secret(embed.api_key_env) if embed.api_key_env else None
-        return make_embedder(provider=embed.provider, model=embed.model, base_url=embed.base_url, api_key=key)
+        return make_embedder(
+            provider=embed.provider,
+            model=embed.model,
+            base_url=embed.base_url,
+            api_key_env=embed.api_key_env,
+            secret=self.settings.secret,
+        )
 
     @cached_property
     def cache(self) -> Cache | None:
@@ -114,6 +120,7 @@ class Parts:
             semantic_distance=cache.semantic_distance,
             embedder=lambda: self.embedder,
             verifier=lambda: self.verifier,
+            prompts=self.settings.log.prompts,
         )
 
     @cached_property
@@ -132,6 +139,12 @@ class Parts:
     @cached_property
     def quality(self) -> QualityModel:
         return QualityModel(embedder_id=self.embedder.id)
+
+    @cached_property
+    def learning(self) -> Learning:
+        return Learning(
+            log=lambda: self.log if self.settings.log.enabled else None, quality=self.quality, embedder=self.embedder
+        )
 
     @cached_property
     def classifier(self) -> TaskClassifier:

@@ -91,7 +91,8 @@ def _message(given: Message | Mapping[str, Any]) -> Message:
         return given
     if not isinstance(given, Mapping) or "role" not in given:
         raise InputError(f"A message must be a mapping with role and content, not {type(given).__name__}.")
-    role, content = given["role"], given.get("content") or ""
+    role: Any = given["role"]
+    content: Any = given.get("content") or ""
     if role not in ROLES:
         raise UnknownName("role", str(role), ROLES)
     if not isinstance(content, str):

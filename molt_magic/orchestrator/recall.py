@@ -1,13 +1,14 @@
-"""What makes two whole questions the same to the cache: exactly, or but for the words of the last message."""
+"""Whole questions in the cache: what makes two of them the same, reading one back, and keeping one."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from molt_magic.cache import canonical_key
-from molt_magic.orchestrator.engine import message_to_json
-from molt_magic.types import Request, Situation
+from molt_magic.orchestrator.engine import Engine, Trace, completion_from_json, free, message_to_json
+from molt_magic.strategies.walk import judged
+from molt_magic.types import Attempt, Call, Choice, Request, Situation
 
 
 def whole_key(strategy: str, situation: Situation) -> str:
@@ -15,21 +16,74 @@ def whole_key(strategy: str, situation: Situation) -> str:
     return canonical_key({**_shape(strategy, situation), "messages": [message_to_json(m) for m in situation.request.messages]})
 
 
-def semantic_scope(strategy: str, situation: Situation) -> str:
-    """All that shapes the answer but the words of the last user message: a semantic hit must share it."""
+def semantic_scope(strategy: str, situation: Situation) -> str | None:
+    """All that shapes the answer but the words of the last user message: a semantic hit must share it.
+
+    None where a similar question's answer may not stand in: there is more than text, or a form to follow to the letter.
+    """
+    if not situation.request.prompt or situation.request.needs:
+        return None
     messages = list(situation.request.messages)
     last = max(i for i, m in enumerate(messages) if m.role == "user")
     messages[last] = replace(messages[last], content="")
     return canonical_key({**_shape(strategy, situation), "messages": [message_to_json(m) for m in messages]})
 
 
-def may_be_semantic(request: Request) -> bool:
-    """Whether a similar question's answer may stand in: text only, nothing called, nothing to follow to the letter."""
-    return bool(request.prompt) and not request.needs
+async def recall(strategy: str, situation: Situation, *, engine: Engine, trace: Trace) -> Choice | None:
+    """The choice that answers from the cache, or None. A remembered answer faces the same checks as a new one."""
+    cache = engine.cache
+    if cache is None or not trace.reads_cache:
+        return None
+    request = situation.request
+    kind: Literal["exact", "semantic"] = "exact"
+    entry = cache.get(whole_key(strategy, situation))
+    if entry is None and (scope := semantic_scope(strategy, situation)) is not None:
+        entry, kind = cache.nearest(scope, request.prompt), "semantic"
+    completion = None if entry is None else completion_from_json(entry.value)
+    if entry is None or completion is None:
+        return None
+    spec = engine.catalog.models.get(entry.value.get("asked", ""))
+    if spec is None:
+        return None
+    attempt = engine.record(
+        trace,
+        Attempt(
+            index=0,
+            call=Call(spec.name, request.messages, params=request.params, schema=request.schema),
+            completion=free(completion),
+            cache=kind,
+            cache_distance=entry.distance,
+            deployment="cache",
+            provider=spec.provider,
+        ),
+    )
+    verdict = await engine.drive(judged(situation.checks, request, attempt), trace)
+    if not verdict.accepted:
+        return None
+    near = "" if entry.distance is None else f" at distance {entry.distance:.3f}: {_short(entry.prompt or '')!r}"
+    return Choice(
+        attempt=attempt,
+        reason=f"{spec.name} answered {'this' if kind == 'exact' else 'the same question'} before{near}",
+        candidates=situation.candidates,
+        verdicts={attempt.index: verdict} if situation.checks else {},
+    )
+
+
+def keep(strategy: str, situation: Situation, choice: Choice, *, engine: Engine, trace: Trace) -> None:
+    """Store an accepted answer, for the call that gave it and for the whole question."""
+    answer = choice.attempt
+    if answer is None or not trace.writes_cache or choice.best_effort or answer.planned:
+        return
+    if (key := trace.keys.get(answer.index)) is not None:
+        engine.store(key, answer)
+    if answer.cache in ("miss", "off"):
+        scope = semantic_scope(strategy, situation)
+        prompt = situation.request.prompt if scope else None
+        engine.store(whole_key(strategy, situation), answer, scope=scope, prompt=prompt)
 
 
 def _shape(strategy: str, situation: Situation) -> dict[str, Any]:
-    request = situation.request
+    request: Request = situation.request
     return {
         "kind": "question",
         "strategy": strategy,
@@ -42,3 +96,7 @@ def _shape(strategy: str, situation: Situation) -> dict[str, Any]:
         "checks": [check.name for check in situation.checks],
         "reachable": sorted(c.name for c in situation.candidates if c.reachable),
     }
+
+
+def _short(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

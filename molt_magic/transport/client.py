@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
+import ssl
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,9 +19,18 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from molt_magic.errors import MalformedAnswer
+from molt_magic.errors import BadRequest, MalformedAnswer, Unauthorized
 from molt_magic.transport.download import OnProgress, fetch
-from molt_magic.transport.failures import CHECK_URL, host_of, is_loopback, mapped, proxies_understood, timed_out, too_large
+from molt_magic.transport.failures import (
+    CHECK_URL,
+    host_of,
+    is_loopback,
+    mapped,
+    not_an_address,
+    proxies_understood,
+    timed_out,
+    too_large,
+)
 
 MAX_BYTES = 32_000_000  # of one response; a chat answer has some hundred kB at most
 POOL = 200  # connections of one event loop; more calls than this wait for a free one
@@ -64,7 +75,7 @@ class Reply:
         self._max_bytes = max_bytes
         self._provider = provider
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives, decompressed. Raises ProviderError: broken off, silent for too long, too large."""
         size = 0
         body = self._response.aiter_bytes()
@@ -138,7 +149,7 @@ class Transport:
             async with limit:
                 with mapped(url, provider):
                     timeout = httpx.Timeout(silence, connect=self.connect_s, pool=total)
-                    request = client.build_request(method, url, headers=headers, json=json, timeout=timeout)
+                    request = client.build_request(method, url, **_sent(headers, json, provider), timeout=timeout)
                     response = await client.send(request, stream=True)
                 try:
                     yield Reply(response, url=url, max_bytes=self.max_bytes, provider=provider)
@@ -190,7 +201,7 @@ class Transport:
         with (
             self._sync_client(url) as client,
             mapped(url, provider),
-            client.stream(method, url, json=json, headers=headers, timeout=timeout) as response,
+            client.stream(method, url, **_sent(headers, json, provider), timeout=timeout) as response,
         ):
             for chunk in response.iter_bytes():
                 body += chunk
@@ -237,31 +248,58 @@ class Transport:
                 asyncio.run_coroutine_threadsafe(client.aclose(), loop)
 
     def _client(self, url: str) -> httpx.AsyncClient:
-        self._warn_if_plain(url)
+        self._look_at(url)
         loop = asyncio.get_running_loop()
         with self._lock:
             client = self._clients.get(loop)
             if client is None or client.is_closed:
                 limits = httpx.Limits(max_connections=POOL, max_keepalive_connections=POOL // 2)
                 with proxies_understood():
-                    client = httpx.AsyncClient(limits=limits, follow_redirects=False, mounts=_DIRECT)
+                    client = httpx.AsyncClient(verify=_certificates(), limits=limits, follow_redirects=False, mounts=_DIRECT)
                 self._clients[loop] = client
             return client
 
     def _sync_client(self, url: str) -> httpx.Client:
-        self._warn_if_plain(url)
+        self._look_at(url)
         with proxies_understood():
-            return httpx.Client(follow_redirects=False, mounts=_DIRECT)
+            return httpx.Client(verify=_certificates(), follow_redirects=False, mounts=_DIRECT)
 
-    def _warn_if_plain(self, url: str) -> None:
+    def _look_at(self, url: str) -> None:
+        """Refuse what is no address; warn once of a machine that is reached over plain http."""
         try:
             parts = urlsplit(url)
             host = parts.hostname or ""
+            good = parts.scheme in ("http", "https") and host and parts.port != 0
         except ValueError:
-            return  # the client says what is wrong with it
-        if parts.scheme != "http" or is_loopback(url) or host in self._warned:
+            good = False
+        if not good:
+            raise not_an_address()
+        if parts.scheme == "https" or is_loopback(url) or host in self._warned:
             return
         self._warned.add(host)
         warnings.warn(
             f"{host} is reached over plain http: prompts and keys can be read on the way. Use https.", UserWarning, stacklevel=2
         )
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """The trusted certificates, `SSL_CERT_FILE` and `SSL_CERT_DIR` honoured; read once, it takes a tenth of a second."""
+    return httpx.create_ssl_context()
+
+
+def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> dict[str, Any]:
+    """Headers and body as they go over the wire, refused here where they cannot."""
+    fields = dict(headers or {})
+    if not all(value.isascii() and value.isprintable() for value in fields.values()):
+        raise Unauthorized(
+            "The key holds characters that no key has.", provider=provider, fix="Look for line breaks and quotes around it."
+        )
+    if json is None:
+        return {"headers": fields}
+    try:
+        content = jsonlib.dumps(json, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError) as error:
+        message = f"The request cannot be written as JSON: {error}."
+        raise BadRequest(message, provider=provider, fix="Pass numbers, text, lists and dicts as parameters.") from None
+    return {"headers": {"content-type": "application/json", **fields}, "content": content}

@@ -16,7 +16,6 @@ OnProgress = Callable[[int, int | None], None]  # bytes so far, bytes in all or 
 
 _REDIRECTS = 5
 _FRUITLESS = 3  # tries in a row without a new byte, then the break is reported
-_CHUNK = 1 << 18
 
 
 def fetch(client: httpx.Client, url: str, part: Path, on_progress: OnProgress | None, timeout: httpx.Timeout) -> int:
@@ -62,7 +61,7 @@ def _save(response: httpx.Response, part: Path, start: int, on_progress: OnProgr
     size = start
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if start else os.O_TRUNC), 0o600)
     with os.fdopen(descriptor, "ab" if start else "wb") as file:
-        for chunk in response.iter_bytes(_CHUNK):
+        for chunk in response.iter_bytes():
             file.write(chunk)
             size += len(chunk)
             if on_progress is not None:

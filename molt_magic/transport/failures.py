@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,12 @@ CHECK_URL = "Check that base_url is the address of an API (OpenAI-compatible one
 
 def is_loopback(url: str) -> bool:
     """Whether a URL names this machine."""
-    host = (urlsplit(url).hostname or "").lower()
-    return host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
+    host = ""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or no URL at all
+        return host.endswith(".localhost")
 
 
 def host_of(url: str) -> str:
@@ -61,24 +66,26 @@ def translate(error: Exception, url: str, provider: str) -> ProviderError:
     if isinstance(error, httpx.TimeoutException):
         return timed_out(f"{where} fell silent for too long.", "network.first_token_s", provider)
     if isinstance(error, (httpx.DecodingError, httpx.TooManyRedirects)):
-        return MalformedAnswer(f"The answer of {where} cannot be read ({type(error).__name__}).", provider=provider, fix=CHECK_URL)
+        message = f"The answer of {where} cannot be read ({type(error).__name__})."
+        return MalformedAnswer(message, provider=provider, fix=CHECK_URL)
     if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
-        return ConnectionFailed(
-            "base_url is not an http(s) address.",
-            provider=provider,
-            fix="Set it to something like https://host/v1.",
-            retryable=False,
-        )
+        return not_an_address(provider)
     if isinstance(error, httpx.LocalProtocolError):
         return ConnectionFailed(
             f"The request to {where} cannot be sent ({type(error).__name__}).",
             provider=provider,
-            fix="A key holds characters that HTTP does not allow; look for line breaks and quotes around it.",
+            fix="Check base_url and the key for stray characters.",
             retryable=False,
         )
     reason = str(error) or type(error).__name__
     fix = "Check that the server runs." if is_loopback(url) else "Check the network, the proxy and base_url."
     return ConnectionFailed(f"No answer from {where}: {reason}", provider=provider, fix=fix)
+
+
+def not_an_address(provider: str = "") -> ConnectionFailed:
+    """For a URL that no request can be sent to."""
+    fix = "Set it to something like https://host/v1."
+    return ConnectionFailed("base_url is not an http(s) address.", provider=provider, fix=fix, retryable=False)
 
 
 def timed_out(message: str, setting: str, provider: str) -> TimedOut:

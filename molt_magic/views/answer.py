@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 from molt_magic.errors import UnknownName
@@ -18,7 +17,9 @@ FORMATS: tuple[str, ...] = get_args(Format)
 
 _PRE = 'style="white-space: pre-wrap; overflow-wrap: anywhere"'
 _INERT = "mathjax_ignore tex2jax_ignore"
-_BLOCK = re.compile(r"^(?P<fence>`{3,}|~{3,})(?P<language>[\w+#.-]*)[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(
+    r"^(?P<fence>`{3,}|~{3,})(?P<language>[\w+#.-]*)[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.DOTALL | re.MULTILINE
+)
 
 
 def bundle(result: Result, form: str = "markdown") -> dict[str, str]:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from molt_magic.catalog import prices_of
 from molt_magic.result import usd
 from molt_magic.types import Decision, ModelSpec
 from molt_magic.views.tables import Table
@@ -14,9 +15,12 @@ from molt_magic.views.text import one_line
 if TYPE_CHECKING:
     from molt_magic.orchestrator import Readiness
 
+# fmt: off
 LOG_COLUMNS = (
-    "time", "strategy", "task", "model", "status", "n_attempts", "escalations", "cache", "cost_usd", "saved_usd", "latency_s", "prompt",
-)  # fmt: skip
+    "time", "strategy", "task", "model", "status", "n_attempts", "escalations", "cache", "cost_usd", "saved_usd", "latency_s",
+    "prompt",
+)
+# fmt: on
 _CELL_LIMIT = 200  # characters of a reason or prompt in a table
 
 
@@ -93,8 +97,8 @@ def models(specs: Iterable[ModelSpec], readiness: Iterable[Readiness]) -> Table:
             spec.name,
             f"{spec.provider}: {spec.model}",
             f"{spec.context_window:,}" if spec.context_window else "unknown",
-            usd(spec.prices.input_usd_per_mtok) if spec.provider != "local" else "$0",
-            usd(spec.prices.output_usd_per_mtok) if spec.provider != "local" else "$0",
+            usd(prices_of(spec).input_usd_per_mtok),
+            usd(prices_of(spec).output_usd_per_mtok),
             f"{spec.prior_quality:.2f}",
             _ready(state.get(spec.name)),
         )
@@ -147,4 +151,5 @@ def _cell(name: str, value: Any) -> str:
 def records(rows: Sequence[Mapping[str, Any]], caption: str) -> Table:
     """Any records with the same keys, amounts and durations written for people."""
     names = list(rows[0]) if rows else ["nothing yet"]
-    return Table(caption, [n.removesuffix("_usd").replace("_", " ") for n in names], [[_cell(n, r[n]) for n in names] for r in rows])
+    columns = [name.removesuffix("_usd").replace("_", " ") for name in names]
+    return Table(caption, columns, [[_cell(name, row[name]) for name in names] for row in rows])

@@ -24,7 +24,13 @@ class Live(Protocol):
 
     def on_event(self, event: Event) -> None: ...
 
-    def finish(self, final: Mapping[str, str]) -> None: ...
+    def finish(self, final: Mapping[str, str]) -> None:
+        """Show the whole answer."""
+        ...
+
+    def fail(self, final: Mapping[str, str], *, partial: bool) -> None:
+        """Show what there was when it failed, where there is anything beside the error itself."""
+        ...
 
 
 class Silent:
@@ -37,6 +43,10 @@ class Silent:
         from IPython.display import display
 
         display(dict(final), raw=True)  # type: ignore[no-untyped-call]
+
+    def fail(self, final: Mapping[str, str], *, partial: bool) -> None:
+        if partial:
+            self.finish(final)
 
 
 class Quiet(Silent):
@@ -83,6 +93,10 @@ class NotebookLive:
         with self._lock:
             self._ended = True
             self._show(dict(final))
+
+    def fail(self, final: Mapping[str, str], *, partial: bool) -> None:
+        if partial or self._handle is not None:  # "is answering" must not stand there for ever
+            self.finish(final)
 
     def _arriving(self) -> dict[str, str]:
         shown = answer.show("".join(self._pieces), self._form)
@@ -136,6 +150,12 @@ class TerminalLive:
             elif written:
                 plain = f"\n\n{plain}"
             self._write(f"{plain}\n")
+
+    def fail(self, final: Mapping[str, str], *, partial: bool) -> None:
+        if partial:
+            self.finish(final)
+        else:
+            self._progress.close()
 
     @staticmethod
     def _write(text: str) -> None:

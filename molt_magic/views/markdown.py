@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
     from markdown_it.utils import OptionsDict
 
-_TAGS = frozenset(
-    "p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s a table thead tbody tr th td".split()
-)
+# fmt: off
+_TAGS = frozenset((
+    "p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong", "s",
+    "a", "table", "thead", "tbody", "tr", "th", "td",
+))
+# fmt: on
 _LINK = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 # what some Markdown reader somewhere may bring to life: a tag or comment, an image, a link to code or data
 _ALIVE = re.compile(r"<[a-zA-Z/!?]|!\[")
-_SCHEMES = re.compile(r"(?:javascript|vbscript|data|file|blob):", re.IGNORECASE)
+_SCHEMES = re.compile(r"(?:javascript|vbscript):|\](?:\(|:)<?(?:data|file|blob):", re.IGNORECASE)
 # TeX commands with which a formula makes links, styles or loads more TeX in a MathJax that is not in its safe mode
 _TEX = re.compile(r"\\(?:href|url|require|style|class|cssId|data|unicode|def|newcommand|let)(?![a-zA-Z])")
 
@@ -58,7 +61,7 @@ def to_markdown(text: str) -> str:
 def harmless(text: str) -> bool:
     """Whether no reader of Markdown can make a tag, an image, or a link to other than http, https or mail of `text`."""
     squeezed = re.sub(r"\s", "", html.unescape(text))  # browsers drop line breaks and tabs inside a URL
-    if _ALIVE.search(text) or _ALIVE.search(squeezed) or _SCHEMES.search(squeezed) or _TEX.search(text):
+    if _ALIVE.search(text) or _SCHEMES.search(squeezed) or _TEX.search(text):
         return False
     return all(_LINK.match(str(href)) for href in _links(_parser().parse(text)))
 
@@ -93,7 +96,7 @@ def _parser() -> MarkdownIt:
 
 
 def _image_as_link(
-    renderer: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: Mapping[str, Any]
+    _renderer: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: Mapping[str, Any]
 ) -> str:
     token = tokens[index]
     label = html.escape(f"image: {token.content or token.attrs.get('src', '')}")

@@ -13,6 +13,7 @@ from molt_magic.views.text import for_html, for_markdown, one_line, printable
 BORDER = "1px solid var(--jp-border-color2, rgba(128, 128, 128, 0.5))"
 _CELL = f'style="text-align: left; vertical-align: top; padding: 2px 8px; border-bottom: {BORDER}; white-space: pre-wrap"'
 _INERT = "mathjax_ignore tex2jax_ignore"  # dollars in a table are money, not formulas
+_LINES = 'style="white-space: pre-wrap"'
 _GAP = "  "
 
 
@@ -79,7 +80,7 @@ class Page:
 
     def to_html(self) -> str:
         return "".join(
-            part.to_html() if isinstance(part, Table) else f'<div class="{_INERT}" style="white-space: pre-wrap">{for_html(part)}</div>'
+            part.to_html() if isinstance(part, Table) else f'<div class="{_INERT}" {_LINES}>{for_html(part)}</div>'
             for part in self.parts
         )
 
@@ -92,8 +93,12 @@ class Page:
     def to_plain(self, width: int | None = None) -> str:
         return "\n\n".join(part.to_plain(width) if isinstance(part, Table) else printable(part) for part in self.parts)
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
+    def bundle(self) -> Mapping[str, str]:
+        """The page as text/html, text/markdown and text/plain."""
         return {"text/html": self.to_html(), "text/markdown": self.to_markdown(), "text/plain": self.to_plain()}
+
+    def _repr_mimebundle_(self, **_kind: object) -> Mapping[str, str]:
+        return self.bundle()
 
     def __repr__(self) -> str:
         return self.to_plain()

@@ -1,0 +1,109 @@
+"""`molt quickstart`, `open`, `doctor`, `models`, `version`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from molt_magic.errors import MoltError
+from molt_magic.views.text import one_line
+
+INTERRUPTED = 130  # what a shell gives for a program ended by Ctrl-C
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    top = argparse.ArgumentParser(prog="molt", description="Route every prompt of a notebook to the right model, and say why.")
+    words = top.add_subparsers(dest="word", metavar="COMMAND", required=True)
+
+    quick = words.add_parser("quickstart", help="run the first notebook on local models and print its decisions")
+    quick.add_argument("--small", action="store_true", help="use only the two small models (0.6 GB)")
+    quick.set_defaults(run=_quickstart)
+
+    opened = words.add_parser("open", help="open the notebooks in JupyterLab")
+    opened.add_argument("--to", type=Path, metavar="FOLDER", help="copy them here (./molt-notebooks), where they are installed")
+    opened.add_argument("--no-browser", action="store_true", help="start the server only")
+    opened.set_defaults(run=_open)
+
+    words.add_parser("doctor", help="what is ready, what is missing, the command that fixes it").set_defaults(run=_doctor)
+
+    models = words.add_parser("models", help="list the models, or pull local ones")
+    models.set_defaults(run=_models)
+    pull = models.add_subparsers(dest="action", metavar="ACTION").add_parser(
+        "pull", help="fetch and verify local models' weights"
+    )
+    pull.add_argument("names", nargs="+", metavar="NAME", help="models of the catalog")
+
+    words.add_parser("version", help="the version").set_defaults(run=_version)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `molt`; returns the exit code: 0 well, 1 an error that was told, 2 wrong arguments, 130 interrupted."""
+    chosen = parser().parse_args(argv)
+    try:
+        code: int = chosen.run(chosen)
+    except MoltError as error:
+        print(f"molt: {one_line(error.message)}", file=sys.stderr)
+        if error.fix:
+            print(one_line(error.fix), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("molt: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return code
+
+
+def _quickstart(chosen: argparse.Namespace) -> int:
+    from molt_magic.cli import quickstart
+
+    print(quickstart.run(small=chosen.small).to_plain())
+    return 0
+
+
+def _open(chosen: argparse.Namespace) -> int:
+    from molt_magic.cli import notebooks
+
+    return notebooks.open_lab(notebooks.writable(chosen.to), browser=not chosen.no_browser)
+
+
+def _doctor(_chosen: argparse.Namespace) -> int:
+    from molt_magic.orchestrator import Orchestrator
+    from molt_magic.views import doctor
+
+    made: list[Orchestrator] = []
+
+    def make() -> Orchestrator:
+        made.append(Orchestrator())
+        return made[0]
+
+    findings = doctor.examine(make)
+    for orch in made:
+        orch.close()
+    print(doctor.page(findings).to_plain())
+    return 0 if all(finding.ok or finding.optional for finding in findings) else 1
+
+
+def _models(chosen: argparse.Namespace) -> int:
+    from molt_magic.cli import weights
+    from molt_magic.config import load_settings
+
+    if chosen.action == "pull":
+        for path in weights.pull(load_settings(), chosen.names):
+            print(path)
+        return 0
+    from molt_magic.orchestrator import Orchestrator
+    from molt_magic.views import listings
+
+    with Orchestrator() as orch:
+        print(listings.models(orch.catalog.models.values(), orch.readiness()).to_plain())
+    return 0
+
+
+def _version(_chosen: argparse.Namespace) -> int:
+    from molt_magic import __version__
+
+    print(f"molt-magic {__version__}")
+    return 0

@@ -1,0 +1,57 @@
+"""Fetching local models' weights from the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from molt_magic.errors import InputError
+from molt_magic.views.doctor import megabytes
+from molt_magic.views.progress import TerminalProgress
+
+if TYPE_CHECKING:
+    from molt_magic.config import Settings
+
+
+def pull(settings: Settings, names: Iterable[str]) -> list[str]:
+    """Fetch and verify what is missing of these models; progress goes to stderr. Returns a line a model.
+
+    Raises:
+        UnknownName: no such model; nothing was fetched.
+        InputError: a model that has no weights to fetch; nothing was fetched.
+        WeightsError: the weights could not be had, or are not what they should be.
+    """
+    from molt_magic.catalog import Catalog
+    from molt_magic.providers import Providers
+
+    catalog = Catalog.load(
+        models=settings.models, routes=settings.routes, ladder=settings.ladder, shipped=settings.defaults.catalog == "shipped"
+    )
+    specs = [catalog.get(name) for name in dict.fromkeys(names)]
+    for spec in specs:
+        if spec.weights is None:
+            local = ", ".join(name for name, known in catalog.models.items() if known.weights is not None)
+            raise InputError(f"{spec.name} is served by {spec.provider}: there is nothing to pull.", fix=f"Local: {local}.")
+    progress = TerminalProgress(sys.stderr)
+    providers = Providers(settings, on_progress=progress)
+    told = []
+    try:
+        for spec in specs:
+            if providers.can_pull(spec):
+                providers.pull(spec)
+                progress.close()
+            if (missing := providers.missing(spec)) is not None:
+                raise InputError(f"{spec.name}: {missing.reason}", fix=missing.fix)
+            assert spec.weights is not None
+            size = f" ({megabytes(spec.weights.bytes)})" if spec.weights.bytes else ""
+            told.append(f"{spec.name}: ready{size} in {_where(settings, spec.weights.path)}")
+    finally:
+        progress.close()
+        providers.close()
+    return told
+
+
+def _where(settings: Settings, path: str | None) -> Path:
+    return Path(path).parent if path else settings.models_dir

@@ -1,0 +1,253 @@
+"""The decision log: every decision a row, appended before its cell returns, never changed afterwards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from molt_magic.errors import InputError, StoreError, UnknownName
+from molt_magic.log.schema import COLUMNS
+from molt_magic.types import Decision, Outcome
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    import pandas as pd
+
+    from molt_magic.log.database import Database
+
+Source = Literal["user", "judge", "validator"]
+
+_RANK = {"user": 3, "judge": 2, "validator": 1}
+_RANKED = "CASE source WHEN 'user' THEN 3 WHEN 'judge' THEN 2 ELSE 1 END"
+_OUTCOME = "decision_id, model, task, score, source, embedder, vector"
+_LIST = ", ".join(COLUMNS)
+_INSERT = f"INSERT INTO decisions ({_LIST}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  # our own column names
+_QUALITY, _QUALITY_SOURCE = COLUMNS.index("quality"), COLUMNS.index("quality_source")
+
+
+class DecisionLog:
+    """An append-only SQLite file of decisions, their outcomes and what was said of them later; shared by kernels.
+
+    Args:
+        path: the file; opened, and created if need be, at the first use.
+        prompts: False keeps the prompt, and messages inside attempts, out of the file.
+
+    Every method raises `StoreError`, with the fix, if the file cannot be used; nothing is half-written then, and a
+    damaged file is never deleted.
+    """
+
+    def __init__(self, path: Path, *, prompts: bool = True) -> None:
+        self.path = path
+        self.prompts = prompts
+        self._opened: Database | None = None
+
+    @property
+    def _database(self) -> Database:
+        if self._opened is None:
+            from molt_magic.log.database import Database  # sqlite3 is not loaded by importing the package
+
+            self._opened = Database(self.path)
+        return self._opened
+
+    # -- writing
+
+    def append(self, decision: Decision, outcomes: Sequence[Outcome] = ()) -> None:
+        """Write a decision and its outcomes, together or not at all; on disk when this returns.
+
+        Raises:
+            StoreError: the file cannot be written, the decision is in it already, or holds what JSON cannot.
+        """
+        from molt_magic.log.schema import to_row
+
+        try:
+            row = to_row(decision, prompts=self.prompts)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise StoreError(f"Decision {decision.decision_id} cannot be logged: {error}.") from error
+        with self._database.writing() as connection:
+            if _exists(connection, decision.decision_id):
+                raise StoreError(
+                    f"Decision {decision.decision_id} is in the log already.", fix="Give every decision its own id."
+                )
+            connection.execute(_INSERT, row)
+            _insert_outcomes(connection, outcomes)
+
+    def feedback(self, decision_id: str, score: float, source: Source = "user", *, outcomes: Sequence[Outcome] = ()) -> None:
+        """Say how good an answer was; the newest word of the strongest source (user, judge, validator) counts.
+
+        Args:
+            score: in [0, 1].
+            outcomes: the same as outcomes to learn from, written in the same transaction.
+
+        Raises:
+            InputError: the score is out of range.
+            UnknownName: no such decision, or no such source.
+        """
+        if not 0.0 <= score <= 1.0 or math.isnan(score):
+            raise InputError(f"A score lies between 0 and 1, not {score!r}.", fix="Say 1 for good and 0 for bad.")
+        if source not in _RANK:
+            raise UnknownName("source of feedback", source, _RANK)
+        with self._database.writing() as connection:
+            if not _exists(connection, decision_id):
+                recent = connection.execute("SELECT decision_id FROM decisions ORDER BY seq DESC LIMIT 3").fetchall()
+                raise UnknownName("decision", decision_id, [known for (known,) in recent])
+            now = datetime.now(UTC).isoformat()
+            query = "INSERT INTO feedback (decision_id, time, score, source) VALUES (?, ?, ?, ?)"
+            connection.execute(query, (decision_id, now, float(score), source))
+            _insert_outcomes(connection, outcomes)
+
+    def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """Write outcomes that belong to no new decision (an imported table, a late judgement)."""
+        with self._database.writing() as connection:
+            _insert_outcomes(connection, outcomes)
+
+    # -- reading
+
+    def get(self, decision_id: str) -> Decision | None:
+        """The decision, its quality as of now, or None."""
+        return self._one("WHERE decision_id = ?", (decision_id,))
+
+    def last(self, session: str | None = None) -> Decision | None:
+        """The newest decision (of a session), or None."""
+        where, given = ("WHERE session = ?", (session,)) if session is not None else ("", ())
+        return self._one(f"{where} ORDER BY seq DESC LIMIT 1", given)
+
+    def to_frame(self, limit: int | None = None) -> pd.DataFrame:
+        """Decisions in the order they were made, a column a field of `Decision`; with `limit` only the newest.
+
+        `time` is datetime64 in UTC, counts are int64, costs and scores float64 with NaN for unknown, `candidates` and
+        `attempts` are lists of dicts, the rest is text or None.
+
+        Raises:
+            InputError: the limit is negative.
+        """
+        from molt_magic.log.frame import to_frame
+
+        if limit is not None and limit < 0:
+            raise InputError(f"A limit of {limit} rows makes no sense.", fix="Give 0 or more.")
+        rows = self._rows("ORDER BY seq DESC LIMIT ?", (-1 if limit is None else limit,))
+        return to_frame(rows[::-1])
+
+    def outcomes(self, limit: int = 20_000) -> list[Outcome]:
+        """The newest outcomes, newest last; of several for one model in one decision only the strongest, newest word."""
+        newest = f"SELECT seq, {_OUTCOME} FROM outcomes ORDER BY seq DESC LIMIT ?"  # noqa: S608  # our own column names
+        with self._database.reading() as connection:
+            found = [(seq, Outcome(*row)) for seq, *row in connection.execute(newest, (limit,))]
+        strongest: dict[tuple[str, str] | int, tuple[int, Outcome]] = {}
+        for seq, outcome in reversed(found):
+            # imported rows are measurements of their own, whatever their id
+            about = seq if outcome.source == "imported" else (outcome.decision_id, outcome.model)
+            held = strongest.get(about)
+            if held is None or _RANK.get(outcome.source, 0) >= _RANK.get(held[1].source, 0):
+                strongest[about] = (seq, outcome)
+        return [outcome for _, outcome in sorted(strongest.values(), key=lambda pair: pair[0])]
+
+    def outcomes_since(self, rowid: int) -> tuple[list[Outcome], int]:
+        """Every outcome written after row `rowid` (0: all), oldest first, and the row to ask from next time."""
+        query = f"SELECT seq, {_OUTCOME} FROM outcomes WHERE seq > ? ORDER BY seq"  # noqa: S608  # our own column names
+        with self._database.reading() as connection:
+            found = connection.execute(query, (rowid,)).fetchall()
+        return [Outcome(*row) for _, *row in found], found[-1][0] if found else rowid
+
+    def totals(
+        self, by: Literal["model", "provider", "strategy"] = "model", session: str | None = None
+    ) -> list[Mapping[str, Any]]:
+        """A row a model, provider or strategy, dearest first; dry runs are left out.
+
+        Keys: the name of `by`, `decisions`, `cached`, `errors`, `input_tokens`, `output_tokens`, `cost_usd` and `saved_usd`
+        (USD, of those that are known; None if none is), `unknown_costs` (decisions without a known cost).
+
+        Raises:
+            UnknownName: `by` is none of the three.
+        """
+        if by not in ("model", "provider", "strategy"):
+            raise UnknownName("grouping", by, ("model", "provider", "strategy"))
+        query = f"""
+            SELECT {by}, COUNT(*) AS decisions, SUM(cache IN ('exact', 'semantic')) AS cached, SUM(status = 'error') AS errors,
+                SUM(input_tokens) AS input_tokens, SUM(output_tokens) AS output_tokens,
+                SUM(cost_usd) AS cost_usd, SUM(saved_usd) AS saved_usd, SUM(cost_usd IS NULL) AS unknown_costs
+            FROM decisions WHERE status != 'planned' AND (?1 IS NULL OR session = ?1)
+            GROUP BY {by} ORDER BY cost_usd DESC, decisions DESC
+        """  # noqa: S608  # `by` was checked above
+        with self._database.reading() as connection:
+            cursor = connection.execute(query, (session,))
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def spent(self, session: str) -> float:
+        """USD spent in a session, as far as prices are known; dry runs cost nothing."""
+        query = "SELECT COALESCE(SUM(cost_usd), 0.0) FROM decisions WHERE session = ? AND status != 'planned'"
+        with self._database.reading() as connection:
+            return float(connection.execute(query, (session,)).fetchone()[0])
+
+    def stats(self) -> Mapping[str, Any]:
+        """The path, how many decisions and outcomes there are, and the bytes on disk."""
+        with self._database.reading() as connection:
+            decisions = connection.execute("SELECT COUNT(*) FROM decisions").fetchone()[0]
+            outcomes = connection.execute("SELECT COUNT(*) FROM outcomes").fetchone()[0]
+            files = [self.path.with_name(self.path.name + end) for end in ("", "-wal")]
+            size = sum(file.stat().st_size for file in files if file.exists())
+        return {"path": str(self.path), "decisions": decisions, "outcomes": outcomes, "bytes": size}
+
+    def export(self, path: Path, frame: pd.DataFrame | None = None) -> Path:
+        """Write the log, or `frame`, as .csv, .jsonl or .parquet by the ending of `path`; see `log.frame.export`.
+
+        Raises:
+            InputError: another ending, or pyarrow is missing for parquet.
+            StoreError: the file cannot be written.
+        """
+        from molt_magic.log.frame import export
+
+        return export(self.to_frame() if frame is None else frame, Path(path))
+
+    def close(self) -> None:
+        """Close the file; a later use opens it again."""
+        if self._opened is not None:
+            self._opened.close()
+
+    # -- within
+
+    def _one(self, tail: str, given: tuple[Any, ...]) -> Decision | None:
+        from molt_magic.log.schema import from_row
+
+        rows = self._rows(tail, given)
+        return from_row(rows[0]) if rows else None
+
+    def _rows(self, tail: str, given: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Decisions with what was said of them later folded into their quality."""
+        chosen = f"SELECT {_LIST} FROM decisions {tail}"  # noqa: S608  # our own column names
+        with self._database.reading() as connection:
+            rows = connection.execute(chosen, given).fetchall()
+            where, ids = ("WHERE decision_id = ?", (rows[0][0],)) if len(rows) == 1 else ("", ())
+            said = connection.execute(
+                f"SELECT decision_id, score, source FROM feedback {where} ORDER BY {_RANKED}, seq",  # noqa: S608  # constants
+                ids,
+            ).fetchall()
+        last_word = {decision_id: (score, source) for decision_id, score, source in said}
+        return [_folded(row, last_word.get(row[0])) for row in rows] if last_word else rows
+
+
+def _folded(row: tuple[Any, ...], said: tuple[float, str] | None) -> tuple[Any, ...]:
+    if said is None or _RANK[said[1]] < _RANK.get(row[_QUALITY_SOURCE], 0):
+        return row
+    changed = list(row)
+    changed[_QUALITY], changed[_QUALITY_SOURCE] = said
+    return tuple(changed)
+
+
+def _exists(connection: sqlite3.Connection, decision_id: str) -> bool:
+    return connection.execute("SELECT 1 FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone() is not None
+
+
+def _insert_outcomes(connection: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
+    marks = ", ".join("?" * 7)
+    connection.executemany(
+        f"INSERT INTO outcomes ({_OUTCOME}) VALUES ({marks})",  # noqa: S608  # our own column names
+        [(o.decision_id, o.model, o.task, o.score, o.source, o.embedder, o.vector) for o in outcomes],
+    )
+
+
+__all__ = ["DecisionLog"]

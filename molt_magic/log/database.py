@@ -1,0 +1,136 @@
+"""The log's file: one SQLite connection for the threads of a process, WAL for the processes of a machine."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from molt_magic.errors import StoreError
+from molt_magic.log.schema import migrate
+
+# Connections inherited through a fork: closing or finalising them in the child is what SQLite forbids.
+_inherited: list[sqlite3.Connection] = []
+
+
+class Database:
+    """The log's connection, opened at the first use.
+
+    Args:
+        path: the file; made 0600 (its missing folders 0700) when it does not exist.
+        busy_s: seconds to wait for another process that writes.
+
+    Whatever SQLite or the file system says becomes a `StoreError` with a fix. A damaged file is left alone: it is the
+    only copy of what was decided.
+    """
+
+    def __init__(self, path: Path, *, busy_s: float = 15.0) -> None:
+        self.path = path
+        self.busy_s = busy_s
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._pid = 0
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for statements that only read."""
+        with self._lock, self._explaining():
+            yield self._open()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection inside a transaction: all of it is on disk when this ends, or none."""
+        with self._lock, self._explaining():
+            connection = self._open()
+            # IMMEDIATE: a transaction that begins by reading cannot wait for its turn to write
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # a full disk has rolled back already
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None and self._pid == os.getpid():
+                with suppress(sqlite3.Error):
+                    connection.close()
+            elif connection is not None:
+                _inherited.append(connection)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None and self._pid != os.getpid():
+            _inherited.append(self._connection)
+            self._connection = None
+        if self._connection is None:
+            self._prepare_file()
+            connection = sqlite3.connect(self.path, timeout=self.busy_s, isolation_level=None, check_same_thread=False)
+            try:
+                connection.execute("PRAGMA trusted_schema = 0")
+                connection.execute("PRAGMA synchronous = FULL")  # an acknowledged row survives a power cut as well as kill -9
+                migrate(connection, self.path)  # first: a file that is not ours must stay as it is
+                _use_wal(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection, self._pid = connection, os.getpid()
+        return self._connection
+
+    def _prepare_file(self) -> None:
+        missing = [folder for folder in self.path.parents if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        # SQLite would create the file by the umask; its journals take the mode of the file
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if os.name == "posix" and os.fstat(descriptor).st_mode & 0o077 and os.fstat(descriptor).st_uid == os.geteuid():
+                os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"The log {self.path} {_story(error)}.", fix=_fix(error, self.path)) from error
+        except OSError as error:
+            story = error.strerror or str(error)
+            fix = "Make the folder and the file yours and writable, or set MOLT_HOME to another folder."
+            raise StoreError(f"The log {self.path} cannot be opened: {story}.", fix=fix) from error
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # While another process is busy the switch is refused at once; without it the log is as safe, only readers wait.
+    with suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _damaged(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "no such table" in str(error)
+
+
+def _story(error: sqlite3.Error) -> str:
+    if _damaged(error):
+        return f"is damaged ({error})"
+    if "locked" in str(error):
+        return "is locked by another program"
+    return f"cannot be used ({error})"
+
+
+def _fix(error: sqlite3.Error, path: Path) -> str:
+    if _damaged(error):
+        return f"It was left as it is: move it aside to start a new one, and try `sqlite3 {path.name} .recover` on the old one."
+    if "locked" in str(error):
+        return "Close the program that has it open, or try again."
+    if "full" in str(error):
+        return "Free some space on the disk."
+    return "Make the folder and the file yours and writable, or set MOLT_HOME to another folder."

@@ -1,0 +1,174 @@
+"""The log's tables and how they came to be. Migrations are only ever appended: a file of any age can be brought forward."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from molt_magic.errors import StoreError
+from molt_magic.types import Decision
+
+JSON_COLUMNS = ("candidates", "attempts")
+COLUMNS = tuple(field.name for field in dataclasses.fields(Decision))
+
+# `PRAGMA user_version` counts the migrations a file has had. Never edit one that was released; append another.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE decisions (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            decision_id TEXT NOT NULL UNIQUE,
+            time TEXT NOT NULL,
+            session TEXT NOT NULL,
+            cell_id TEXT,
+            strategy TEXT NOT NULL,
+            task TEXT,
+            task_score REAL,
+            prompt_hash TEXT NOT NULL,
+            prompt TEXT,
+            model TEXT,
+            served_model TEXT,
+            provider TEXT,
+            deployment TEXT,
+            candidates TEXT NOT NULL,
+            attempts TEXT NOT NULL,
+            n_attempts INTEGER NOT NULL,
+            escalations INTEGER NOT NULL,
+            fallbacks INTEGER NOT NULL,
+            fallback_reason TEXT,
+            cache TEXT NOT NULL,
+            cache_distance REAL,
+            input_tokens INTEGER NOT NULL,
+            output_tokens INTEGER NOT NULL,
+            cached_tokens INTEGER NOT NULL,
+            reasoning_tokens INTEGER NOT NULL,
+            cost_usd REAL,
+            overhead_cost_usd REAL,
+            baseline_model TEXT,
+            baseline_cost_usd REAL,
+            saved_usd REAL,
+            latency_s REAL NOT NULL,
+            ttft_s REAL,
+            overhead_ms REAL NOT NULL,
+            predicted_quality REAL,
+            quality_threshold REAL,
+            quality REAL,
+            quality_source TEXT,
+            context_action TEXT NOT NULL,
+            context_tokens_before INTEGER NOT NULL,
+            context_tokens_after INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            error TEXT,
+            reason TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX decisions_session ON decisions (session, seq)",
+        """
+        CREATE TABLE feedback (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            decision_id TEXT NOT NULL,
+            time TEXT NOT NULL,
+            score REAL NOT NULL CHECK (score BETWEEN 0 AND 1),
+            source TEXT NOT NULL CHECK (source IN ('user', 'judge', 'validator'))
+        )
+        """,
+        "CREATE INDEX feedback_decision ON feedback (decision_id, seq)",
+        """
+        CREATE TABLE outcomes (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            decision_id TEXT NOT NULL,
+            model TEXT NOT NULL,
+            task TEXT,
+            score REAL NOT NULL CHECK (score BETWEEN 0 AND 1),
+            source TEXT NOT NULL CHECK (source IN ('validator', 'judge', 'user', 'imported')),
+            embedder TEXT NOT NULL,
+            vector BLOB NOT NULL
+        )
+        """,
+        # What was logged stays as it was logged; a second opinion is a row of its own.
+        "CREATE TRIGGER decisions_stay BEFORE UPDATE ON decisions BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END",
+        "CREATE TRIGGER feedback_stays BEFORE UPDATE ON feedback BEGIN SELECT RAISE(ABORT, 'feedback is append-only'); END",
+        "CREATE TRIGGER outcomes_stay BEFORE UPDATE ON outcomes BEGIN SELECT RAISE(ABORT, 'outcomes are append-only'); END",
+    ),
+)
+
+
+def migrate(connection: sqlite3.Connection, path: object) -> None:
+    """Bring the file forward to this version; several processes may try at once.
+
+    Raises:
+        StoreError: the file is newer than this code, or is another program's.
+        sqlite3.Error: it cannot be read or written.
+    """
+    if _version(connection, path) == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection, path)  # another process may have been first
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection, path: object) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"The log {path} was written by a newer molt_magic (version {version}, this one knows {len(MIGRATIONS)}).",
+            fix="Update with: pip install -U molt-magic; or set MOLT_HOME to another folder.",
+        )
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if (version > 0) != ("decisions" in tables) or (version == 0 and tables):
+        raise StoreError(f"{path} is a database of another program.", fix="Set MOLT_HOME to another folder.")
+    return version
+
+
+def to_row(decision: Decision, *, prompts: bool) -> tuple[Any, ...]:
+    """A decision as the values of COLUMNS; without its prompt anywhere in it if `prompts` is False."""
+    values = {name: getattr(decision, name) for name in COLUMNS}
+    if not prompts:
+        prompt = values["prompt"]
+        values = {name: without_prompt(value, prompt) for name, value in values.items()} | {"prompt": None}
+    for name in JSON_COLUMNS:
+        values[name] = json.dumps(values[name], ensure_ascii=False, separators=(",", ":"), default=_plain)
+    return tuple(storable(values[name]) for name in COLUMNS)
+
+
+def from_row(row: Sequence[Any]) -> Decision:
+    """A row of COLUMNS as a Decision."""
+    values = dict(zip(COLUMNS, row, strict=True))
+    for name in JSON_COLUMNS:
+        values[name] = tuple(json.loads(values[name]))
+    return Decision(**values)
+
+
+def storable(value: Any) -> Any:
+    """Text that UTF-8 can hold: a lone surrogate (half of a broken emoji) is written as its escape."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+
+
+def without_prompt(value: Any, prompt: str | None) -> Any:
+    """`value` without messages, and with the prompt's text, where an error or a reason quotes it, taken out."""
+    if isinstance(value, str):
+        return value.replace(prompt, "[prompt]") if prompt and prompt.strip() and len(prompt) > 3 else value
+    if isinstance(value, Mapping):
+        return {name: without_prompt(part, prompt) for name, part in value.items() if name not in ("messages", "prompt")}
+    if isinstance(value, (list, tuple)):
+        return [without_prompt(part, prompt) for part in value]
+    return value
+
+
+def _plain(part: Any) -> Any:
+    if isinstance(part, Mapping):
+        return dict(part)
+    if isinstance(part, (set, frozenset)):
+        return sorted(part)
+    raise TypeError(f"{type(part).__name__} is not JSON")

@@ -1,0 +1,117 @@
+"""The providers: models asked over HTTP, or run on this machine, behind one interface."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from molt_magic.errors import UnknownName
+from molt_magic.providers.base import Missing, Provider, Served
+from molt_magic.providers.deployments import Balancer
+from molt_magic.providers.remote import DIALECTS, RemoteProvider
+from molt_magic.transport import Transport
+from molt_magic.types import Call, Completion, Deployment, ModelSpec
+
+if TYPE_CHECKING:
+    from molt_magic.config import Settings
+
+__all__ = ["Missing", "Provider", "Providers", "Served"]
+
+OnProgress = Callable[[str, float | None], None]  # what is being done, and how far: in [0, 1] or None
+
+
+class Providers:
+    """All providers of a session, with balancing, cooldown and retries around them.
+
+    Args:
+        settings: keys, time limits, retries and folders.
+        on_progress: told what takes time before an answer (a model that is fetched or loaded).
+    """
+
+    def __init__(self, settings: Settings, *, on_progress: OnProgress | None = None) -> None:
+        network = settings.network
+        self.settings = settings
+        self.on_progress = on_progress
+        self.transport = Transport(connect_s=network.connect_s, first_token_s=network.first_token_s, total_s=network.total_s)
+        self._balancer = Balancer(retries=network.retries, total_s=network.total_s)
+        self._made: dict[str, Provider] = {}
+
+    def missing(self, spec: ModelSpec) -> Missing | None:
+        """What stands in the way of asking a model, or None. Raises UnknownName for a provider that does not exist."""
+        return self._provider(spec).missing(spec)
+
+    def cooling(self, spec: ModelSpec) -> str | None:
+        """Why every deployment of a model is cooling down, or None."""
+        return self._balancer.cooling(spec)
+
+    async def perform(self, spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None]) -> Served:
+        """Make a call: choose a deployment, ask, and ask again or another where that may help and no text was shown.
+
+        Args:
+            spec: the model.
+            call: what to ask it.
+            on_delta: handed the text as it arrives; what it raises ends the call.
+
+        Returns:
+            The completion, or the last error; never raises a ProviderError.
+
+        Raises:
+            UnknownName: a provider that does not exist.
+            WeightsError: a local model's file cannot be had.
+            asyncio.CancelledError: the request is ended at once.
+        """
+        provider = self._provider(spec)
+        begun = time.perf_counter()
+        first: list[float] = []
+
+        def heard(text: str) -> None:
+            if not first:
+                first.append(time.perf_counter() - begun)
+            on_delta(text)
+
+        async def ask(deployment: Deployment) -> Completion:
+            return await provider.complete(spec, deployment, call, on_delta=heard)
+
+        served = await self._balancer.perform(spec, ask, lambda: bool(first))
+        return Served(served.completion, served.error, served.deployment, served.retries, first[0] if first else None)
+
+    def can_pull(self, spec: ModelSpec) -> bool:
+        """Whether a model is only missing because its weights were not fetched yet."""
+        return spec.provider == "local" and self._local().can_pull(spec)
+
+    def pull(self, spec: ModelSpec) -> None:
+        """Fetch a local model's weights, with progress. Raises WeightsError; blocks until it is done."""
+        self._local().pull(spec)
+
+    async def aclose(self) -> None:
+        """Close connections and end local engines."""
+        for provider in self._made.values():
+            await provider.aclose()
+        self._made.clear()
+        await self.transport.aclose()
+
+    def close(self) -> None:
+        """The same from code that is not async; connections of a running loop are closed there."""
+        made, self._made = self._made, {}
+        if made:
+            asyncio.run(_close_all(made))
+        self.transport.close()
+
+    def _provider(self, spec: ModelSpec) -> Provider:
+        if spec.provider not in self._made:
+            self._made[spec.provider] = self._make(spec.provider)
+        return self._made[spec.provider]
+
+    def _make(self, name: str) -> Provider:
+        if name == "local":
+            return self._local()
+        if name not in DIALECTS:
+            raise UnknownName("provider", name, [*DIALECTS, "local"])
+        return RemoteProvider(DIALECTS[name], secret=self.settings.secret, transport=self.transport)
+
+
+async def _close_all(made: dict[str, Provider]) -> None:
+    for provider in made.values():
+        await provider.aclose()

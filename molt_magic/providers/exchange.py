@@ -1,0 +1,192 @@
+"""One request and its answer over HTTP, the same for every dialect."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from molt_magic.errors import BadRequest, ContentFiltered, MalformedAnswer, ProviderError, StreamInterrupted
+from molt_magic.providers.faults import Fault, Said, to_error, unreadable
+from molt_magic.providers.sse import Event, events
+from molt_magic.providers.vendors import Endpoint
+from molt_magic.transport import Answer, Reply, Transport
+from molt_magic.types import Call, Completion, ModelSpec
+
+_DRAIN_S = 0.2  # how long the end of a finished stream is waited for, so that its connection can be used again
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A request as it goes over the wire."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: Mapping[str, Any]
+
+
+class Reader(Protocol):
+    """Puts one streamed answer together."""
+
+    done: bool  # the answer is whole: its terminal marker was seen
+    ended: bool  # nothing more will come
+
+    def feed(self, event: Event) -> str:
+        """Take an event, return the new text. Raises Said where it is an error, KeyError and the like where it is odd."""
+        ...
+
+    def completion(self) -> Completion:
+        """What has arrived so far."""
+        ...
+
+
+class Dialect(Protocol):
+    """A wire format: how a call is written and how its answer is read."""
+
+    name: str
+
+    def request(self, spec: ModelSpec, endpoint: Endpoint, call: Call, *, stream: bool) -> Wire:
+        """The request. Raises BadRequest for what the dialect cannot say."""
+        ...
+
+    def reader(self, spec: ModelSpec) -> Reader:
+        """For a streamed answer."""
+        ...
+
+    def whole(self, spec: ModelSpec, data: Any) -> Completion:
+        """A whole answer. Raises Said where it is an error, KeyError and the like where it is not the dialect's."""
+        ...
+
+    def fault(self, status: int, data: Any) -> Fault:
+        """An error body, parsed; `data` is a str where it was no JSON."""
+        ...
+
+
+_ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError)  # what reading a wrong shape raises
+
+
+async def ask(
+    dialect: Dialect,
+    transport: Transport,
+    endpoint: Endpoint,
+    spec: ModelSpec,
+    call: Call,
+    *,
+    on_delta: Callable[[str], None],
+    provider: str | None = None,
+) -> Completion:
+    """Ask once and read the answer, streamed unless `call.params` has `stream=False`.
+
+    Args:
+        provider: named in errors; the dialect's name by default.
+
+    Raises:
+        ProviderError: of the kind that fits; StreamInterrupted with the partial text where some had arrived.
+    """
+    exchange = _Exchange(dialect, endpoint, spec, provider or dialect.name, on_delta)
+    if call.params.get("n") not in (None, 1):
+        raise BadRequest("One answer is read from a call, n is not.", provider=exchange.provider, fix="Ask n times instead.")
+    stream = bool(call.params.get("stream", True))
+    wire = dialect.request(spec, endpoint, call, stream=stream)
+    if not stream:
+        answer = await transport.post_json(wire.url, wire.body, headers=wire.headers, provider=exchange.provider)
+        return exchange.whole(answer)
+    async with transport.stream("POST", wire.url, headers=wire.headers, json=wire.body, provider=exchange.provider) as reply:
+        kind = reply.headers.get("content-type", "")
+        if reply.status >= 300 or "json" in kind or "html" in kind:  # some servers ignore `stream`
+            return exchange.whole(await reply.read())
+        return await exchange.streamed(reply)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    dialect: Dialect
+    endpoint: Endpoint
+    spec: ModelSpec
+    provider: str
+    on_delta: Callable[[str], None]
+
+    def whole(self, answer: Answer) -> Completion:
+        try:
+            data = answer.json(self.provider)
+        except MalformedAnswer:
+            if answer.status < 300:
+                raise
+            data = unreadable(answer)
+        if answer.status >= 300:
+            raise self.error(self._fault(answer.status, data), answer.headers)
+        try:
+            return self.checked(self.dialect.whole(self.spec, data))
+        except Said as said:
+            raise self.error(said.fault, answer.headers) from None
+        except _ODD:
+            raise self.odd(answer.status) from None
+
+    async def streamed(self, reply: Reply) -> Completion:
+        reader = self.dialect.reader(self.spec)
+        try:
+            async with aclosing(reply.chunks()) as chunks:
+                async for event in events(chunks):
+                    if text := self._feed(reader, event, reply):
+                        self.on_delta(text)
+                    if reader.ended:
+                        break
+                if reader.ended:
+                    with suppress(ProviderError, TimeoutError):
+                        async with asyncio.timeout(_DRAIN_S):
+                            async for _ in chunks:
+                                pass
+        except ProviderError as error:
+            if not reader.done:
+                raise self._interrupted(error.message, reader, error.fix) if reader.completion().text else error from None
+        if not reader.done:
+            raise self._interrupted("it ended without its end mark", reader, "Ask again.")
+        return self.checked(reader.completion())
+
+    def _feed(self, reader: Reader, event: Event, reply: Reply) -> str:
+        try:
+            return reader.feed(event)
+        except Said as said:
+            raise self.error(said.fault, reply.headers) from None
+        except _ODD:
+            raise self.odd(reply.status) from None
+
+    def _fault(self, status: int, data: Any) -> Fault:
+        try:
+            return self.dialect.fault(status, data)
+        except _ODD:
+            return Fault(status, data if isinstance(data, str) else json.dumps(data))
+
+    def _interrupted(self, why: str, reader: Reader, fix: str) -> StreamInterrupted:
+        partial = reader.completion()
+        return StreamInterrupted(
+            f"The stream of {self.spec.name} broke: {why}",
+            partial=partial if partial.text else None,
+            provider=self.provider,
+            fix=fix,
+        )
+
+    def checked(self, completion: Completion) -> Completion:
+        """The completion, unless the provider withheld all of it."""
+        if completion.finish_reason == "content_filter" and not completion.text:
+            raise ContentFiltered(
+                f"{self.provider} withheld the answer of {self.spec.name} for its content.",
+                provider=self.provider,
+                status=200,
+                fix="Rephrase the prompt, or use another model.",
+            )
+        return completion
+
+    def error(self, fault: Fault, headers: Mapping[str, str]) -> ProviderError:
+        return to_error(fault, provider=self.provider, model=self.spec.name, headers=headers, key=self.endpoint.key)
+
+    def odd(self, status: int) -> MalformedAnswer:
+        return MalformedAnswer(
+            f"The answer for {self.spec.name} does not have the shape of the {self.dialect.name} API.",
+            provider=self.provider,
+            status=status,
+            fix="Check base_url and the model's provider.",
+        )

@@ -1,0 +1,101 @@
+"""What of a prompt says which task it is: the words of its instruction, and the looks of the whole.
+
+A prompt is an instruction, often with material (code, an article, a mail) before or after it. The material says little of the
+task and drowns the instruction when both are averaged into one vector, so they are told apart first.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+READ_CHARS = 6000  # of the beginning, and a third of it of the end: an instruction in the middle of a book is not looked for
+INSTRUCTION_WORDS = 40
+CLOSING_WORDS = 30  # a last paragraph up to this long may be an instruction too
+
+_PARAGRAPH = re.compile(r"\n\s*\n|\n(?=\s)")
+_WORD = re.compile(r"[^\W\d_]+[+#]*|\d+|[^\w\s]")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_CODE = re.compile(
+    r"[{};]\s*$|^\s*(?:def|class|import|from|return|for|if|while|func|fn|const|let|var|public|private|SELECT|CREATE|INSERT"
+    r"|#include|FROM|RUN)\b|=>|[=!<>]=|\w\(.*\)|^\s{2,}\S",
+    re.MULTILINE,
+)
+
+# Names that stand for their kind: "into Welsh" and "into Dutch" ask for the same, "in Rust" and "in Ruby" too.
+_LANGUAGES = frozenset(
+    "english french german spanish italian portuguese dutch polish russian ukrainian chinese mandarin japanese korean arabic "
+    "hebrew hindi turkish greek swedish norwegian danish finnish czech slovak hungarian romanian bulgarian croatian serbian "
+    "thai vietnamese indonesian swahili persian urdu bengali latin irish welsh catalan basque icelandic estonian "
+    "englisch deutsch französisch spanisch italienisch anglais français allemand espagnol italien inglés español francés "
+    "alemán italiano inglese francese tedesco spagnolo português inglês francês".split()
+)
+_PROGRAMMING = frozenset(
+    "python java javascript typescript js ts rust golang c++ c# ruby php perl sql bash shell powershell kotlin swift haskell "
+    "scala julia matlab lua html css react vue angular numpy pandas pytorch pytest jest django flask fastapi excel regex "
+    "docker dockerfile terraform kubernetes function script class api query endpoint".split()
+)
+
+
+def instruction(text: str) -> tuple[str, str]:
+    """(the instruction, what else may belong to it) of a prompt.
+
+    The first paragraph is the instruction and a short last one belongs to it, unless the first is material (code, or long)
+    and the last is short: then it is the other way round.
+    """
+    if len(text) > READ_CHARS:
+        text = f"{text[:READ_CHARS]}\n\n{text[-READ_CHARS // 3 :]}"
+    paragraphs = [stripped for part in _PARAGRAPH.split(text) if (stripped := part.strip())]
+    if not paragraphs:
+        return "", ""
+    first, last = paragraphs[0].split(), paragraphs[-1].split() if len(paragraphs) > 1 else []
+    closing = " ".join(last) if len(last) <= CLOSING_WORDS else ""
+    opening = " ".join(first[:INSTRUCTION_WORDS])
+    material_first = len(first) > 2 * CLOSING_WORDS or looks_like_code(paragraphs[0]) > 1
+    if material_first and closing and not looks_like_code(paragraphs[-1]):
+        return closing, ""
+    return opening, closing
+
+
+def looks_like_code(text: str) -> int:
+    """How many places of a text look like source code."""
+    return sum(1 for _ in _CODE.finditer(text[:READ_CHARS]))
+
+
+def terms(text: str) -> set[str]:
+    """Words, word beginnings and word pairs of the instruction, with names of languages and numbers as their kind."""
+    opening, closing = instruction(text)
+    words = _WORD.findall(opening.lower())
+    kinds = [_kind(word) for word in words]
+    found = {f"word {word}" for word in words}
+    found |= {f"word {word}" for word in _LETTERS.findall(closing.lower())}
+    found |= {f"begins {word[:5]}" for word in words if len(word) > 5}
+    found |= {kind for kind, word in zip(kinds, words, strict=True) if kind != word}
+    found |= {f"pair {a} {b}" for a, b in zip(["^", *kinds], kinds, strict=False)}
+    return found
+
+
+def looks(text: str) -> list[float]:
+    """Length, code, question mark, material, script, quotes, brevity and ending of a prompt, as numbers of about one."""
+    opening, _ = instruction(text)
+    words = len(text[: 4 * READ_CHARS].split())
+    foreign = sum(ord(character) > 0x24F for character in text[:READ_CHARS])  # past Latin and its extensions
+    ending = text.rstrip()[-1:]
+    return [
+        math.log1p(words) / 2,
+        min(looks_like_code(text), 4) / 2,
+        float(ending == "?" or opening.endswith("?")),
+        float(len(opening) < len(text.strip()) - 10),
+        min(foreign, 4) / 2,
+        float('"' in text),
+        float(words < 4),
+        float(ending in (".", ":")),
+    ]
+
+
+def _kind(word: str) -> str:
+    if word in _LANGUAGES:
+        return "<language>"
+    if word in _PROGRAMMING:
+        return "<programming>"
+    return "<number>" if word.isdigit() else word

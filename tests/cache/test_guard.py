@@ -1,0 +1,75 @@
+"""The guard: of the pairs in pairs.py, every wrong one is refused and the right ones pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from molt_magic.cache import guard
+from molt_magic.embed import MiniLMEmbedder, StaticEmbedder
+from tests.cache.pairs import SAME, WRONG
+
+
+def _name(pair: tuple[str, ...]) -> str:
+    return " / ".join(part[:40] for part in pair)
+
+
+@pytest.mark.parametrize("pair", WRONG, ids=_name)
+@pytest.mark.parametrize("verified", [True, False])
+def test_a_pair_with_different_answers_is_refused_either_way_round(pair: tuple[str, str, str], verified: bool) -> None:
+    _, one, two = pair
+    assert guard.refusal(one, two, verified=verified)
+    assert guard.refusal(two, one, verified=verified)
+
+
+@pytest.mark.parametrize("pair", SAME, ids=_name)
+def test_a_pair_with_the_same_answer_passes_either_way_round(pair: tuple[str, str]) -> None:
+    one, two = pair
+    assert guard.refusal(one, two, verified=True) is None
+    assert guard.refusal(two, one, verified=True) is None
+
+
+@pytest.mark.parametrize("prompt", [prompt for _, *pair in WRONG for prompt in pair])
+def test_a_prompt_passes_for_itself(prompt: str) -> None:
+    assert guard.refusal(prompt, prompt) is None
+    assert guard.refusal(f"  {prompt}\n", prompt) is None
+
+
+def test_without_a_second_embedder_a_synonym_or_a_plural_is_refused() -> None:
+    assert guard.refusal("What is the biggest city in Peru?", "What is the largest city in Peru?", verified=True) is None
+    assert guard.refusal("What is the biggest city in Peru?", "What is the largest city in Peru?")
+    assert guard.refusal("What are the best ways to learn chess?", "What is the best way to learn chess?")
+
+
+def test_the_reason_names_what_differs() -> None:
+    assert "60 / 80" in str(guard.refusal("What is 15% of 60?", "What is 15% of 80?"))
+    assert "smallest / largest" in str(guard.refusal("The smallest planet?", "The largest planet?"))
+
+
+def test_a_long_prompt_passes_only_word_for_word() -> None:
+    text = "Summarise this: " + " ".join(f"word{i} and" for i in range(60))
+    assert guard.refusal(text + "!", text, verified=True) is None
+    assert guard.refusal(text.replace("word30 and", "word30 or"), text, verified=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "?", "```", "日本の首都は?", "\ud83d", "a" * 50_000, "(" * 5_000, "- " * 3_000, "can you"]
+)
+def test_odd_texts_are_compared_without_an_error(text: str) -> None:
+    assert guard.refusal(text, text) is None
+    assert guard.refusal(text, "What is the capital of France?")
+    assert isinstance(guard.core(text), str)
+
+
+def test_the_real_embedders_alone_would_accept_wrong_pairs_and_miss_few_right_ones() -> None:
+    """The figures that make the guard necessary; measured 37 of 127, and 33 of 39."""
+    static, minilm = StaticEmbedder(), MiniLMEmbedder()
+
+    def near(one: str, two: str) -> bool:
+        texts = [guard.core(one), guard.core(two)]
+        return all(float(rows[0] @ rows[1]) >= 0.95 for rows in (static.embed(texts), minilm.embed(texts)))
+
+    accepted = [pair for _, *pair in WRONG if near(*pair)]
+    assert len(WRONG) >= 60
+    assert len(SAME) >= 30
+    assert len(accepted) >= 25
+    assert sum(near(one, two) and guard.refusal(one, two, verified=True) is None for one, two in SAME) >= 0.8 * len(SAME)

@@ -1,0 +1,237 @@
+"""The words of `%route`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from molt_magic.errors import ConfigError, InputError, UnknownName
+from molt_magic.magics import commands
+from molt_magic.views.tables import Page
+from tests.magics.conftest import MakeNotebook, Notebook
+
+WORDS = (
+    "status", "models", "strategies", "use", "explain", "log", "export", "cost", "budget", "cache", "thread", "feedback",
+    "config", "doctor", "version",
+)  # fmt: skip
+
+
+def say(book: Notebook, line: str) -> str:
+    """What a line shows, as plain text."""
+    ran = book.run(f"%route {line}".strip())
+    assert ran.error is None, ran.stdout
+    assert isinstance(ran.value, Page)
+    return ran.value.to_plain(width=200)
+
+
+def test_alone_says_the_state_and_every_word(notebook: MakeNotebook) -> None:
+    text = say(notebook(), "")
+    assert "Strategy arbitrage. Ready: small, big." in text
+    assert all(f"%route {word}" in text for word in WORDS)
+
+
+@pytest.mark.parametrize("word", commands.COMMANDS)
+def test_every_word_explains_itself(notebook: MakeNotebook, word: str) -> None:
+    assert f"%route {word}" in say(notebook(), f"{word} --help")
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "says"),
+    [
+        ("statsu", UnknownName, "Did you mean 'status'"),
+        ("dashbord", UnknownName, "Unknown %route word"),
+        ("status now", InputError, "does not take 'now'"),
+        ("use cascad", UnknownName, "Did you mean 'cascade'"),
+        ("use -m bgi", UnknownName, "Did you mean 'big'"),
+        ("use rule -m big", InputError, "chooses the model itself"),
+        ("use -t simple_q", UnknownName, "Did you mean 'simple_qa'"),
+        ("use -q 3", InputError, "between 0 and 1"),
+        ("explain", InputError, "Nothing was routed"),
+        ("explain nothing", UnknownName, "Unknown result or decision"),
+        ("log -n 0", InputError, "1 or more"),
+        ("log -o 1x", InputError, "cannot be a variable's name"),
+        ("log --frm x", UnknownName, "Unknown flag"),
+        ("export", InputError, "needs a file"),
+        ("export log.xlsx", InputError, ".csv"),
+        ("cost --by modle", InputError, "model"),
+        ("budget plenty", InputError, "must be a number"),
+        ("cache burn", UnknownName, "clear"),
+        ("thread show", InputError, "needs a thread's name"),
+        ("thread show t", UnknownName, "Unknown thread"),
+        ("feedback", InputError, "needs a score"),
+        ("feedback good", InputError, "must be a number"),
+        ("config cache.tll_seconds 5", UnknownName, "cache.ttl_seconds"),
+        ("config cache.tll_seconds", UnknownName, "cache.ttl_seconds"),
+        ("config cache.ttl_seconds soon", ConfigError, "must be a number"),
+        ("config cache.ttl_seconds 1 2", InputError, "does not take '2'"),
+    ],
+)
+def test_wrong_word_is_a_short_error(notebook: MakeNotebook, line: str, error: type, says: str) -> None:
+    book = notebook()
+    ran = book.run(f"%route {line}")
+    assert isinstance(ran.error, error)
+    assert says in ran.stdout
+    assert "Traceback" not in ran.stdout
+    assert book.session.overrides == {}
+
+
+def test_status_says_what_is_ready_and_how_to_get_the_rest(notebook: MakeNotebook) -> None:
+    text = say(notebook({"small": "x"}), "status")
+    assert "Ready: small." in text
+    assert re.search(r"big +openai +not ready +no key +set a key for big", text)
+
+
+def test_models_lists_prices_windows_and_states(notebook: MakeNotebook) -> None:
+    text = say(notebook({"small": "x"}), "models")
+    assert re.search(r"small +openai: s +8,000 +\$1\.00 +\$2\.00 +0\.50 +ready", text)
+    assert "not ready: no key" in text
+
+
+def test_strategies_marks_the_one_in_force(notebook: MakeNotebook) -> None:
+    book = notebook()
+    assert re.search(r"arbitrage +in force", say(book, "strategies"))
+    say(book, "use cascade")
+    assert re.search(r"cascade +in force", say(book, "strategies"))
+
+
+def test_use_sets_defaults_that_a_flag_in_the_cell_overrides(notebook: MakeNotebook) -> None:
+    book = notebook()
+    assert "strategy cascade" in say(book, "use cascade -q 0.4")
+    book.run("%%route -o a\nHello?")
+    book.run("%%route -s rule -t simple_qa -o b\nHello?")
+    assert (book["a"].decision.strategy, book["b"].decision.strategy) == ("cascade", "rule")
+
+
+def test_use_of_a_model_and_of_a_strategy_take_each_other_s_place(notebook: MakeNotebook) -> None:
+    book = notebook()
+    say(book, "use -m big")
+    assert book.run("%%route -o a\nHello?").error is None
+    assert (book["a"].model, book["a"].decision.strategy) == ("big", "direct")
+    assert book.run("%%route -s rule -t simple_qa -o b\nHello?").error is None
+    assert book["b"].decision.strategy == "rule"
+    say(book, "use rule")
+    assert book.session.model is None
+
+
+def test_use_reset_takes_everything_back(notebook: MakeNotebook) -> None:
+    book = notebook()
+    say(book, "use cascade -q 0.4 -f text --max-cost 2")
+    assert "Nothing is set" in say(book, "use --reset")
+    assert (book.session.overrides, book.session.form) == ({}, "markdown")
+
+
+def test_config_of_ipython_sets_the_same_defaults(notebook: MakeNotebook) -> None:
+    book = notebook()
+    book.run("%config RouteMagics.strategy = 'cascade'")
+    book.run("%%route -o a\nHello?")
+    assert book["a"].decision.strategy == "cascade"
+    assert book.run("%config RouteMagics.strategy").value == "cascade"
+
+
+def test_config_of_ipython_refuses_what_does_not_exist(notebook: MakeNotebook) -> None:
+    book = notebook()
+    book.run("%config RouteMagics.strategy = 'cascad'")
+    book.run("%config RouteMagics.quality = 7")
+    assert book.session.overrides == {}
+
+
+def test_explain_tells_the_last_a_named_and_a_logged_decision(notebook: MakeNotebook) -> None:
+    book = notebook()
+    book.run("%%route -m big -o first\nHello?")
+    book.run("%%route -m small\nHello?")
+    assert "answer by small" in say(book, "explain")
+    assert "answer by big" in say(book, "explain first")
+    assert "answer by big" in say(book, f"explain {book['first'].decision.decision_id}")
+
+
+def test_log_shows_the_last_and_binds_all(notebook: MakeNotebook) -> None:
+    book = notebook()
+    for i in range(4):
+        book.run(f"%%route -m small\nQuestion {i}?")
+    text = say(book, "log -n 2 -o frame")
+    assert "Question 1?" not in text
+    assert "Question 3?" in text
+    assert isinstance(book["frame"], pd.DataFrame)
+    assert len(book["frame"]) == 4
+
+
+def test_export_writes_the_file(notebook: MakeNotebook, tmp_path: Path) -> None:
+    book = notebook()
+    book.run("%%route -m small\nHello?")
+    say(book, f"export {tmp_path / 'out.csv'}")
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 1
+
+
+def test_cost_counts_this_session_by_model(notebook: MakeNotebook) -> None:
+    book = notebook()
+    book.run("%%route -m small\nHello?")
+    text = say(book, "cost")
+    assert re.search(r"small +1 +0 +0 +100 +50 +\$0\.0002", text)
+    assert "direct" in say(book, "cost --by strategy --all")
+
+
+def test_budget_is_set_shown_and_kept(notebook: MakeNotebook) -> None:
+    book = notebook()
+    assert "No budget is set." in say(book, "budget")
+    assert "$0 of $0" in say(book, "budget 0")
+    assert "budget" in book.run("%%route -m small\nHello?").stdout
+    assert "No budget is set." in say(book, "budget off")
+    assert book.run("%%route -m small\nHello?").error is None
+
+
+def test_cache_shows_and_clears(notebook: MakeNotebook) -> None:
+    book = notebook()
+    book.run("%%route -m small\nWhat is the capital of France?")
+    assert "Cache" in say(book, "cache")
+    assert re.search(r"Cleared: [1-9]\d* answers", say(book, "cache clear"))
+
+
+def test_threads_are_listed_shown_and_forgotten(notebook: MakeNotebook) -> None:
+    book = notebook()
+    assert "no threads yet" in say(book, "thread")
+    book.run("%%route -m small --thread t\nHello?")
+    assert re.search(r"t +2", say(book, "thread list"))
+    assert "Small says so." in say(book, "thread show t")
+    assert "Forgotten: t" in say(book, "thread reset t")
+    assert "no threads yet" in say(book, "thread")
+
+
+def test_feedback_is_written_to_the_decision(notebook: MakeNotebook) -> None:
+    book = notebook()
+    book.run("%%route -m small -o answer\nHello?")
+    assert "Noted: 0.25 for small" in say(book, "feedback 0.25")
+    logged = book.orchestrator.log.get(book["answer"].decision.decision_id)
+    assert logged is not None
+    assert (logged.quality, logged.quality_source) == (0.25, "user")
+
+
+def test_config_shows_where_a_value_comes_from_and_changes_it(notebook: MakeNotebook) -> None:
+    book = notebook()
+    assert re.search(r"cache\.ttl_seconds +600\.0 +default", say(book, "config"))
+    assert re.search(r"cache\.ttl_seconds +5\.0", say(book, "config cache.ttl_seconds=5"))
+    assert book.orchestrator.settings.cache.ttl_seconds == 5.0
+    assert re.search(r"defaults\.quality +0\.3", say(book, "config quality 0.3"))
+
+
+def test_doctor_names_the_variable_of_a_key_and_never_its_value(
+    notebook: MakeNotebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NONE", "sk-verysecretvalue")
+    text = say(notebook(), "doctor")
+    assert re.search(r"key NONE +ok +set", text)
+    assert "verysecret" not in text
+
+
+def test_version_is_the_package_s(notebook: MakeNotebook) -> None:
+    from molt_magic import __version__
+
+    assert say(notebook(), "version") == f"molt-magic {__version__}"
+
+
+def test_line_is_shown_as_a_page_in_three_media(notebook: MakeNotebook) -> None:
+    book = notebook()
+    page = book.run("%route status").value
+    assert set(page.bundle()) == {"text/html", "text/markdown", "text/plain"}

@@ -1,0 +1,346 @@
+"""The way of one question, with scripted models in place of the providers."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from molt_magic.errors import (
+    BudgetExceeded,
+    ConfigError,
+    InputError,
+    NoAnswer,
+    NoCandidate,
+    RateLimited,
+    ServerError,
+    StreamInterrupted,
+    UnknownName,
+)
+from molt_magic.types import Call, Completion, Event
+from tests.conftest import MakeOrchestrator
+
+STRATEGIES = ("rule", "semantic", "arbitrage", "cascade", "direct")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+class TestEveryStrategy:
+    def test_answers_and_logs_one_row(self, strategy: str, orchestrator: MakeOrchestrator) -> None:
+        orch = orchestrator({"small": "four", "big": "4"})
+        result = orch.route("what is two and two?", strategy=strategy)
+        assert result.text in ("four", "4")
+        frame = orch.log.to_frame()
+        assert list(frame["decision_id"]) == [result.decision.decision_id]
+        assert frame.loc[0, "strategy"] == strategy
+        assert frame.loc[0, "status"] == "ok"
+        assert frame.loc[0, "reason"]
+
+    @pytest.mark.anyio
+    async def test_awaited_it_does_the_same(self, strategy: str, orchestrator: MakeOrchestrator) -> None:
+        result = await orchestrator({"small": "four", "big": "4"}).aroute("what is two and two?", strategy=strategy)
+        assert result.text in ("four", "4")
+
+    def test_a_dry_run_calls_nothing_and_estimates_the_cost(self, strategy: str, orchestrator: MakeOrchestrator) -> None:
+        orch = orchestrator({"small": "four", "big": "4"})
+        result = orch.route("what is two and two?", strategy=strategy, dry_run=True)
+        assert orch.providers.calls == []  # type: ignore[attr-defined]
+        assert result.decision.status == "planned"
+        assert result.decision.cost_usd is not None
+        assert result.decision.cost_usd > 0
+        assert len(orch.log.to_frame()) == 0
+
+    def test_a_failure_raises_and_is_logged(self, strategy: str, orchestrator: MakeOrchestrator) -> None:
+        orch = orchestrator({"small": RateLimited("slow down"), "big": RateLimited("slow down")})
+        with pytest.raises((RateLimited, NoAnswer)) as raised:
+            orch.route("what is two and two?", strategy=strategy)
+        row = orch.log.to_frame().iloc[0]
+        assert row["status"] == "error"
+        assert row["decision_id"] == raised.value.decision_id
+        assert raised.value.result.decision.status == "error"
+
+    def test_the_second_time_the_answer_costs_nothing(self, strategy: str, orchestrator: MakeOrchestrator) -> None:
+        orch = orchestrator({"small": "four", "big": "4"})
+        first = orch.route("what is two and two?", strategy=strategy)
+        calls = len(orch.providers.calls)  # type: ignore[attr-defined]
+        again = orch.route("what is two and two?", strategy=strategy)
+        assert len(orch.providers.calls) == calls  # type: ignore[attr-defined]
+        assert again.text == first.text
+        assert again.cached
+        assert again.cost_usd == 0
+        assert again.saved_usd is not None
+        assert again.saved_usd > 0
+
+
+def test_cost_counts_refused_answers_and_overhead_is_told_apart(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "not json", "big": '{"a": 1}'}, usage=(1_000_000, 0))
+    result = orch.route("give json", strategy="cascade", validate=["json"])
+    assert result.model == "big"
+    assert result.decision.escalations == 1
+    assert result.cost_usd == pytest.approx(11.0)
+    assert result.decision.overhead_cost_usd == pytest.approx(1.0)
+    assert result.saved_usd == pytest.approx(-1.0)
+    assert result.decision.attempts[0]["verdict"]["accepted"] is False
+
+
+def test_a_refused_answer_is_not_cached(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "not json", "big": '{"a": 1}'})
+    orch.route("give json", strategy="cascade", validate=["json"])
+    orch.route("give json", strategy="direct", model="small")
+    assert [c.model for c in orch.providers.calls] == ["small", "big", "small"]  # type: ignore[attr-defined]
+
+
+def test_an_answer_that_was_cut_off_is_not_cached(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "four"}, finish_reason="length")
+    orch.route("hello there", model="small")
+    assert not orch.route("hello there", model="small").cached
+
+
+def test_cache_false_neither_reads_nor_stores_and_refresh_only_stores(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": ["one", "two", "three"]})
+    assert orch.route("hello", model="small", cache=False).text == "one"
+    assert orch.route("hello", model="small", cache="refresh").text == "two"
+    assert orch.route("hello", model="small").text == "two"
+    assert orch.route("hello", model="small", cache="refresh").text == "three"
+    assert orch.route("hello", model="small").text == "three"
+
+
+def test_a_remembered_answer_faces_the_same_checks_again(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": ["bad", "good"]})
+    accepted: set[str] = {"bad"}
+
+    def check(text: str) -> bool:
+        return text in accepted
+
+    assert orch.route("hello", model="small", validate=[check]).text == "bad"
+    accepted = {"good"}
+    assert orch.route("hello", model="small", validate=[check], cache=True).text in ("bad", "good")
+    assert orch.route("hello", model="small", validate=[check], cache="refresh").text == "good"
+
+
+def test_identical_requests_in_flight_make_one_call(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "a b c"}, delay_s=0.05)
+    frame = orch.compare("hello", ["direct", "cascade", "rule"], task="simple_qa")
+    assert len(orch.providers.calls) < 3  # type: ignore[attr-defined]
+    assert list(frame["strategy"]) == ["direct", "cascade", "rule"]
+    assert set(frame["text"]) == {"a b c"}
+
+
+def test_text_streams_to_the_callback_in_order(orchestrator: MakeOrchestrator) -> None:
+    events: list[Event] = []
+    orchestrator({"small": "one two three"}).route("hello", model="small", on_event=events.append)
+    assert "".join(e.text for e in events if e.kind == "delta").split() == ["one", "two", "three"]
+    assert [e.kind for e in events if e.kind != "delta"] == ["attempt", "attempt_end"]
+
+
+def test_a_callback_that_raises_does_not_stop_the_request(orchestrator: MakeOrchestrator) -> None:
+    def broken(event: Event) -> None:
+        raise ValueError("mine")
+
+    assert orchestrator({"small": "fine"}).route("hello", model="small", on_event=broken).text == "fine"
+
+
+def test_an_interrupt_cancels_the_request_and_keeps_the_partial_text(orchestrator: MakeOrchestrator) -> None:
+    import _thread
+
+    orch = orchestrator({"small": "one two three four five six seven"}, delay_s=0.1)
+    seen = threading.Event()
+
+    def on_event(event: Event) -> None:
+        if event.kind == "delta" and not seen.is_set():
+            seen.set()
+            _thread.interrupt_main()
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        orch.route("hello", model="small", on_event=on_event)
+    assert time.monotonic() - started < 2.0
+    partial = interrupt.value.result  # type: ignore[attr-defined]
+    assert partial.text.startswith("one")
+    assert "seven" not in partial.text
+    row = orch.log.to_frame().iloc[0]
+    assert row["status"] == "interrupted"
+    assert not orch.route("hello", model="small", cache=True).cached
+
+
+def test_a_broken_stream_raises_with_the_partial_text_marked_and_uncached(orchestrator: MakeOrchestrator) -> None:
+    broken = StreamInterrupted("the connection dropped", partial=Completion("half an ans", "s"))
+    orch = orchestrator({"small": [broken, "whole"]})
+    with pytest.raises(StreamInterrupted) as raised:
+        orch.route("hello", model="small")
+    assert raised.value.result.text == "half an ans"
+    assert raised.value.result.decision.status == "interrupted"
+    assert raised.value.result.decision.output_tokens > 0
+    assert orch.route("hello", model="small").text == "whole"
+
+
+def test_a_failure_falls_back_and_the_decision_tells_the_story(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": ServerError("down", status=500), "big": "ok"})
+    result = orch.route("what is it?", strategy="rule", task="simple_qa")
+    assert result.model == "big"
+    assert result.decision.fallback_reason == "small: server_error"
+    assert "small failed (server_error)" in result.explain()
+
+
+def test_no_key_at_all_names_each_reason_and_the_fix(orchestrator: MakeOrchestrator) -> None:
+    with pytest.raises(NoCandidate, match=r"small: no key; big: no key.*set a key for small") as raised:
+        orchestrator({}).route("hello", strategy="arbitrage")
+    assert raised.value.decision_id is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"strategy": "arbitrag"}, "Did you mean 'arbitrage'"),
+        ({"model": "smal"}, "Did you mean 'small'"),
+        ({"task": "simple_q"}, "Did you mean 'simple_qa'"),
+        ({"validate": ["jsn"]}, "Did you mean 'json'"),
+        ({"quality": 2.0}, "between 0 and 1"),
+        ({"max_cost": -1.0}, "0 or more"),
+        ({"model": "small", "strategy": "rule"}, "chooses the model itself"),
+        ({"schema": 3}, "JSON schema"),
+    ],
+)
+def test_wrong_arguments_name_the_fix_and_log_nothing(
+    arguments: dict[str, Any], says: str, orchestrator: MakeOrchestrator
+) -> None:
+    orch = orchestrator({"small": "x"})
+    with pytest.raises((InputError, ConfigError), match=says):
+        orch.route("hello", **arguments)
+    assert len(orch.log.to_frame()) == 0
+
+
+@pytest.mark.parametrize("prompt", ["", "   \n", [], [{"role": "system", "content": "x"}], [{"content": "x"}]])
+def test_a_prompt_without_a_question_is_refused(prompt: Any, orchestrator: MakeOrchestrator) -> None:
+    with pytest.raises(InputError):
+        orchestrator({"small": "x"}).route(prompt)
+
+
+def test_an_unknown_role_is_refused(orchestrator: MakeOrchestrator) -> None:
+    with pytest.raises(UnknownName, match="user"):
+        orchestrator({"small": "x"}).route([{"role": "usr", "content": "x"}])
+
+
+def test_max_cost_passes_over_dear_models_and_stops_before_the_limit(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "no", "big": "{}"}, usage=(1_000_000, 0))
+    result = orch.route("give json", strategy="cascade", max_cost=0.005, validate=["json"])
+    assert [c.model for c in orch.providers.calls] == ["small"]  # type: ignore[attr-defined]
+    assert result.decision.status == "best_effort"
+    assert "over the $0.005 allowed" in next(c.skipped or "" for c in result.candidates if c.name == "big")
+
+
+def test_a_spent_session_budget_refuses_the_next_call(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "x"}, values={"budget.session_usd": 0.5}, usage=(1_000_000, 0))
+    orch.route("hello", model="small")
+    with pytest.raises(BudgetExceeded, match="budget"):
+        orch.route("hello again", model="small")
+
+
+def test_a_judge_is_a_call_whose_cost_is_counted(orchestrator: MakeOrchestrator) -> None:
+    def big(call: Call) -> str:
+        return json.dumps({"score": 9, "reason": "clear"}) if call.purpose == "judge" else "answer"
+
+    orch = orchestrator({"small": "answer", "big": big}, usage=(1_000_000, 0))
+    result = orch.route("hello", model="small", validate=["judge:big"])
+    assert result.cost_usd == pytest.approx(11.0)
+    assert result.decision.overhead_cost_usd == pytest.approx(10.0)
+    assert result.decision.quality_source == "judge"
+    assert result.decision.quality == pytest.approx(0.9)
+
+
+def test_arbitrage_learns_from_thumbs_that_the_cheap_model_is_good_enough(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "four", "big": "4"})
+    before = orch.route("what is the capital of France?", strategy="arbitrage", quality=0.7, cache=False)
+    assert before.model == "big"
+    for country in ("Spain", "Italy", "Peru", "Chad", "Cuba", "Fiji", "Iran", "Iraq", "Laos", "Mali", "Oman", "Togo") * 3:
+        asked = orch.route(f"what is the capital of {country}?", model="small", cache=False)
+        orch.feedback(asked.decision.decision_id, 1.0)
+    after = orch.route("what is the capital of France?", strategy="arbitrage", quality=0.7, cache=False)
+    assert after.model == "small"
+    assert "outcomes" in next(c.evidence for c in after.candidates if c.name == "small")
+
+
+def test_what_one_orchestrator_learned_the_next_one_knows(orchestrator: MakeOrchestrator) -> None:
+    first = orchestrator({"small": "four", "big": "4"})
+    for _ in range(5):
+        asked = first.route("what is the capital of Peru?", model="small", cache=False)
+        first.feedback(asked.decision.decision_id, 1.0)
+    result = orchestrator({"small": "four", "big": "4"}).route(
+        "what is the capital of Peru?", dry_run=True, strategy="arbitrage"
+    )
+    assert "5 near of 5 outcomes" in next(c.evidence for c in result.candidates if c.name == "small")
+
+
+def test_feedback_for_a_decision_that_does_not_exist_is_refused(orchestrator: MakeOrchestrator) -> None:
+    with pytest.raises(UnknownName):
+        orchestrator({"small": "x"}).feedback("nope", 1.0)
+
+
+def test_a_thread_remembers_and_asking_again_from_the_same_cell_replaces_the_turn(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": ["hi Ann", "hi Bob", "your name is Bob"]})
+    orch.route("I am Ann", model="small", thread="t", cell_id="c1")
+    orch.route("I am Bob", model="small", thread="t", cell_id="c1")
+    orch.route("who am I?", model="small", thread="t", cell_id="c2")
+    sent = orch.providers.calls[-1].messages  # type: ignore[attr-defined]
+    assert [m.text for m in sent] == ["I am Bob", "hi Bob", "who am I?"]
+    assert orch.threads.names() == ["t"]
+    orch.threads.reset("t")
+    with pytest.raises(UnknownName):
+        orch.threads.messages("t")
+
+
+def test_a_thread_that_overflows_is_summarised_by_a_counted_call(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator(
+        {"small": lambda call: "short summary" if call.purpose == "summary" else "ok"},
+        values={"context.max_tokens": 700, "context.keep_turns": 2},
+    )
+    for n in range(8):
+        orch.route(
+            f"Fact number {n}: " + "the sky over the harbour was grey and the boats were late. " * 4,
+            model="small",
+            thread="t",
+            cell_id=str(n),
+            max_tokens=100,
+        )
+    row = orch.log.to_frame().iloc[-1]
+    assert row["context_action"] == "summary"
+    assert row["context_tokens_after"] < row["context_tokens_before"]
+    assert {a["purpose"] for a in orch.log.last().attempts} == {"summary", "answer"}  # type: ignore[union-attr]
+    assert row["overhead_cost_usd"] > 0
+
+
+def test_log_false_keeps_the_question_out_of_the_log(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "x"})
+    orch.route("hello", model="small", log=False)
+    assert len(orch.log.to_frame()) == 0
+
+
+def test_prompts_off_keeps_prompt_and_answer_out_of_the_log(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "my secret answer"}, values={"log.prompts": False})
+    orch.route("my secret question", model="small")
+    assert "secret" not in orch.log.to_frame().to_json()
+
+
+def test_a_changed_setting_is_in_force_at_once_and_a_wrong_one_changes_nothing(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "x", "big": "y"})
+    orch.configure({"cache.enabled": False, "strategy": "direct", "model": "small"})
+    assert orch.route("hello").decision.cache == "off"
+    with pytest.raises(UnknownName):
+        orch.configure({"cache.enbled": True})
+    assert orch.settings.cache.enabled is False
+
+
+def test_a_semantic_hit_never_crosses_strategies_or_threads(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "x", "big": "y"})
+    orch.route("How do I reverse a list in Python?", model="small")
+    assert not orch.route("How do I reverse a list in Python?", model="big").cached
+    assert not orch.route("How do I reverse a list in Python?", model="small", system="Be brief.").cached
+
+
+def test_the_result_shows_itself_as_a_row_and_in_words(orchestrator: MakeOrchestrator) -> None:
+    result = orchestrator({"small": "x", "big": "y"}).route("hello", strategy="rule", task="simple_qa")
+    assert len(result.to_frame()) == 1
+    assert "rule: task simple_qa" in result.explain()
+    assert "small" in repr(result)

@@ -1,0 +1,25 @@
+"""Providers over a server of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.servers import Server, running
+
+KEY = "sk-test-0123456789abcdef"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with running() as it:
+        yield it
+
+
+def settings(secrets: dict[str, str] | None = None, **network: Any) -> Any:
+    """What the providers need of Settings: limits that let tests be quick, and keys that are nowhere else."""
+    limits = {"connect_s": 2.0, "first_token_s": 2.0, "total_s": 10.0, "retries": 0, **network}
+    return SimpleNamespace(network=SimpleNamespace(**limits), secret=(secrets or {}).get)
