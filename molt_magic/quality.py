@@ -23,7 +23,7 @@ from molt_magic.types import ModelSpec, Outcome
 
 Vector = npt.NDArray[np.float32]
 
-PRIOR_OUTCOMES = 8.0  # how many outcomes a prior is worth
+PRIOR_OUTCOMES = 4.0  # how many outcomes a prior is worth
 Z = 1.0  # one standard deviation: about 84 % one-sided, where a normal approximation holds
 SAME_TASK = 0.3  # least weight of an outcome of the same task, however different its prompt
 PRIOR_OUTPUT_TOKENS = 256.0  # expected answer length before any was seen
@@ -104,8 +104,7 @@ class QualityModel:
             if record.matrix is None:
                 blank = np.zeros_like(vector)
                 record.matrix = np.stack([v if v.shape == vector.shape else blank for v in record.vectors])
-            # the fourth power keeps what is nearly the same and lets the merely related fade
-            weights = np.clip(record.matrix @ vector, 0.0, 1.0) ** 4
+            weights = np.clip(record.matrix @ vector, 0.0, 1.0)  # the cosine: about 0 for unrelated prompts
         if task is not None:
             same = np.array([t == task for t in record.tasks])
             weights = np.where(same, np.maximum(weights, SAME_TASK), weights)

@@ -421,7 +421,9 @@ def test_an_embedder_that_fails_becomes_a_window_with_the_reason() -> None:
     assert "embeddings are down" in action.reason
 
 
-said = st.builds(lambda n, word: words(n, word), st.integers(0, 120), st.sampled_from(["apple", "x1y2", "früh", "数据", "{}[]"]))
+said = st.builds(
+    lambda n, word: words(n, word), st.integers(0, 120), st.sampled_from(["apple", "x1y2", "früh", "数据", "{}[]"])
+)
 
 
 @st.composite

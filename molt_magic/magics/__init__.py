@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from traitlets import TraitError
 
-from molt_magic.errors import ConfigError
-from molt_magic.errors import InputError
+from molt_magic.errors import ConfigError, InputError
 from molt_magic.magics import completion
 from molt_magic.magics.session import RouteMagics
 
@@ -60,7 +59,7 @@ def current() -> Orchestrator:
     """The orchestrator of the running shell's magics. Raises InputError where there are none."""
     from IPython.core.getipython import get_ipython
 
-    shell = get_ipython()  # type: ignore[no-untyped-call]  # IPython leaves it untyped
+    shell = get_ipython()
     session = None if shell is None else loaded(shell)
     if session is None:
         raise InputError("The magics are not loaded.", fix="Run %load_ext molt_magic, or make an Orchestrator() of your own.")

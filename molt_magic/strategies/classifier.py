@@ -85,7 +85,7 @@ class TaskClassifier:
             fitted = self._fitted
         if fitted is None or not fitted.tasks or not prompt.strip():
             return TaskGuess(None, 0.0)
-        likeness = fitted.likeness(self.embedder, [prompt])
+        likeness = fitted.likeness(self.embedder, prompt)
         task, margin = fitted.best(likeness @ fitted.weights)
         score = float(fitted.calibration.probability(margin)[0])
         nearest = np.argsort(-likeness[0], kind="stable")[:NEIGHBOURS]
@@ -158,7 +158,7 @@ class _Fitted:
     mean_vector: Matrix
     looks_mean: Matrix
     looks_scale: Matrix
-    rows: Matrix  # examples as rows whose inner products are their likeness
+    columns: Matrix  # an example a column; their inner products are their likeness
     weights: Matrix  # examples x classes
     left_out: Matrix  # what all the other examples say of each
     calibration: _Calibration
@@ -182,7 +182,7 @@ class _Fitted:
             mean_vector=_vectors(embedder, texts).mean(axis=0),
             looks_mean=seen.mean(axis=0),
             looks_scale=(seen.std(axis=0) + 1e-9) * math.sqrt(seen.shape[1]),
-            rows=np.empty((0, 0)),
+            columns=np.empty((0, 0)),
             weights=np.empty((0, 0)),
             left_out=np.empty((0, 0)),
             calibration=_Calibration(1.0, 0.0),
@@ -209,7 +209,7 @@ class _Fitted:
             mean_vector=unfitted.mean_vector,
             looks_mean=unfitted.looks_mean,
             looks_scale=unfitted.looks_scale,
-            rows=rows,
+            columns=np.ascontiguousarray(rows.T),
             weights=weights,
             left_out=left_out,
             calibration=calibration,
@@ -226,8 +226,11 @@ class _Fitted:
         blocks = (vectors, _unit(words), seen)
         return np.hstack([math.sqrt(share) * block for share, block in zip(shares, blocks, strict=True)])
 
-    def likeness(self, embedder: Embedder, texts: Sequence[str]) -> Matrix:
-        return self.features(embedder, texts) @ self.rows.T
+    def likeness(self, embedder: Embedder, text: str) -> Matrix:
+        """Of one text to every example, as a row."""
+        feature = self.features(embedder, [text])[0]
+        used = np.flatnonzero(feature)  # a tenth of them: most terms are not in the text
+        return (feature[used] @ self.columns[used])[None, :]
 
     def best(self, votes: Matrix) -> tuple[npt.NDArray[np.intp], Matrix]:
         """(index of the best task, its lead over every other class, `none of them` included) a row; a lead below 0: that

@@ -23,18 +23,19 @@ _CODE = re.compile(
 )
 
 # Names that stand for their kind: "into Welsh" and "into Dutch" ask for the same, "in Rust" and "in Ruby" too.
-_LANGUAGES = frozenset(
+_LANGUAGE_NAMES = (
     "english french german spanish italian portuguese dutch polish russian ukrainian chinese mandarin japanese korean arabic "
     "hebrew hindi turkish greek swedish norwegian danish finnish czech slovak hungarian romanian bulgarian croatian serbian "
     "thai vietnamese indonesian swahili persian urdu bengali latin irish welsh catalan basque icelandic estonian "
     "englisch deutsch französisch spanisch italienisch anglais français allemand espagnol italien inglés español francés "
-    "alemán italiano inglese francese tedesco spagnolo português inglês francês".split()
+    "alemán italiano inglese francese tedesco spagnolo português inglês francês"
 )
-_PROGRAMMING = frozenset(
+_PROGRAMMING_NAMES = (
     "python java javascript typescript js ts rust golang c++ c# ruby php perl sql bash shell powershell kotlin swift haskell "
     "scala julia matlab lua html css react vue angular numpy pandas pytorch pytest jest django flask fastapi excel regex "
-    "docker dockerfile terraform kubernetes function script class api query endpoint".split()
+    "docker dockerfile terraform kubernetes function script class api query endpoint"
 )
+_LANGUAGES, _PROGRAMMING = frozenset(_LANGUAGE_NAMES.split()), frozenset(_PROGRAMMING_NAMES.split())
 
 
 def instruction(text: str) -> tuple[str, str]:

@@ -49,7 +49,7 @@ def test_messages_can_be_part_of_a_key() -> None:
 
 @pytest.mark.parametrize("part", [object(), b"bytes", float("nan"), len, {1: "a"}])
 def test_what_is_not_data_is_refused_as_a_key(part: object) -> None:
-    with pytest.raises(InputError, match="cache key|not text"):
+    with pytest.raises(InputError, match=r"cache key|not text"):
         canonical_key({"part": part})
 
 
@@ -318,15 +318,17 @@ def test_forget_and_clear_say_when_they_could_not(tmp_path: Path, open_cache: Op
 
 _AS_A_USER = """
 import logging, os, sys
-if os.getuid() == 0:
+from pathlib import Path
+import molt_magic.cache.store
+from molt_magic.cache import Cache
+if os.getuid() == 0:  # root may write anywhere; imports come first, since another user may not read them
     os.setgid(65534); os.setuid(65534)
 os.umask(0)
-from pathlib import Path
-from molt_magic.cache import Cache
 logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
 folder = Path(sys.argv[1])
 def cache():
-    return Cache(folder / "answers", ttl_seconds=600, max_bytes=10**7, semantic=False, semantic_distance=0.05, embedder=None, verifier=None)
+    limits = dict(ttl_seconds=600, max_bytes=10**7, semantic=False, semantic_distance=0.05)
+    return Cache(folder / "answers", embedder=None, verifier=None, **limits)
 first = cache(); first.put("k", {"text": "kept"}); first.close()
 (folder / "answers").chmod(0o500)
 for file in (folder / "answers").iterdir(): file.chmod(0o400)

@@ -151,11 +151,13 @@ def test_log_shows_the_last_and_binds_all(notebook: MakeNotebook) -> None:
     book = notebook()
     for i in range(4):
         book.run(f"%%route -m small\nQuestion {i}?")
-    text = say(book, "log -n 2 -o frame")
+    text = say(book, "log -n 2")
     assert "Question 1?" not in text
     assert "Question 3?" in text
+    say(book, "log -o frame")
     assert isinstance(book["frame"], pd.DataFrame)
     assert len(book["frame"]) == 4
+    assert "All 2 are in few" in say(book, "log -n 2 -o few")
 
 
 def test_export_writes_the_file(notebook: MakeNotebook, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def complete(book: Notebook, text: str) -> list[str]:
 )
 def test_tab_offers_what_may_follow(notebook: MakeNotebook, text: str, offered: list[str]) -> None:
     book = notebook()
+    assert book.orchestrator.catalog  # it is there: its models are the ones offered
     assert complete(book, text) == offered
 
 

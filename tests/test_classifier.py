@@ -1,0 +1,151 @@
+"""The task classifier: how often it is right, how honest its probabilities are, and what it does when it cannot know."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from molt_magic.embed import StaticEmbedder
+from molt_magic.errors import InputError
+from molt_magic.strategies.classifier import MAX_EXAMPLES, TaskClassifier, shipped_examples
+from molt_magic.strategies.features import instruction
+from tests.heldout_prompts import FRESH, HELD_OUT
+
+TASKS = ("classification", "code_generation", "code_review", "research", "simple_qa", "summarization", "translation")
+EMBEDDER = StaticEmbedder()
+
+
+@pytest.fixture(scope="module")
+def shipped() -> TaskClassifier:
+    return TaskClassifier.load_shipped(EMBEDDER)
+
+
+def calibration_error(probabilities: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
+    """Mean distance of stated probability and share that was right, over bins of equal width, weighted by their size."""
+    p, r = np.array(probabilities), np.array(right, dtype=float)
+    at = np.minimum((p * bins).astype(int), bins - 1)
+    return float(sum(abs(p[at == b].mean() - r[at == b].mean()) * (at == b).mean() for b in range(bins) if (at == b).any()))
+
+
+def test_at_least_45_examples_of_each_task_ship_and_some_of_none() -> None:
+    counted = Counter(task for _, task in shipped_examples())
+    assert set(counted) == {*TASKS, None}
+    assert min(counted[task] for task in TASKS) >= 45
+
+
+def test_no_example_ships_twice() -> None:
+    texts = [" ".join(text.lower().split()) for text, _ in shipped_examples()]
+    assert len(texts) == len(set(texts))
+
+
+def test_no_held_out_prompt_is_an_example() -> None:
+    examples = {" ".join(text.lower().split()) for text, _ in shipped_examples()}
+    assert len(HELD_OUT) >= 70
+    assert not examples & {" ".join(text.lower().split()) for text, _ in (*HELD_OUT, *FRESH)}
+
+
+def test_leave_one_out_names_the_task_of_nine_examples_in_ten(shipped: TaskClassifier) -> None:
+    judged = [(task, best) for task, best, _ in shipped.leave_one_out() if task is not None]
+    assert np.mean([task == best for task, best in judged]) > 0.90  # measured 0.937
+
+
+@pytest.mark.parametrize(("prompts", "least"), [(HELD_OUT, 0.90), (FRESH, 0.75)], ids=["held out", "fresh"])
+def test_it_names_the_task_of_prompts_it_has_not_seen(
+    shipped: TaskClassifier, prompts: Sequence[tuple[str, str | None]], least: float
+) -> None:
+    guesses = [(task, shipped.guess(prompt)) for prompt, task in prompts]
+    assert np.mean([guess.task == task for task, guess in guesses]) > least
+
+
+def test_its_probabilities_are_near_the_share_that_is_right(shipped: TaskClassifier) -> None:
+    guesses = shipped.leave_one_out()
+    assert calibration_error([p for _, _, p in guesses], [task == best for task, best, _ in guesses]) < 0.08
+    all_in = TaskClassifier.load_shipped(EMBEDDER, floor=0.0)
+    held_out = [(task, all_in.guess(prompt)) for prompt, task in (*HELD_OUT, *FRESH)]
+    assert calibration_error([g.score for _, g in held_out], [g.task == task for task, g in held_out]) < 0.10
+
+
+def test_it_abstains_on_most_of_what_is_none_of_the_tasks(shipped: TaskClassifier) -> None:
+    strange = [prompt for prompt, task in (*HELD_OUT, *FRESH) if task is None]
+    assert np.mean([shipped.guess(prompt).task is None for prompt in strange]) > 0.7
+
+
+def test_it_seldom_abstains_on_what_is_one_of_the_tasks(shipped: TaskClassifier) -> None:
+    known = [prompt for prompt, task in (*HELD_OUT, *FRESH) if task is not None]
+    assert np.mean([shipped.guess(prompt).task is None for prompt in known]) < 0.15
+
+
+def test_under_its_floor_it_names_no_task_and_keeps_the_score(shipped: TaskClassifier) -> None:
+    strict = TaskClassifier.load_shipped(EMBEDDER, floor=1.0)
+    guess = strict.guess("What is the capital of Peru?")
+    assert guess.task is None
+    assert guess.score == shipped.guess("What is the capital of Peru?").score > 0.8
+
+
+def test_a_guess_shows_the_examples_it_is_most_like_nearest_first(shipped: TaskClassifier) -> None:
+    guess = shipped.guess("Translate 'good morning' into Spanish.")
+    likeness = [near for _, _, near in guess.neighbours]
+    assert guess.neighbours[0][1] == "translation"
+    assert likeness == sorted(likeness, reverse=True)
+    assert all(0 <= near <= 1 for near in likeness)
+
+
+def test_an_instruction_after_long_material_is_found(shipped: TaskClassifier) -> None:
+    article = "The harbour was rebuilt after the storm and the ferries sail again to all three islands. " * 30
+    assert shipped.guess(f"{article}\n\nSummarise this article in two sentences.").task == "summarization"
+    assert shipped.guess(f"{article}\n\nTranslate this into French.").task == "translation"
+
+
+def test_code_before_a_question_is_material() -> None:
+    code = "def f(a):\n    return a + 1"
+    assert instruction(f"{code}\n\nWhat is wrong here?") == ("What is wrong here?", "")
+
+
+def test_a_correction_changes_the_guess_for_that_prompt() -> None:
+    classifier = TaskClassifier.load_shipped(EMBEDDER)
+    prompt = "Write a limerick about Python code"
+    before = classifier.guess(prompt).task
+    wanted = "research" if before != "research" else "translation"
+    classifier.add([(prompt, wanted)])
+    assert classifier.guess(prompt).task == wanted
+
+
+def test_a_text_given_again_replaces_the_earlier_label() -> None:
+    classifier = TaskClassifier(EMBEDDER, [("sum this up", "summarization"), ("who wrote it?", "simple_qa")])
+    classifier.add([("sum this up", "research")])
+    assert len(classifier) == 2
+    assert classifier.tasks == ("research", "simple_qa")
+
+
+def test_examples_of_the_users_own_tasks_work_alone() -> None:
+    rows = [(f"invoice number {n} is unpaid", "finance") for n in range(12)]
+    rows += [(f"the server {n} does not answer", "operations") for n in range(12)]
+    classifier = TaskClassifier(EMBEDDER, rows)
+    assert classifier.guess("invoice 99 was not paid").task == "finance"
+    assert classifier.guess("our server is down, no answer").task == "operations"
+
+
+def test_without_examples_it_abstains() -> None:
+    assert TaskClassifier(EMBEDDER).guess("anything").task is None
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "\n\n"])
+def test_an_empty_prompt_is_no_task(shipped: TaskClassifier, prompt: str) -> None:
+    guess = shipped.guess(prompt)
+    assert (guess.task, guess.score) == (None, 0.0)
+
+
+def test_one_task_alone_is_not_certain() -> None:
+    assert TaskClassifier(EMBEDDER, [("sum this up", "summarization")]).guess("sum this up").score < 0.95
+
+
+def test_too_many_examples_are_refused_with_the_limit() -> None:
+    with pytest.raises(InputError, match="4,000"):
+        TaskClassifier(EMBEDDER, [(f"example {n}", "simple_qa") for n in range(MAX_EXAMPLES + 1)])
+
+
+def test_a_very_long_prompt_is_guessed_by_its_ends(shipped: TaskClassifier) -> None:
+    assert shipped.guess("Summarize the following text.\n\n" + "word " * 400_000).task == "summarization"
