@@ -1,3 +1,4 @@
+# ruff: noqa: E501, RUF001  the prompts are data, a line each
 """Prompts with their task that no example of the classifier was written from, for measuring it. None: none of the seven."""
 
 from __future__ import annotations

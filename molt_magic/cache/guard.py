@@ -102,8 +102,10 @@ def refusal(asked: str, stored: str, *, verified: bool = False) -> str | None:
         return None if _nearly_literal(one) == _nearly_literal(two) else "it is about words, and words differ"
     if "\n" in one + two or max(len(words_one), len(words_two)) > _LONG:
         return None if _lines(one) == _lines(two) else "long prompts differ"
-    plain_one, moving_one = _plain(_bare(one), lenient=verified)
-    plain_two, moving_two = _plain(_bare(two), lenient=verified)
+    # capitals inside either prompt make a name, of which every word counts ("The Office", "an Apple")
+    names = {word.lower() for words in (words_one, words_two) for word in words[1:] if word[0].isupper()}
+    plain_one, moving_one = _plain(_bare(one), names, lenient=verified)
+    plain_two, moving_two = _plain(_bare(two), names, lenient=verified)
     if plain_one[0] != plain_two[0]:
         return f"the kind of question differs: {plain_one[0]} / {plain_two[0]}"
     if Counter(plain_one) != Counter(plain_two) or moving_one != moving_two:
@@ -137,7 +139,12 @@ def _quoted(text: str) -> list[str]:
 
 
 def _signs(text: str) -> list[str]:
-    return [sign.strip() for sign in _SIGN.findall(text)]
+    """Each sign with the word on either side of it, in order: "2 - x" is not "x - 2", even where the words agree."""
+    found = []
+    for sign in _SIGN.finditer(text):
+        before, after = re.search(r"(\w*)\s*$", text[: sign.start()][-40:]), re.match(r"\s*(\w*)", text[sign.end() :][:40])
+        found.append(f"{before[1].lower() if before else ''}{sign[0].strip()}{after[1].lower() if after else ''}")
+    return found
 
 
 def _numbers(text: str) -> list[str]:
@@ -216,11 +223,9 @@ def _nearly_literal(text: str) -> str:
     return " ".join([*_expand(first), *rest])
 
 
-def _plain(text: str, *, lenient: bool) -> tuple[list[str], Counter[str]]:
+def _plain(text: str, names: set[str], *, lenient: bool) -> tuple[list[str], Counter[str]]:
     """The kind of question and the words that count, in order; and how often forms of be and do occur."""
     words = _possessives(_WORD.findall(text))
-    # capitals inside a prompt make a name, of which every word counts ("The Office", "vitamin A")
-    names = {word.lower() for word in words[1:] if word[0].isupper()}
     lowered = [f"={word.lower()}" if i and word in _NAMED_ARTICLES else word.lower() for i, word in enumerate(words)]
     sentence = " ".join(part for word in lowered for part in _expand(word))
     wish = _WISH.match(sentence)
@@ -229,9 +234,10 @@ def _plain(text: str, *, lenient: bool) -> tuple[list[str], Counter[str]]:
     tokens = sentence[how_to.end() :].split() if how_to else sentence.split()
     kind = "how to" if how_to else _kind(tokens)
     moving = Counter(MOVING[token] for token in tokens if token in MOVING)
-    # "what is the time", "what is time": of a short question the article may be half
+    # "what is the time", "what is time": of a short question the article may be half; in a formula `a` is a variable
     short = kind in QUESTION_WORDS and sum(token not in MOVING and token not in ARTICLES for token in tokens) <= 3
-    counted = [_CANONICAL.get(token, token) for i, token in enumerate(tokens) if not _may_go(tokens, i, articles=not short)]
+    kept = names if not short and not _signs(text) else None
+    counted = [_CANONICAL.get(token, token) for i, token in enumerate(tokens) if not _may_go(tokens, i, kept)]
     if lenient:
         question = kind != "statement"
         counted = [token if token in names else _gentle(token, question) for token in counted if token not in TONE]
@@ -247,12 +253,17 @@ def _kind(tokens: list[str]) -> str:
     return "statement"
 
 
-def _may_go(tokens: list[str], place: int, *, articles: bool) -> bool:
-    """Whether the token is grammar only: an article, or a present form of be or do (those are counted apart)."""
+def _may_go(tokens: list[str], place: int, names: set[str] | None) -> bool:
+    """Whether the token is grammar only: a form of be or do (those are counted apart), or an article that decides nothing.
+
+    `names` are the words before which an article counts; None: before every word.
+    """
     if tokens[place] not in ARTICLES:
         return tokens[place] in MOVING
     before, after = ["", *tokens][place], [*tokens, ""][place + 1]
-    return articles and before not in LETTER_FOLLOWS and after not in ARTICLE_COUNTS_BEFORE and after != ""
+    if names is None or after in names or after in ARTICLE_COUNTS_BEFORE or not after:
+        return False
+    return before not in LETTER_FOLLOWS
 
 
 def _gentle(token: str, question: bool) -> str:

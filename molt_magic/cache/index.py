@@ -207,7 +207,7 @@ class ScopeIndex:
         assert self.path is not None
         note = json.loads(self._note.read_text(encoding="utf-8"))
         expected = {"format": FORMAT, **asdict(self.identity)}
-        if {name: note.get(name) for name in expected} != expected:
+        if not isinstance(note, dict) or {name: note.get(name) for name in expected} != expected:
             raise ValueError("it was built from something else")
         if note["sha256"] != _sha256(self.path):
             raise ValueError("its checksum is wrong")

@@ -1,9 +1,7 @@
-"""The cache's file: diskcache, made safe.
+"""The cache's file: JSON texts by key, and the vectors of their prompts.
 
-As it comes, diskcache unpickles what it finds in its database and opens and deletes the files that rows name
-(CVE-2025-69872), so whoever can write the file runs code in the kernel. Here a row holds a JSON string and nothing else:
-any other row is refused unread and dropped. The vectors of the semantic cache live in a side table of the same file, so
-that eviction, expiry and `clear` take an answer and its vector together.
+A row holds a JSON string and nothing else: any other row is refused unread and dropped. The vectors of the semantic cache
+live in a side table of the same file, so that eviction, expiry and `clear` take an answer and its vector together.
 """
 
 from __future__ import annotations
@@ -18,10 +16,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import diskcache
 
+from molt_magic.cache.disk import DATABASE, KNOWN_SETTINGS, SETTINGS, Database, RawJsonDisk, Refused
 from molt_magic.errors import StoreError
 
 logger = logging.getLogger("molt_magic.cache")
@@ -29,23 +28,9 @@ logger = logging.getLogger("molt_magic.cache")
 T = TypeVar("T")
 
 SCHEMA_VERSION = 1
-DATABASE = "cache.db"  # the name is diskcache's
 DAMAGED = "damaged-cache.db"  # one copy is kept for whoever wants to look
 RETRY_AFTER_S = 30.0  # a store that cannot be opened is tried again this much later, not on every prompt
 
-_KNOWN_SETTINGS = frozenset(diskcache.core.DEFAULT_SETTINGS) | frozenset(diskcache.core.METADATA)
-_SETTINGS = {
-    "statistics": 0,  # counting would turn every read into a write
-    "tag_index": 0,
-    "eviction_policy": "least-recently-stored",
-    "sqlite_auto_vacuum": 1,  # the file shrinks when rows go: the size bound is real
-    "sqlite_cache_size": 2048,  # pages
-    "sqlite_journal_mode": "wal",
-    "sqlite_mmap_size": 0,  # a mapped file that another process truncates kills the kernel with SIGBUS
-    "sqlite_synchronous": 1,  # NORMAL: losing the last answers to a power cut is fine for a cache
-    "disk_min_file_size": 2**62,  # never a file beside the database
-    "disk_pickle_protocol": 0,
-}
 _SIDE_TABLES = (
     "CREATE TABLE IF NOT EXISTS Vector ("
     " seq INTEGER PRIMARY KEY AUTOINCREMENT,"  # never reused: `seq > last seen` finds every new row
@@ -56,13 +41,6 @@ _SIDE_TABLES = (
     "CREATE TABLE IF NOT EXISTS Identity (only INTEGER PRIMARY KEY CHECK (only = 1), id TEXT NOT NULL)",
 )
 _EXPECTED = ("SELECT key, raw, expire_time, mode, filename, value FROM Cache", "SELECT key, value FROM Settings")
-
-# Connections inherited through a fork: closing or finalising them in the child is what SQLite forbids.
-_inherited: list[sqlite3.Connection] = []
-
-
-class Refused(ValueError):
-    """A row, key or value that is not a plain JSON string."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,64 +53,6 @@ class VectorRow:
     embedder: str
     prompt: str
     vector: bytes  # float32, unit length
-
-
-class RawJsonDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no types
-    """Text in the database, nothing else: no pickles, no files."""
-
-    def put(self, key: object) -> tuple[str, bool]:
-        if type(key) is not str:
-            raise Refused("a cache key must be text")
-        return key, True
-
-    def get(self, key: object, raw: object) -> str:
-        if type(key) is not str or not raw:
-            raise Refused("a key that is not plain text")
-        return key
-
-    def store(self, value: object, read: bool, key: object = None) -> tuple[int, int, None, str]:  # noqa: ARG002  # diskcache's
-        if read or type(value) is not str:
-            raise Refused("a cache value must be JSON text")
-        return 0, diskcache.core.MODE_RAW, None, value
-
-    def fetch(self, mode: int, filename: str | None, value: object, read: bool) -> str:
-        if read or mode != diskcache.core.MODE_RAW or filename is not None or type(value) is not str:
-            raise Refused("a row that is not plain JSON text")
-        return value
-
-    def filename(self, key: object = None, value: object = None) -> NoReturn:  # noqa: ARG002  # diskcache's
-        raise Refused("no files beside the database")
-
-    def remove(self, file_path: str) -> None:
-        """Nothing is ever removed: a planted row could name any file of the user's."""
-
-
-class _Database(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes no types
-    """One connection for all threads: the store's lock serialises them, and any thread may close it.
-
-    diskcache keeps a connection a thread, which nobody else can close.
-    """
-
-    _shared: sqlite3.Connection | None = None
-    _pid = 0
-
-    @property
-    def _con(self) -> sqlite3.Connection:
-        if self._shared is not None and self._pid != os.getpid():
-            _inherited.append(self._shared)
-            self._shared = None
-        if self._shared is None:
-            self._pid = os.getpid()
-            path = os.path.join(self._directory, DATABASE)  # noqa: PTH118  # diskcache's own attribute is a string
-            self._shared = sqlite3.connect(path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
-            for pragma in ("synchronous = 1", "mmap_size = 0", "cache_size = 2048", "trusted_schema = 0"):
-                self._shared.execute(f"PRAGMA {pragma}")
-        return self._shared
-
-    def close(self) -> None:
-        shared, self._shared = self._shared, None
-        if shared is not None:
-            shared.close()
 
 
 class JsonStore:
@@ -152,7 +72,7 @@ class JsonStore:
         self.max_bytes = max_bytes
         self.busy_s = busy_s
         self._lock = threading.RLock()
-        self._db: _Database | None = None
+        self._db: Database | None = None
         self._identity = ""
         self._writes = 0  # our own, which `PRAGMA data_version` does not count
         self._failed: tuple[float, StoreError] | None = None
@@ -172,7 +92,7 @@ class JsonStore:
     def put(self, key: str, text: str, *, expire_s: float, row: VectorRow | None = None) -> None:
         """Store `text` for `expire_s` seconds, its vector with it in the same transaction."""
 
-        def write(db: _Database) -> None:
+        def write(db: Database) -> None:
             with db.transact():
                 db.set(key, text, expire=expire_s)
                 if row is not None:
@@ -192,7 +112,7 @@ class JsonStore:
     def clear(self) -> int:
         """Drop every entry and vector; how many entries there were."""
 
-        def empty(db: _Database) -> int:
+        def empty(db: Database) -> int:
             count = int(db.clear())
             db._sql("DELETE FROM Vector")
             db._sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # the journal would keep the texts for a while
@@ -216,7 +136,7 @@ class JsonStore:
         """(seq, vector) of those that still exist."""
         wanted = sorted(seqs)
 
-        def read(db: _Database) -> list[tuple[int, bytes]]:
+        def read(db: Database) -> list[tuple[int, bytes]]:
             found: list[tuple[int, bytes]] = []
             for part in _chunks(wanted, 500):  # SQLite's default limit of variables is 999 in old builds
                 marks = ",".join("?" * len(part))
@@ -241,7 +161,7 @@ class JsonStore:
     def sizes(self) -> tuple[int, int, int]:
         """Entries (expired ones included), vectors, bytes on disk of the whole folder."""
 
-        def count(db: _Database) -> tuple[int, int]:
+        def count(db: Database) -> tuple[int, int]:
             entries = db._sql("SELECT COUNT(*) FROM Cache").fetchone()[0]
             return int(entries), int(db._sql("SELECT COUNT(*) FROM Vector").fetchone()[0])
 
@@ -259,7 +179,7 @@ class JsonStore:
     def _path(self) -> Path:
         return self.directory / DATABASE
 
-    def _run(self, operation: Callable[[_Database], T]) -> T:
+    def _run(self, operation: Callable[[Database], T]) -> T:
         with self._lock:
             try:
                 return operation(self._open())
@@ -272,7 +192,7 @@ class JsonStore:
             except (sqlite3.Error, diskcache.Timeout, OSError) as error:
                 raise self._unusable(error) from error
 
-    def _open(self) -> _Database:
+    def _open(self) -> Database:
         if self._db is not None:
             return self._db
         if self._failed is not None and time.monotonic() < self._failed[0]:
@@ -280,8 +200,8 @@ class JsonStore:
         self._prepare_files()
         self._check_settings()
         # the type is given with the settings, so that those found in the file never choose one
-        settings = {**_SETTINGS, "size_limit": self.max_bytes, "cull_limit": 10}
-        db = _Database(str(self.directory), timeout=self.busy_s, disk=RawJsonDisk, **settings)
+        settings = {**SETTINGS, "size_limit": self.max_bytes, "cull_limit": 10}
+        db = Database(str(self.directory), timeout=self.busy_s, disk=RawJsonDisk, **settings)
         try:
             self._identity = self._prepare_tables(db)
         except BaseException:
@@ -314,11 +234,11 @@ class JsonStore:
                 )
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if "Settings" in tables:
-                strange = {str(key) for (key,) in connection.execute("SELECT key FROM Settings")} - _KNOWN_SETTINGS
+                strange = {str(key) for (key,) in connection.execute("SELECT key FROM Settings")} - KNOWN_SETTINGS
                 if strange:
                     raise sqlite3.DatabaseError("database disk image is malformed: unknown settings")
 
-    def _prepare_tables(self, db: _Database) -> str:
+    def _prepare_tables(self, db: Database) -> str:
         with db.transact():
             for statement in _SIDE_TABLES:
                 db._sql(statement)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -34,6 +34,8 @@ class Catalog:
         routes: Mapping[str, Mapping[str, Any]] = _NONE,
         ladder: tuple[str, ...] | None = None,
         shipped: bool = True,
+        local_context_tokens: int | None = None,
+        found: Iterable[ModelSpec] = (),
     ) -> Catalog:
         """Read the catalog.
 
@@ -42,6 +44,8 @@ class Catalog:
             routes: the user's `[routes.TASK]` tables, over those that ship.
             ladder: the user's ladder; None for the one that ships, or all models where nothing ships.
             shipped: False to start from nothing.
+            local_context_tokens: the window that local engines are started with, tokens; None: what each model was made for.
+            found: models of servers that happen to run here; a name that is taken stays as it is.
 
         Raises:
             ConfigError: a wrong table, or a route or ladder that names an unknown model.
@@ -50,7 +54,8 @@ class Catalog:
         specs = dict(base.models)
         for name, table in models.items():
             specs[name] = read_model(name, table, base=base.models.get(name))
-        specs = {spec.name: spec for spec in sorted(specs.values(), key=_price_rank)}
+        specs = {spec.name: spec for spec in found} | specs
+        specs = {spec.name: _windowed(spec, local_context_tokens) for spec in sorted(specs.values(), key=_price_rank)}
         rows = dict(base.routes)
         for task, table in routes.items():
             rows[task] = read_route(task, table, models=specs, base=base.routes.get(task))
@@ -75,6 +80,13 @@ class Catalog:
     def tasks(self) -> tuple[str, ...]:
         """The tasks that the routing table knows."""
         return tuple(self.routes)
+
+
+def _windowed(spec: ModelSpec, local_context_tokens: int | None) -> ModelSpec:
+    """A local model with the window that its engine is started with; any other as it is."""
+    if spec.provider != "local" or local_context_tokens is None:
+        return spec
+    return replace(spec, context_window=min(spec.context_window or local_context_tokens, local_context_tokens))
 
 
 def _price_rank(spec: ModelSpec) -> tuple[float, float]:

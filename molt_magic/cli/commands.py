@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from molt_magic.errors import MoltError
 from molt_magic.views.text import one_line
 
 INTERRUPTED = 130  # what a shell gives for a program ended by Ctrl-C
+PIPE_CLOSED = 141  # and by a closed pipe
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,6 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.fix:
             print(one_line(error.fix), file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # whoever read our output has had enough; what is still in the buffer must not complain at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except KeyboardInterrupt:
         print("molt: interrupted", file=sys.stderr)
         return INTERRUPTED

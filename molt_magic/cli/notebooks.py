@@ -11,15 +11,20 @@ from pathlib import Path
 from molt_magic.errors import InputError
 
 QUICKSTART = "01_quickstart.ipynb"
-_PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[1]
 
 
 def folder() -> Path:
     """The notebooks: in the installed package, else in the checkout it is run from. Raises InputError."""
-    for found in (_PACKAGE / "notebooks", _PACKAGE.parent / "notebooks"):
+    for found in (PACKAGE / "notebooks", PACKAGE.parent / "notebooks"):
         if (found / QUICKSTART).is_file():
             return found
     raise InputError("The notebooks are not there.", fix="Reinstall molt-magic, or run molt from a checkout.")
+
+
+def in_checkout() -> bool:
+    """Whether this package is run from its own source tree."""
+    return (PACKAGE.parent / "pyproject.toml").is_file()
 
 
 def writable(to: Path | None) -> Path:
@@ -29,7 +34,7 @@ def writable(to: Path | None) -> Path:
         to: where to copy them; None: `./molt-notebooks` where they are installed.
     """
     source = folder()
-    if to is None and source.parent == _PACKAGE.parent:
+    if to is None and in_checkout():
         return source
     target = (to or Path("molt-notebooks")).expanduser().absolute()
     for file in sorted(source.rglob("*")):

@@ -49,6 +49,8 @@ def run(*, small: bool) -> Page:
 def environment(settings: Settings, work: Path, *, small: bool) -> dict[str, str]:
     """The kernel's environment: its own state, the user's weights, and with `small` the small ladder."""
     chosen = {"MOLT_CASCADE_LADDER": ",".join(SMALL), "MOLT_MODEL": SMALL[-1]} if small else {}
+    if notebooks.in_checkout():  # the kernel must find this package, installed or not
+        chosen["PYTHONPATH"] = os.pathsep.join(filter(None, [str(notebooks.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
     return {**os.environ, **chosen, "MOLT_HOME": str(work / "home"), "MOLT_MODELS": str(settings.models_dir)}
 
 
@@ -62,11 +64,11 @@ def execute(notebook: Path, work: Path, environ: Mapping[str, str]) -> None:
         from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
     except ImportError as error:
         raise InputError(f"{error.name} is not installed.", fix="pip install 'molt-magic[local]'") from None
-    copy = nbformat.read(notebook, as_version=4)
+    copy = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]  # nbformat's reader has no types
     # a kernel of the same name in the user's folder may belong to another Python: only this one is to be found
     spec = work / "kernels" / "python3" / "kernel.json"
     spec.parent.mkdir(parents=True)
-    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    argv = [sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"]
     spec.write_text(json.dumps({"argv": argv, "display_name": "Python 3", "language": "python"}), encoding="utf-8")
     specs = KernelSpecManager(kernel_dirs=[str(work / "kernels")], ensure_native_kernel=False)
     progress = TerminalProgress(sys.stderr)
@@ -79,10 +81,10 @@ def execute(notebook: Path, work: Path, environ: Mapping[str, str]) -> None:
         copy,
         timeout=CELL_S,
         kernel_name="python3",
-        km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
         resources={"metadata": {"path": str(work)}},
         on_cell_execute=starts,
     )
+    client.km = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)  # set later, it is the client's to end
     try:
         client.execute(env=dict(environ))
     except CellExecutionError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molt_magic.errors import InputError
@@ -25,6 +24,7 @@ def pull(settings: Settings, names: Iterable[str]) -> list[str]:
     """
     from molt_magic.catalog import Catalog
     from molt_magic.providers import Providers
+    from molt_magic.providers.local.verify import file_of
 
     catalog = Catalog.load(
         models=settings.models, routes=settings.routes, ladder=settings.ladder, shipped=settings.defaults.catalog == "shipped"
@@ -45,13 +45,9 @@ def pull(settings: Settings, names: Iterable[str]) -> list[str]:
             if (missing := providers.missing(spec)) is not None:
                 raise InputError(f"{spec.name}: {missing.reason}", fix=missing.fix)
             assert spec.weights is not None
-            size = f" ({megabytes(spec.weights.bytes)})" if spec.weights.bytes else ""
-            told.append(f"{spec.name}: ready{size} in {_where(settings, spec.weights.path)}")
+            file = file_of(spec.weights, settings.models_dir)
+            told.append(f"{spec.name}: ready, {megabytes(file.stat().st_size)} in {file}")
     finally:
         progress.close()
         providers.close()
     return told
-
-
-def _where(settings: Settings, path: str | None) -> Path:
-    return Path(path).parent if path else settings.models_dir

@@ -34,7 +34,7 @@ def to_frame(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
     data: dict[str, Any] = {}
     for name, values in by_column.items():
         if name == "time":
-            data[name] = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
+            data[name] = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601").dt.as_unit("us")
         elif name in _WHOLE:
             data[name] = pd.array(values, dtype="int64")
         elif name in _REAL:
@@ -83,7 +83,7 @@ def _csv(frame: pd.DataFrame, path: Path) -> None:
         if any(isinstance(cell, str) for cell in flat[name]):
             flat[name] = flat[name].map(_harmless)
     flat.columns = [_harmless(name) for name in flat.columns]
-    flat.to_csv(path, index=False, encoding="utf-8")
+    flat.to_csv(path, index=False, encoding="utf-8", lineterminator="\r\n")  # else a lone \r in a cell is not quoted
 
 
 def _jsonl(frame: pd.DataFrame, path: Path) -> None:

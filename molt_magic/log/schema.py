@@ -66,6 +66,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
         "CREATE INDEX decisions_session ON decisions (session, seq)",
+        "CREATE INDEX decisions_spent ON decisions (session, status, cost_usd)",  # the budget is asked for before every call
         """
         CREATE TABLE feedback (
             seq INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from molt_magic.errors import InputError, MoltError
 from molt_magic.magics import interpolation, options
+from molt_magic.types import Event, OnEvent
 from molt_magic.views import answer
-from molt_magic.views.live import screen
+from molt_magic.views.live import Live, screen
 from molt_magic.views.tables import Page
 
 if TYPE_CHECKING:
@@ -70,13 +71,7 @@ def arguments(session: RouteMagics, chosen: Options, namespace: Mapping[str, Any
 def _answer(session: RouteMagics, chosen: Options, prompt: str, namespace: Mapping[str, Any]) -> Result:
     asked = arguments(session, chosen, namespace)
     form = chosen.form or session.form
-    live = screen(
-        setting=session.stream if chosen.stream else "off",
-        quiet=chosen.quiet,
-        form=form,
-        shell=session.ip,
-        cell_id=session.cell_id,
-    )
+    live = shown_on(session, chosen)
     try:
         result = session.orchestrator.route(prompt, on_event=live.on_event, **asked)
     except (MoltError, KeyboardInterrupt) as error:
@@ -89,7 +84,7 @@ def _answer(session: RouteMagics, chosen: Options, prompt: str, namespace: Mappi
     session.last = result
     session.bind(chosen.name, result)
     live.finish(answer.bundle(result, form))
-    session.already_shown(result, _note(chosen))
+    session.already_shown(result, note(chosen))
     return result
 
 
@@ -99,22 +94,39 @@ def _compare(session: RouteMagics, chosen: Options, prompt: str, namespace: Mapp
     asked = arguments(session, chosen, namespace)
     for name in ("strategy", "model", "thread", "dry_run"):
         del asked[name]
-    frame = session.orchestrator.compare(prompt, strategies=list(chosen.compare), **asked)
-    show(session, frame, frames.compared(frame, chosen.form or session.form), chosen)
+    live = shown_on(session, chosen)
+    strategies = list(chosen.compare)
+    frame = session.orchestrator.compare(prompt, strategies=strategies, on_event=progress_of(live), **asked)
+    session.bind(chosen.name, frame)
+    session.last = None  # several answers: the last one is what the log says
+    live.finish(frames.compared(frame, chosen.form or session.form))
+    session.already_shown(frame, note(chosen))
     return frame
 
 
-def show(session: RouteMagics, value: object, bundle: Mapping[str, str], chosen: Options) -> None:
-    """Display a value by our own means and bind it."""
-    from IPython.display import display
+def shown_on(session: RouteMagics, chosen: Options) -> Live:
+    """Where the cell shows what it does."""
+    return screen(
+        setting=session.stream if chosen.stream else "off",
+        quiet=chosen.quiet,
+        form=chosen.form or session.form,
+        shell=session.ip,
+        cell_id=session.cell_id,
+    )
 
-    session.bind(chosen.name, value)
-    if not chosen.quiet:
-        display(dict(bundle), raw=True)  # type: ignore[no-untyped-call]
-    session.already_shown(value, _note(chosen))
+
+def progress_of(live: Live) -> OnEvent:
+    """Passes on what takes long (weights, loading), not the text: several answers at once cannot stream into one display."""
+
+    def on_event(event: Event) -> None:
+        if event.kind == "progress":
+            live.on_event(event)
+
+    return on_event
 
 
-def _note(chosen: Options) -> str:
+def note(chosen: Options) -> str:
+    """What a terminal writes in place of a value that was shown already."""
     return "(--quiet)" if chosen.quiet else "(shown above)"
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from molt_magic.errors import ConfigError, InputError, MoltError, UnknownName
 from molt_magic.magics import interpolation
-from molt_magic.magics.cells import arguments, show
+from molt_magic.magics.cells import arguments, note, progress_of, shown_on
+from molt_magic.types import Event
 from molt_magic.views import frames
 
 if TYPE_CHECKING:
@@ -70,14 +71,20 @@ def run(session: RouteMagics, chosen: Options, template: str, namespace: Mapping
     def so_far() -> pd.DataFrame:
         return pd.DataFrame(rows, index=frame.index[: len(rows)], columns=["text", *_FIELDS])
 
+    live = shown_on(session, chosen)
+    asked["on_event"] = progress_of(live)
     try:
         for values in frame.to_dict("records"):
             rows.append(_one(session, asked, template, {**namespace, **_names(values, column)}, values[column]))
+            live.on_event(Event("progress", text=f"{len(rows)} of {len(frame)} rows", fraction=len(rows) / len(frame)))
     except KeyboardInterrupt:
         session.bind(chosen.name, so_far())
+        live.fail(frames.each(so_far()).bundle(), partial=bool(rows))
         raise
     done = so_far()
-    show(session, done, frames.each(done).bundle(), chosen)
+    session.bind(chosen.name, done)
+    live.finish(frames.each(done).bundle())
+    session.already_shown(done, note(chosen))
     return done
 
 

@@ -32,7 +32,7 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "cache": ("cache", "engine"),
     "context": ("engine",),
     "embed": ("embedder", "classifier", "cache", "quality", "learning", "engine"),
-    "local": ("providers", "engine"),
+    "local": ("catalog", "providers", "engine"),
     "network": ("providers", "engine"),
     "log": ("log", "cache", "engine"),
     "budget": (),
@@ -84,13 +84,13 @@ class Parts:
     @cached_property
     def catalog(self) -> Catalog:
         settings = self.settings
-        catalog = Catalog.load(
+        return Catalog.load(
             models=settings.models,
             routes=settings.routes,
             ladder=settings.ladder,
             shipped=settings.defaults.catalog == "shipped",
+            local_context_tokens=settings.local.context_tokens,
         )
-        return catalog
 
     @cached_property
     def providers(self) -> Providers:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from molt_magic.errors import UnknownName
-from molt_magic.providers.base import Missing, Provider, Served
+from molt_magic.providers.base import Missing, Provider, Pulls, Served
 from molt_magic.providers.deployments import Balancer
 from molt_magic.providers.remote import DIALECTS, RemoteProvider
 from molt_magic.transport import Transport
@@ -78,12 +79,15 @@ class Providers:
         return Served(served.completion, served.error, served.deployment, served.retries, first[0] if first else None)
 
     def can_pull(self, spec: ModelSpec) -> bool:
-        """Whether a model is only missing because its weights were not fetched yet."""
-        return spec.provider == "local" and self._local().can_pull(spec)
+        """Whether a model lacks nothing but its weights, which can be fetched."""
+        provider = self._provider(spec)
+        return isinstance(provider, Pulls) and provider.can_pull(spec)
 
     def pull(self, spec: ModelSpec) -> None:
-        """Fetch a local model's weights, with progress. Raises WeightsError; blocks until it is done."""
-        self._local().pull(spec)
+        """Fetch a model's weights, with progress; blocks until they are there. Raises WeightsError."""
+        provider = self._provider(spec)
+        if isinstance(provider, Pulls):
+            provider.pull(spec)
 
     async def aclose(self) -> None:
         """Close connections and end local engines."""
@@ -93,10 +97,15 @@ class Providers:
         await self.transport.aclose()
 
     def close(self) -> None:
-        """The same from code that is not async; connections of a running loop are closed there."""
+        """The same from code that is not async, in a running event loop too; its connections are closed by that loop."""
         made, self._made = self._made, {}
-        if made:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
             asyncio.run(_close_all(made))
+        else:  # a thread runs one loop at a time
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(asyncio.run, _close_all(made)).result()
         self.transport.close()
 
     def _provider(self, spec: ModelSpec) -> Provider:
@@ -106,7 +115,9 @@ class Providers:
 
     def _make(self, name: str) -> Provider:
         if name == "local":
-            return self._local()
+            from molt_magic.providers.local import LocalProvider
+
+            return LocalProvider(self.settings, transport=self.transport, on_progress=self.on_progress)
         if name not in DIALECTS:
             raise UnknownName("provider", name, [*DIALECTS, "local"])
         return RemoteProvider(DIALECTS[name], secret=self.settings.secret, transport=self.transport)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from molt_magic.errors import ProviderError
 from molt_magic.types import Call, Completion, Deployment, ModelSpec, Retry
@@ -52,4 +52,17 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Give back what the provider holds."""
+        ...
+
+
+@runtime_checkable
+class Pulls(Protocol):
+    """A provider whose models can be fetched to this machine."""
+
+    def can_pull(self, spec: ModelSpec) -> bool:
+        """Whether `spec` lacks nothing but its weights, which can be fetched."""
+        ...
+
+    def pull(self, spec: ModelSpec) -> None:
+        """Fetch them; blocks until they are there. Raises WeightsError."""
         ...

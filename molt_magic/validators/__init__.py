@@ -68,7 +68,7 @@ def build(
         specs: a name of `FORMS` with its argument, the name of a callable in the namespace, a callable, or a Check. The
             names of `FORMS` go before names of the namespace.
         namespace: where callables, schemas and tests are looked up.
-        judge_model: the judge where `judge` names none.
+        judge_model: the judge where `judge` names none; None: such a judge abstains and says so.
         judge_threshold: mark in [0, 1] from which a judge accepts.
         models: catalog names, to refuse an unknown judge at once; None: not checked here.
 
@@ -115,12 +115,9 @@ def _check(
                 raise ConfigError(f"Validator {spec}: {argument} is no whole number.", fix=f"Write {name}:3.")
             return Agreement(spec, int(samples))
         case "judge":
-            model = argument or judge_model
-            if not model:
-                raise ConfigError("Validator judge has no model.", fix="Write judge:MODEL, or set defaults.judge.")
-            if models is not None and model not in models:
-                raise UnknownName("model", model, models)
-            return Judge(spec, model, judge_threshold)
+            if argument and models is not None and argument not in models:
+                raise UnknownName("model", argument, models)
+            return Judge(spec, argument or judge_model, judge_threshold)
     return function_check(spec, _function(spec.strip(), namespace))
 
 

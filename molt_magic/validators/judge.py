@@ -43,11 +43,13 @@ class Judge:
     """
 
     name: str
-    model: str  # catalog name
+    model: str | None  # catalog name; None: it abstains and says how to set one
     threshold: float = 0.7
 
     def check(self, request: Request, attempt: Attempt) -> Checking:
         """Ask the judge, with purpose `judge`."""
+        if self.model is None:
+            return self._abstain("no judge: write judge:MODEL, or set defaults.judge")
         data = json.dumps(
             {"question": _shortened(request.prompt), "answer": _shortened(text_of(attempt))}, ensure_ascii=False, indent=1
         )
@@ -80,7 +82,8 @@ def mark(text: str) -> tuple[float, str] | None:
         value = None
     if isinstance(value, dict) and "score" in value:
         try:
-            return _in_range(float(value["score"]), str(value.get("reason", "")))
+            stated = value["score"]
+            return None if isinstance(stated, bool) else _in_range(float(stated), str(value.get("reason", "")))
         except (TypeError, ValueError):
             return None
     found = _SCORE.search(text) or _OUT_OF_TEN.search(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -88,7 +88,7 @@ def status(orch: Orchestrator, *, defaults: str) -> Page:
     limit = settings.budget.session_usd
     spent = usd(orch.log.spent(orch.session) if settings.log.enabled else None)
     lines = [
-        f"Session {orch.session}: strategy {settings.defaults.strategy}, quality {settings.defaults.quality:g}. {defaults}",
+        f"Session {orch.session}: strategy {settings.defaults.strategy}, quality {settings.defaults.quality:g}. {defaults}".rstrip(),
         f"Ready: {', '.join(ready) if ready else 'no model; the first use fetches a local one'}.",
         f"Ladder: {', '.join(orch.catalog.ladder)}.",
         f"Spent this session: {spent}{f' of {usd(limit)}.' if limit is not None else '; no budget is set.'}",
@@ -126,21 +126,44 @@ def _version(name: str) -> str | None:
 def _configuration(orch: Orchestrator) -> Iterator[Finding]:
     source = ", ".join(map(str, orch.settings.source)) or "no file; the defaults and the environment apply"
     yield Finding("configuration", True, source)
-    names = sorted({d.api_key_env for spec in orch.catalog.models.values() for d in spec.deployments if d.api_key_env})
-    for name in names:
-        there = bool(orch.settings.secret(name))
-        yield Finding(f"key {name}", there, "set" if there else "not set", "" if there else f"export {name}=...", optional=True)
+    for names in _key_variables(orch.catalog.models.values()):
+        there = any(orch.settings.secret(name) for name in names)  # whether, never what
+        fix = "" if there else f"export {names[0]}=... (or a line {names[0]}=... in .env)"
+        yield Finding(f"key {' or '.join(names)}", there, "set" if there else "not set", fix, optional=True)
+
+
+def _key_variables(specs: Iterable[ModelSpec]) -> list[tuple[str, ...]]:
+    """The variables that may hold each key, in the catalog's order: a deployment's own, else the vendor's usual ones."""
+    from molt_magic.providers.vendors import vendor_of
+
+    found: dict[tuple[str, ...], None] = {}
+    for spec in specs:
+        if spec.provider == "local":
+            continue
+        own: list[tuple[str, ...]] = [(d.api_key_env,) for d in spec.deployments if d.api_key_env]
+        for names in own or [vendor_of(spec).key_vars]:
+            if names:
+                found[names] = None
+    return list(found)
 
 
 def _models(orch: Orchestrator) -> Iterator[Finding]:
     for state in orch.readiness():
-        size = _size_of_weights(orch.catalog.get(state.model))
-        detail = f"{state.served} ({state.provider}{size}): {state.reason}"
+        weights = _weights(orch.catalog.get(state.model), orch.settings.models_dir)
+        detail = f"{state.served} ({state.provider}{weights}): {state.reason}"
         yield Finding(f"model {state.model}", state.ready, detail, state.fix, optional=True)
 
 
-def _size_of_weights(spec: ModelSpec) -> str:
-    return f", {megabytes(spec.weights.bytes)}" if spec.weights is not None and spec.weights.bytes else ""
+def _weights(spec: ModelSpec, folder: Path) -> str:
+    """Whether a local model's weights are on disk, and how large they are."""
+    if spec.weights is None:
+        return ""
+    from molt_magic.providers.local.verify import file_of
+
+    file = file_of(spec.weights, folder)
+    if file.is_file():
+        return f", {megabytes(file.stat().st_size)} on disk"
+    return f", {megabytes(spec.weights.bytes)} to fetch" if spec.weights.bytes else ", not on disk"
 
 
 def _folders(orch: Orchestrator) -> Iterator[Finding]:

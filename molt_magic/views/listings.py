@@ -100,18 +100,17 @@ def models(specs: Iterable[ModelSpec], readiness: Iterable[Readiness]) -> Table:
             usd(prices_of(spec).input_usd_per_mtok),
             usd(prices_of(spec).output_usd_per_mtok),
             f"{spec.prior_quality:.2f}",
-            _ready(state.get(spec.name)),
+            *_ready(state.get(spec.name)),
         )
         for spec in specs
     ]
-    columns = ("Model", "Served by", "Window, tokens", "Input, per million", "Output, per million", "Prior quality", "State")
-    return Table("Models, cheap to dear", columns, rows)
+    columns = ("Model", "Served by", "Window, tokens", "Input/M", "Output/M", "Prior quality", "State", "To make it ready")
+    return Table("Models, cheap to dear; prices in USD per million tokens", columns, rows)
 
 
-def _ready(state: Readiness | None) -> str:
-    if state is None or state.ready:
-        return "ready"
-    return f"not ready: {state.reason}" + (f" {state.fix}" if state.fix else "")
+def _ready(state: Readiness | None) -> tuple[str, str]:
+    """Whether a model can be used, and what to do where it cannot."""
+    return ("ready", "") if state is None or state.ready else (f"not ready: {state.reason}", state.fix)
 
 
 def readiness(states: Sequence[Readiness]) -> Table:
@@ -138,18 +137,18 @@ def log(rows: Iterable[Mapping[str, Any]], caption: str) -> Table:
 
 def _cell(name: str, value: Any) -> str:
     if value is None or value != value:  # NaN is what a frame makes of None
-        return "unknown" if name.endswith("_usd") else ""
+        return "unknown" if name.endswith("_usd") else "none" if name in ("model", "provider") else ""
     if name.endswith("_usd"):
         return usd(float(value))
     if name.endswith("_s"):
         return seconds(float(value))
     if name == "time":
         return str(value)[:19].replace("T", " ")
-    return one_line(str(value), 60)
+    return one_line(str(value), _CELL_LIMIT if name in ("reason", "error") else 60)
 
 
 def records(rows: Sequence[Mapping[str, Any]], caption: str) -> Table:
     """Any records with the same keys, amounts and durations written for people."""
     names = list(rows[0]) if rows else ["nothing yet"]
-    columns = [name.removesuffix("_usd").replace("_", " ") for name in names]
+    columns = [name.removesuffix("_usd").removesuffix("_s").replace("_", " ") for name in names]
     return Table(caption, columns, [[_cell(name, row[name]) for name in names] for row in rows])

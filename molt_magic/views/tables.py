@@ -64,7 +64,7 @@ def _widths(rows: Sequence[Sequence[str]], total: int) -> list[int]:
 
 
 def _plain_row(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    wrapped = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row, widths, strict=True)]
+    wrapped = [textwrap.wrap(cell, width, break_on_hyphens=False) or [""] for cell, width in zip(row, widths, strict=True)]
     height = max(len(lines) for lines in wrapped)
     return [
         _GAP.join((lines[i] if i < len(lines) else "").ljust(width) for lines, width in zip(wrapped, widths, strict=True))

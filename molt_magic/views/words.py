@@ -43,6 +43,8 @@ def facts(result: Result) -> list[str]:
 
 
 def _saving(saved: float, baseline: float | None, model: str) -> str:
+    if saved == 0:
+        return "saved $0"
     if saved < 0:
         return f"{usd(-saved)} more than {model}"
     share = f" ({saved / baseline:.0%})" if baseline else ""

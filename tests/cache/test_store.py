@@ -115,8 +115,10 @@ def test_only_text_is_stored(store: JsonStore) -> None:
     assert store.get("key") == '"text"'
 
 
-@pytest.mark.parametrize("while_open", [True, False])
-@pytest.mark.parametrize("damage", ["truncated", "garbage", "emptied tables"])
+@pytest.mark.parametrize(
+    ("damage", "while_open"),
+    [("truncated", True), ("truncated", False), ("garbage", True), ("garbage", False), ("table dropped", True)],
+)
 def test_a_damaged_database_is_set_aside_and_begun_anew_with_one_warning(
     store: JsonStore, folder: Path, caplog: pytest.LogCaptureFixture, damage: str, while_open: bool
 ) -> None:
@@ -125,7 +127,7 @@ def test_a_damaged_database_is_set_aside_and_begun_anew_with_one_warning(
     if not while_open:
         store.close()
     database = folder / "cache.db"
-    if damage == "emptied tables":
+    if damage == "table dropped":
         _plant(folder, "DROP TABLE Cache")
     else:
         with closing(sqlite3.connect(database)) as connection:

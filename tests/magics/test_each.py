@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import pandas as pd
 import pytest
 
@@ -91,3 +94,18 @@ def test_hostile_answers_are_dead_in_the_table(notebook: MakeNotebook) -> None:
     shown = book.run("%%route -m small --each df.text\n{{text}}").outputs[0]
     assert "<script" not in shown["text/html"]
     assert "\x1b" not in shown["text/plain"]
+
+
+def test_interrupt_binds_the_rows_that_were_done(notebook: MakeNotebook) -> None:
+    def interrupting(call: Call) -> str:
+        if "b" in call.messages[-1].text:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # a person presses the stop button
+            return "word " * 1000
+        return "done"
+
+    book = notebook({"small": interrupting}, delay_s=0.01)
+    book["df"] = pd.DataFrame({"text": ["a", "b", "c"]}, index=["x", "y", "z"])
+    ran = book.run("%%route -m small --each df.text -o out\n{{text}}")
+    assert isinstance(ran.error, KeyboardInterrupt)
+    assert list(book["out"].index) == ["x"]
+    assert "1 rows" in ran.outputs[-1]["text/plain"]

@@ -39,9 +39,7 @@ class Wire:
 
     def spec(self, url: str, **changes: Any) -> ModelSpec:
         deployment = Deployment("only", base_url=url, api_key_env="THE_KEY")
-        return ModelSpec(
-            **{"name": "m", "provider": self.provider, "model": "gpt-4o", "deployments": (deployment,), **changes}
-        )
+        return ModelSpec(**{"name": "m", "provider": self.provider, "model": "gpt-4o", "deployments": (deployment,), **changes})
 
 
 def _chat(delta: Any, finish: str | None = None, **more: Any) -> str:
@@ -113,7 +111,12 @@ ANTHROPIC = Wire(
                 "model": "gpt-4o-served",
                 "stop_reason": None,
                 "stop_sequence": None,
-                "usage": {"input_tokens": 12, "cache_read_input_tokens": 8, "cache_creation_input_tokens": 0, "output_tokens": 1},
+                "usage": {
+                    "input_tokens": 12,
+                    "cache_read_input_tokens": 8,
+                    "cache_creation_input_tokens": 0,
+                    "output_tokens": 1,
+                },
             },
         ),
         _message("content_block_start", index=0, content_block={"type": "thinking", "thinking": "", "signature": ""}),

@@ -190,7 +190,8 @@ async def test_every_status_has_its_error_with_a_fix(
 
 @every
 @pytest.mark.parametrize(
-    "body", ["<html><h1>502 Bad Gateway</h1></html>", "", "upstream connect error", "[]", "null", '"text"', '{"error": 7}', "{}"]
+    "body",
+    ["<html><h1>502 Bad Gateway</h1></html>", "", "upstream connect error", "[]", "null", '"text"', '{"error": 7}', "{}"],
 )
 async def test_an_error_body_of_any_form_is_mapped(wire: Wire, server: Server, body: str) -> None:
     server.answer(whole(502, body))
@@ -224,7 +225,9 @@ async def test_what_is_not_the_dialect_is_malformed(
 
 
 @every
-@pytest.mark.parametrize("event", ["data: {\n\n", "data: 3\n\n", 'data: {"choices": 3, "candidates": 3, "type": "message_start"}\n\n'])
+@pytest.mark.parametrize(
+    "event", ["data: {\n\n", "data: 3\n\n", 'data: {"choices": 3, "candidates": 3, "type": "message_start"}\n\n']
+)
 async def test_an_event_that_is_not_the_dialect_is_malformed(wire: Wire, server: Server, event: str) -> None:
     server.answer(stream([event]))
     assert isinstance(failed(await ask(wire, server)), errors.MalformedAnswer)
@@ -342,7 +345,12 @@ async def test_fifty_calls_at_once_are_answered(wire: Wire, server: Server) -> N
     [
         (OPENAI, 400, OPENAI.error(400, "too long", "context_length_exceeded"), errors.ContextTooLong),
         (OPENAI, 400, OPENAI.error(400, "This model's maximum context length is 8 tokens."), errors.ContextTooLong),
-        (OPENAI, 400, OPENAI.error(400, "Invalid request: Your request exceeded model token limit: 8192"), errors.ContextTooLong),
+        (
+            OPENAI,
+            400,
+            OPENAI.error(400, "Invalid request: Your request exceeded model token limit: 8192"),
+            errors.ContextTooLong,
+        ),
         (
             OPENAI,
             400,
@@ -365,7 +373,12 @@ async def test_fifty_calls_at_once_are_answered(wire: Wire, server: Server) -> N
         ),
         (OPENAI, 402, OPENAI.error(402, "Insufficient Balance"), errors.QuotaExceeded),
         (OPENAI, 404, {"error": "model 'x' not found"}, errors.ModelNotFound),
-        (OPENAI, 400, [{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}], errors.BadRequest),
+        (
+            OPENAI,
+            400,
+            [{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}],
+            errors.BadRequest,
+        ),
         (OPENAI, 200, {"error": {"code": 502, "message": "Provider returned error"}}, errors.ServerError),
         (OPENAI, 200, {"error": {"code": 402, "message": "out of credits"}}, errors.QuotaExceeded),
         (OPENAI, 200, {"error": {"message": "?", "type": "invalid_request_error"}}, errors.BadRequest),
@@ -449,7 +462,10 @@ async def test_a_server_may_say_whether_to_come_back(
 @pytest.mark.parametrize(
     ("wire", "said", "reason"),
     [
-        *[(OPENAI, said, reason) for said, reason in [("length", "length"), ("content_filter", "content_filter"), ("new", "other")]],
+        *[
+            (OPENAI, said, reason)
+            for said, reason in [("length", "length"), ("content_filter", "content_filter"), ("new", "other")]
+        ],
         *[
             (ANTHROPIC, said, reason)
             for said, reason in [
@@ -462,7 +478,12 @@ async def test_a_server_may_say_whether_to_come_back(
         ],
         *[
             (GEMINI, said, reason)
-            for said, reason in [("MAX_TOKENS", "length"), ("SAFETY", "content_filter"), ("OTHER", "other"), ("SPII", "content_filter")]
+            for said, reason in [
+                ("MAX_TOKENS", "length"),
+                ("SAFETY", "content_filter"),
+                ("OTHER", "other"),
+                ("SPII", "content_filter"),
+            ]
         ],
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import stat
 import warnings
 from pathlib import Path
@@ -28,9 +27,9 @@ def _exceptions() -> list[type[Exception]]:
 def _make(kind: type[Exception]) -> Exception:
     request = httpx.Request("POST", URL, headers={"authorization": "Bearer sk-secret"})
     if kind is httpx.HTTPStatusError:
-        return kind("status", request=request, response=httpx.Response(500))  # type: ignore[call-arg]
+        return kind("status", request=request, response=httpx.Response(500))
     if issubclass(kind, httpx.RequestError):
-        return kind("what happened", request=request)  # type: ignore[call-arg]
+        return kind("what happened", request=request)
     try:
         return kind("what happened")
     except TypeError:
@@ -144,8 +143,7 @@ def test_plain_http_to_another_machine_is_warned_about_once(monkeypatch: pytest.
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # so that nothing leaves this machine
     with pytest.warns(UserWarning, match=r"models\.example is reached over plain http"), pytest.raises(errors.ProviderError):
         transport.request("GET", "http://models.example/v1")
-    with warnings.catch_warnings(), pytest.raises(errors.ProviderError):
-        warnings.simplefilter("error")
+    with warnings.catch_warnings(action="error"), pytest.raises(errors.ProviderError):
         transport.request("GET", "http://models.example/v1")
 
 
@@ -249,13 +247,14 @@ def test_a_download_that_makes_no_headway_gives_up_and_keeps_the_part(server: Se
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(404, errors.BadRequest), (403, errors.BadRequest), (500, errors.ServerError), (429, errors.ServerError)]
+    ("status", "kind"),
+    [(404, errors.BadRequest), (403, errors.BadRequest), (500, errors.ServerError), (429, errors.ServerError)],
 )
 def test_a_refused_file_writes_nothing(server: Server, tmp_path: Path, status: int, kind: type[Exception]) -> None:
     server.answer(whole(status, "no"))
     with pytest.raises(kind):
         Transport().download(server.url, tmp_path / "file.part")
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_download_follows_redirects_on_this_machine_but_not_to_plain_http_elsewhere(server: Server, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def main() -> None:
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         server = _serve(plan)
-        said = {"port": int(server.listening_address.rsplit(":", 1)[1])}
+        said: dict[str, Any] = {"port": int(server.listening_address.rsplit(":", 1)[1])}
     except Exception as error:  # noqa: BLE001  # whatever it is, the parent is to hear of it
         said = {"error": f"{type(error).__name__}: {error}"}
     channel.write(json.dumps(said) + "\n")

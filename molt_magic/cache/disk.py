@@ -1,0 +1,94 @@
+"""diskcache, made safe: text in its database, nothing else.
+
+As it comes, diskcache unpickles what it finds in its database and opens and deletes the files that rows name
+(CVE-2025-69872), so whoever can write the file runs code in the kernel.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import NoReturn
+
+import diskcache
+
+DATABASE = "cache.db"  # the name is diskcache's
+
+KNOWN_SETTINGS = frozenset(diskcache.core.DEFAULT_SETTINGS) | frozenset(diskcache.core.METADATA)
+SETTINGS = {
+    "statistics": 0,  # counting would turn every read into a write
+    "tag_index": 0,
+    "eviction_policy": "least-recently-stored",
+    "sqlite_auto_vacuum": 1,  # the file shrinks when rows go: the size bound is real
+    "sqlite_cache_size": 2048,  # pages
+    "sqlite_journal_mode": "wal",
+    "sqlite_mmap_size": 0,  # a mapped file that another process truncates kills the kernel with SIGBUS
+    "sqlite_synchronous": 1,  # NORMAL: losing the last answers to a power cut is fine for a cache
+    "disk_min_file_size": 2**62,  # never a file beside the database
+    "disk_pickle_protocol": 0,
+}
+
+# Connections inherited through a fork: closing or finalising them in the child is what SQLite forbids.
+_inherited: list[sqlite3.Connection] = []
+
+
+class Refused(ValueError):
+    """A row, key or value that is not a plain JSON string."""
+
+
+class RawJsonDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no types
+    """Text in the database, nothing else: no pickles, no files."""
+
+    def put(self, key: object) -> tuple[str, bool]:
+        if type(key) is not str:
+            raise Refused("a cache key must be text")
+        return key, True
+
+    def get(self, key: object, raw: object) -> str:
+        if type(key) is not str or not raw:
+            raise Refused("a key that is not plain text")
+        return key
+
+    def store(self, value: object, read: bool, key: object = None) -> tuple[int, int, None, str]:  # noqa: ARG002  # diskcache's
+        if read or type(value) is not str:
+            raise Refused("a cache value must be JSON text")
+        return 0, diskcache.core.MODE_RAW, None, value
+
+    def fetch(self, mode: int, filename: str | None, value: object, read: bool) -> str:
+        if read or mode != diskcache.core.MODE_RAW or filename is not None or type(value) is not str:
+            raise Refused("a row that is not plain JSON text")
+        return value
+
+    def filename(self, key: object = None, value: object = None) -> NoReturn:  # noqa: ARG002  # diskcache's
+        raise Refused("no files beside the database")
+
+    def remove(self, file_path: str) -> None:
+        """Nothing is ever removed: a planted row could name any file of the user's."""
+
+
+class Database(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes no types
+    """One connection for all threads: the store's lock serialises them, and any thread may close it.
+
+    diskcache keeps a connection a thread, which nobody else can close.
+    """
+
+    _shared: sqlite3.Connection | None = None
+    _pid = 0
+
+    @property
+    def _con(self) -> sqlite3.Connection:
+        if self._shared is not None and self._pid != os.getpid():
+            _inherited.append(self._shared)
+            self._shared = None
+        if self._shared is None:
+            self._pid = os.getpid()
+            path = os.path.join(self._directory, DATABASE)  # noqa: PTH118  # diskcache's own attribute is a string
+            self._shared = sqlite3.connect(path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+            for pragma in ("synchronous = 1", "mmap_size = 0", "cache_size = 2048", "trusted_schema = 0"):
+                self._shared.execute(f"PRAGMA {pragma}")
+        return self._shared
+
+    def close(self) -> None:
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.close()
