@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     opened = words.add_parser("open", help="open the notebooks in JupyterLab")
     opened.add_argument("--to", type=Path, metavar="FOLDER", help="copy them here (./molt-notebooks), where they are installed")
     opened.add_argument("--no-browser", action="store_true", help="start the server only")
+    opened.add_argument("flags", nargs="*", metavar="FLAG", help="more flags for JupyterLab, after --")
     opened.set_defaults(run=_open)
 
     words.add_parser("doctor", help="what is ready, what is missing, the command that fixes it").set_defaults(run=_doctor)
@@ -72,7 +73,7 @@ def _quickstart(chosen: argparse.Namespace) -> int:
 def _open(chosen: argparse.Namespace) -> int:
     from molt_magic.cli import notebooks
 
-    return notebooks.open_lab(notebooks.writable(chosen.to), browser=not chosen.no_browser)
+    return notebooks.open_lab(notebooks.writable(chosen.to), browser=not chosen.no_browser, flags=chosen.flags)
 
 
 def _doctor(_chosen: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,10 +46,10 @@ def writable(to: Path | None) -> Path:
     return target
 
 
-def open_lab(where: Path, *, browser: bool) -> int:
+def open_lab(where: Path, *, browser: bool, flags: Sequence[str] = ()) -> int:
     """Run JupyterLab in a folder until it ends; returns its exit code. Raises InputError where there is none."""
     if find_spec("jupyterlab") is None:
         raise InputError("JupyterLab is not installed.", fix="pip install jupyterlab")
     command = [sys.executable, "-m", "jupyterlab", str(where / QUICKSTART), f"--ServerApp.root_dir={where}"]
-    command += [] if browser else ["--no-browser"]
-    return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter with our own arguments
+    command += [*([] if browser else ["--no-browser"]), *flags]
+    return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter, arguments of the person who runs it

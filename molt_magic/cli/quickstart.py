@@ -111,4 +111,7 @@ def decisions(settings: Settings) -> Page:
     story = (
         f"{len(rows)} decisions, {escalated} escalations, {cached} from the cache, cost {usd(float(frame['cost_usd'].sum()))}"
     )
-    return Page((listings.log(rows, "Decisions"), f"{story}, saved {usd(float(saved.sum())) if len(saved) else 'unknown'}."))
+    columns = [name for name in listings.LOG_COLUMNS if name != "time"]
+    return Page(
+        (listings.log(rows, "Decisions", columns), f"{story}, saved {usd(float(saved.sum())) if len(saved) else 'unknown'}.")
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,7 @@ from molt_magic.log import DecisionLog
 from molt_magic.orchestrator.engine import Engine
 from molt_magic.orchestrator.learning import Learning
 from molt_magic.providers import Providers
+from molt_magic.providers.local import discover
 from molt_magic.quality import QualityModel
 from molt_magic.strategies import Arbitrage, Cascade, Direct, Rule, Semantic
 from molt_magic.strategies.classifier import TaskClassifier
@@ -84,12 +86,14 @@ class Parts:
     @cached_property
     def catalog(self) -> Catalog:
         settings = self.settings
+        shipped = settings.defaults.catalog == "shipped"
         return Catalog.load(
             models=settings.models,
             routes=settings.routes,
             ladder=settings.ladder,
-            shipped=settings.defaults.catalog == "shipped",
+            shipped=shipped,
             local_context_tokens=settings.local.context_tokens,
+            found=discover(os.environ) if shipped else (),
         )
 
     @cached_property

@@ -19,7 +19,7 @@ _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?%?"
 _OPERATOR = r"(?:\*\*|[-+*/^%])"
 _ATOM = rf"\(*\s*-?[$€£]?{_NUMBER}\s*\)*"
 _CLAIM = re.compile(
-    rf"(?<![\w.,])(?P<left>{_ATOM}(?:\s*{_OPERATOR}\s*{_ATOM})+)\s*==?\s*\**\s*[$€£]?(?P<right>-?\s?[$€£]?{_NUMBER})(?![\w]|[.,]\d)"
+    rf"(?<![\w.,])(?P<left>{_ATOM}(?:\s*{_OPERATOR}\s*{_ATOM})+)\s*==?\s*[$€£]?(?P<right>-?\s?[$€£]?{_NUMBER})(?![\w]|[.,]\d)"
 )
 # the signs of typeset sums: times, two dots, asterisk operator; division; minus and en dash
 _SIGNS = str.maketrans("\u00d7\u00b7\u22c5\u2217\u00f7\u2212\u2013", "****/--")
@@ -27,11 +27,12 @@ _LATEX = ((r"\times", "*"), (r"\cdot", "*"), (r"\div", "/"), (r"\%", "%"), (r"\$
 _TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=\d)")  # 3 x 4
 _PERCENT = re.compile(r"([\d.]+)%(?!\s*[\d(])")  # 5% is five hundredths; 17 % 5 is a remainder
 _CONTINUES = re.compile(r"\s*(?:\*\*|[-+*/^])\s*[(\d$€£]")
-_BULLET = re.compile(r"(?:^|\n)[ \t]*[-+*][ \t]+$")
+_BOLD = re.compile(r"(?<!\S)\*\*(?=\S)|(?<=[^\s*])\*\*(?=[\s.,;:!?)]|$)")  # marks of Markdown, not powers
+_PIECE = re.compile(r"\n|(?<=[.;!?])\s")
 
 MAX_POWER = 256
 MAX_CLAIMS = 500
-MAX_DEPTH_CHARS = 500
+MAX_PIECE_CHARS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +48,37 @@ def claims(text: str) -> Iterator[Claim]:
     """The sums stated in a text, in order. What cannot be read without doubt is passed over."""
     for said, plain in _LATEX:
         text = text.replace(said, plain)
-    text = _TIMES.sub(" * ", text.translate(_SIGNS))
-    for n, match in enumerate(_CLAIM.finditer(text)):
-        if n >= MAX_CLAIMS:
-            return
-        before = text[: match.start()]
-        bare = before.rstrip()
-        # the end of something longer: 2x - 1 + 3 = 7, f(2) + 3 = 7, 1 1/2 + 1 = 2.5
-        if bare and (bare[-1] in "+-*/^%)" or bare[-1].isdigit()) and not _BULLET.search(before):
+    text = _TIMES.sub(" * ", _BOLD.sub("", text.translate(_SIGNS)))
+    found = 0
+    for piece in _PIECE.split(text):
+        # the expression takes quadratic time in the worst case, and nobody states a sum that long
+        if "=" not in piece or len(piece) > MAX_PIECE_CHARS:
+            continue
+        for claim in _in_piece(" ".join(piece.split())):
+            yield claim
+            found += 1
+            if found >= MAX_CLAIMS:
+                return
+
+
+def _in_piece(piece: str) -> Iterator[Claim]:
+    for match in _CLAIM.finditer(piece):
+        before = piece[: match.start()].rstrip()
+        # the end of something longer: y - 2 + 3 = 7, f(2) + 3 = 7, 1 1/2 + 1 = 2.5; a sign that opens the line is a bullet
+        if before and (before[-1] in "+-*/^%)" or before[-1].isdigit()) and before not in ("-", "+", "*"):
             continue
         # the right side goes on: 12 * 3 = 36 + 4 = 40
-        if _CONTINUES.match(text, match.end()):
+        if _CONTINUES.match(piece, match.end()):
             continue
         left, right = match["left"], match["right"]
         try:
-            value = _value(left)
-            stated = _value(right)
+            value, stated = _value(left), _value(right)
         except (ValueError, SyntaxError, ZeroDivisionError, RecursionError, MemoryError):
             continue
         holds = _agrees(value, stated, right)
         if not holds and re.fullmatch(r"\d+(?:-\d+)+", left):
             continue  # pages 10-12 = 3 pages: a range, not a difference
-        yield Claim(" ".join(match[0].split()).rstrip("*").strip(), holds, value)
+        yield Claim(match[0].strip(), holds, value)
 
 
 def arithmetic(attempt: Attempt) -> Verdict:
@@ -94,8 +104,6 @@ def _agrees(value: Fraction, stated: Fraction, written: str) -> bool:
 
 def _value(text: str) -> Fraction:
     """A sum of numbers, exactly. ValueError for anything else: there is no name and no call in it."""
-    if len(text) > MAX_DEPTH_CHARS:
-        raise ValueError("too long to be a sum")
     plain = re.sub(r"[,$€£]", "", text).replace("^", "**")
     plain = _PERCENT.sub(r"(\1/100)", plain)
     # 007 is a number to a reader and none to Python

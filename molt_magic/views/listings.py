@@ -130,9 +130,9 @@ def strategies(current: str) -> Table:
     return Table("Strategies", ("Strategy", "Session default", "What it does"), rows)
 
 
-def log(rows: Iterable[Mapping[str, Any]], caption: str) -> Table:
+def log(rows: Iterable[Mapping[str, Any]], caption: str, columns: Sequence[str] = LOG_COLUMNS) -> Table:
     """Decisions, newest last; the columns a person looks at first."""
-    return Table(caption, LOG_COLUMNS, [tuple(_cell(name, row.get(name)) for name in LOG_COLUMNS) for row in rows])
+    return Table(caption, columns, [tuple(_cell(name, row.get(name)) for name in columns) for row in rows])
 
 
 def _cell(name: str, value: Any) -> str:
@@ -144,7 +144,7 @@ def _cell(name: str, value: Any) -> str:
         return seconds(float(value))
     if name == "time":
         return str(value)[:19].replace("T", " ")
-    return one_line(str(value), _CELL_LIMIT if name in ("reason", "error") else 60)
+    return one_line(str(value), _CELL_LIMIT if name in ("reason", "error") else 40)
 
 
 def records(rows: Sequence[Mapping[str, Any]], caption: str) -> Table:

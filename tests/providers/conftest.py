@@ -10,7 +10,7 @@ import pytest
 
 from tests.servers import Server, running
 
-KEY = "sk-test-0123456789abcdef"
+KEY = "0123456789abcdef-like-no-vendors-key"
 
 
 @pytest.fixture

@@ -521,3 +521,12 @@ async def test_messages_reach_the_server_as_they_were(server: Server) -> None:
     text = 'quotes " and \\ and \u2028 and 𝄞'
     await ask(OPENAI, server, Call("m", (Message("user", text),)))
     assert server.asked[0].json["messages"] == [{"role": "user", "content": text}]
+
+
+async def test_an_end_mark_without_a_finish_reason_is_no_end(server: Server) -> None:
+    """A gateway whose upstream broke ends its own stream in good form."""
+    server.answer(stream([*OPENAI.opening, *OPENAI.pieces, sse("[DONE]")]))
+    error = failed(await ask(OPENAI, server))
+    assert isinstance(error, StreamInterrupted)
+    assert error.partial is not None
+    assert error.partial.text == "Hello wörld"

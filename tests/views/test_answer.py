@@ -29,6 +29,10 @@ def test_dearer_than_the_baseline_is_said() -> None:
     assert "$0.0010 more than huge" in answer.bundle(result(saved_usd=-0.001))["text/plain"].replace("$0.001 ", "$0.0010 ")
 
 
+def test_answer_of_the_best_model_saves_nothing_against_itself() -> None:
+    assert "· saved $0 ·" in answer.bundle(result(saved_usd=0.0, baseline_model="big"))["text/plain"]
+
+
 def test_semantic_hit_says_its_distance() -> None:
     assert "cache: semantic, distance 0.031" in answer.bundle(result(cache="semantic", cache_distance=0.031))["text/plain"]
 
