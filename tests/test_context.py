@@ -223,8 +223,11 @@ def test_an_unknown_mode_names_the_nearest() -> None:
 
 def test_a_system_message_in_the_middle_outlives_its_turn() -> None:
     messages = [SYSTEM, *talk(6)[:-1], Message("system", "From now on in French."), *talk(8, start=6)]
-    fitted, _ = Driver()(messages, mode="window", keep_turns=2)
+    driver = Driver()
+    fitted, _ = driver(messages, keep_turns=2)
     assert "From now on in French." in texts(fitted)
+    assert driver.calls
+    assert all("French" not in call.messages[-1].text for call in driver.calls)  # kept, so not summarised as well
 
 
 def test_tool_results_stay_with_their_calls() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -231,9 +233,24 @@ def test_what_is_no_schema_is_refused_when_built(schema: object) -> None:
 
 
 def test_a_schema_that_points_elsewhere_is_not_fetched() -> None:
-    found = verdict("schema:S", "{}", {"S": {"$ref": "http://127.0.0.1:9/schema.json"}})
+    asked: list[str] = []
+
+    class Schemas(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Schemas) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found = verdict("schema:S", "{}", {"S": {"$ref": f"http://127.0.0.1:{server.server_port}/schema.json"}})
+        server.shutdown()
+    assert asked == []
     assert not found.accepted
-    assert "127.0.0.1" in found.reason
 
 
 def test_regex_searches_anywhere_and_keeps_colons() -> None:
@@ -323,7 +340,8 @@ def test_confidence_without_log_probabilities_abstains_and_says_so() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "2 + 2 = 4", "so 3 \u00d7 4 = 12.", "10 / 4 = 2.5", "10 ÷ 3 = 3.33", "(2 + 3) * 4 = 20", "2^10 = 1,024", "1,200 - 200 = 1000",
+        "2 + 2 = 4",
+        "so 3 \u00d7 4 = 12.", "10 / 4 = 2.5", "10 ÷ 3 = 3.33", "(2 + 3) * 4 = 20", "2^10 = 1,024", "1,200 - 200 = 1000",
         "0.1 + 0.2 = 0.3", "$5 + $2.50 = $7.50", "200 * 5% = 10", "17 % 5 = 2", "= **6 * 7 = 42**", "6 * 7 = **42**",
         r"$3 \times 4 = 12$", "- 3 + 4 = 7", "3 x 4 = 12", "5 - 7 = -2", "x = 2 + 3 = 5", "1/3 = 0.333", "007 + 1 = 8",
         "15 / 60 = 25%", "1. 3 + 4 = 7",

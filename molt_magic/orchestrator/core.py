@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from molt_magic import errors, validators
-from molt_magic.cache import Cache, canonical_key
+from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings, load_settings
 from molt_magic.context import Memory
@@ -245,7 +245,7 @@ class Orchestrator:
         **params: Any,
     ) -> _Asked:
         """Read and check the arguments, before anything is done."""
-        key = cell_id or canonical_key({"prompt": prompt if isinstance(prompt, str) else str(prompt)})
+        key = cell_id or record.new_id()  # without a cell to replace the turn of, a question is a new turn
         request = question.read(
             prompt,
             history=self.threads.history(thread, key) if thread else (),
@@ -333,7 +333,7 @@ class Orchestrator:
         spec = self.catalog.models.get(wanted) if wanted else None
         if spec is None or asked.dry_run or not self.providers.can_pull(spec):
             return candidates
-        await asyncio.to_thread(self.providers.pull, spec)
+        await self.providers.apull(spec)
         return assessed()
 
     def _vector(self, request: Request) -> Vector | None:

@@ -89,6 +89,12 @@ class Providers:
         if isinstance(provider, Pulls):
             provider.pull(spec)
 
+    async def apull(self, spec: ModelSpec) -> None:
+        """The same, awaited; cancelling it ends the fetching, and what arrived is kept."""
+        provider = self._provider(spec)
+        if isinstance(provider, Pulls):
+            await provider.apull(spec)
+
     async def aclose(self) -> None:
         """Close connections and end local engines."""
         for provider in self._made.values():

@@ -63,6 +63,10 @@ class Pulls(Protocol):
         """Whether `spec` lacks nothing but its weights, which can be fetched."""
         ...
 
-    def pull(self, spec: ModelSpec) -> None:
+    def pull(self, spec: ModelSpec) -> object:
         """Fetch them; blocks until they are there. Raises WeightsError."""
+        ...
+
+    async def apull(self, spec: ModelSpec) -> object:
+        """The same, awaited and cancellable."""
         ...

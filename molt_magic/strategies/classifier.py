@@ -230,7 +230,8 @@ class _Fitted:
         """Of one text to every example, as a row."""
         feature = self.features(embedder, [text])[0]
         used = np.flatnonzero(feature)  # a tenth of them: most terms are not in the text
-        return (feature[used] @ self.columns[used])[None, :]
+        likeness: Matrix = (feature[used] @ self.columns[used])[None, :]
+        return likeness
 
     def best(self, votes: Matrix) -> tuple[npt.NDArray[np.intp], Matrix]:
         """(index of the best task, its lead over every other class, `none of them` included) a row; a lead below 0: that
@@ -259,7 +260,8 @@ def _opening(text: str) -> str:
 
 
 def _unit(rows: Matrix) -> Matrix:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    unit: Matrix = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return unit
 
 
 def _logistic(x: Matrix) -> Matrix:

@@ -18,8 +18,9 @@ from molt_magic.validators.rules import accept, refuse, text_of
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?%?"
 _OPERATOR = r"(?:\*\*|[-+*/^%])"
 _ATOM = rf"\(*\s*-?[$€£]?{_NUMBER}\s*\)*"
+# The right side is only looked at: in 12 * 3 = 36 + 4 = 40 it begins the next sum.
 _CLAIM = re.compile(
-    rf"(?<![\w.,])(?P<left>{_ATOM}(?:\s*{_OPERATOR}\s*{_ATOM})+)\s*==?\s*[$€£]?(?P<right>-?\s?[$€£]?{_NUMBER})(?![\w]|[.,]\d)"
+    rf"(?<![\w.,])(?P<left>{_ATOM}(?:\s*{_OPERATOR}\s*{_ATOM})+)\s*==?\s*[$€£]?(?=(?P<right>-?\s?[$€£]?{_NUMBER})(?![\w]|[.,]\d))"
 )
 # the signs of typeset sums: times, two dots, asterisk operator; division; minus and en dash
 _SIGNS = str.maketrans("\u00d7\u00b7\u22c5\u2217\u00f7\u2212\u2013", "****/--")
@@ -68,9 +69,9 @@ def _in_piece(piece: str) -> Iterator[Claim]:
         if before and (before[-1] in "+-*/^%)" or before[-1].isdigit()) and before not in ("-", "+", "*"):
             continue
         # the right side goes on: 12 * 3 = 36 + 4 = 40
-        if _CONTINUES.match(piece, match.end()):
+        if _CONTINUES.match(piece, match.end("right")):
             continue
-        left, right = match["left"], match["right"]
+        left, right = match["left"].strip(), match["right"]
         try:
             value, stated = _value(left), _value(right)
         except (ValueError, SyntaxError, ZeroDivisionError, RecursionError, MemoryError):
@@ -78,7 +79,7 @@ def _in_piece(piece: str) -> Iterator[Claim]:
         holds = _agrees(value, stated, right)
         if not holds and re.fullmatch(r"\d+(?:-\d+)+", left):
             continue  # pages 10-12 = 3 pages: a range, not a difference
-        yield Claim(match[0].strip(), holds, value)
+        yield Claim(f"{left} = {right}", holds, value)
 
 
 def arithmetic(attempt: Attempt) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -146,8 +147,6 @@ def confidence(threshold: float) -> Rule:
     """The geometric mean of the tokens' probabilities reaches the threshold; without log-probabilities it abstains."""
 
     def rule(attempt: Attempt) -> Verdict:
-        import math
-
         logprobs = attempt.completion.logprobs if attempt.completion is not None else None
         if not logprobs:
             return accept("no log-probabilities", None)

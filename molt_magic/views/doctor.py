@@ -87,8 +87,9 @@ def status(orch: Orchestrator, *, defaults: str) -> Page:
     ready = [s.model for s in states if s.ready]
     limit = settings.budget.session_usd
     spent = usd(orch.log.spent(orch.session) if settings.log.enabled else None)
+    own = f"strategy {settings.defaults.strategy}, quality {settings.defaults.quality:g}. {defaults}"
     lines = [
-        f"Session {orch.session}: strategy {settings.defaults.strategy}, quality {settings.defaults.quality:g}. {defaults}".rstrip(),
+        f"Session {orch.session}: {own}".rstrip(),
         f"Ready: {', '.join(ready) if ready else 'no model; the first use fetches a local one'}.",
         f"Ladder: {', '.join(orch.catalog.ladder)}.",
         f"Spent this session: {spent}{f' of {usd(limit)}.' if limit is not None else '; no budget is set.'}",
