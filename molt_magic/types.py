@@ -214,6 +214,7 @@ class Attempt:
     ttft_s: float | None = None  # time to first token
     cache: CacheState = "off"
     cache_distance: float | None = None
+    cache_keys: tuple[str, ...] = ()  # the entries it came from or went to, so that they can be forgotten
     deployment: str | None = None
     provider: str = ""
     retries: tuple[Retry, ...] = ()

@@ -221,6 +221,21 @@ class Orchestrator:
         """
         self._parts.learning.thumb(decision_id, score, source)
 
+    def forget(self, decision_id: str) -> int:
+        """Take back the cached answers that a decision used or stored, a wrong hit above all; returns how many there were.
+
+        Raises:
+            UnknownName: no such decision.
+            StoreError: the cache cannot be written.
+        """
+        decision = self.log.get(decision_id)
+        if decision is None:
+            raise errors.UnknownName("decision", decision_id, [])
+        if self.cache is None:
+            return 0
+        keys = {key for attempt in decision.attempts for key in attempt["cache_keys"]}
+        return sum(self.cache.forget(key) for key in keys)
+
     # the way of one question
 
     def _ask(

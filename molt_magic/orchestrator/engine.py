@@ -88,6 +88,11 @@ class Engine:
         self.quality = quality
         self._in_flight: dict[str, asyncio.Future[Completion | None]] = {}
 
+    def key_of(self, call: Call) -> str:
+        """The cache key of a call as a strategy asks for it."""
+        spec = self.catalog.get(call.model)
+        return call_key(with_system(call, spec), spec)
+
     async def drive(self, flow: Generator[Call, Attempt, T], trace: Trace, *, planned: bool = False) -> T:
         """Run a generator of Calls to its end and return what it returns."""
         try:
@@ -116,8 +121,7 @@ class Engine:
     async def perform(self, call: Call, trace: Trace) -> Attempt:
         """Make one call; the attempt is appended to the trace, whatever became of it, cancellation included."""
         spec = self.catalog.get(call.model)
-        if spec.system and not any(message.role == "system" for message in call.messages):
-            call = replace(call, messages=(Message("system", spec.system), *call.messages))
+        call = with_system(call, spec)
         try:
             call, action = await self._fit(call, spec, trace)
         except errors.PromptTooLong as error:
@@ -182,6 +186,7 @@ class Engine:
         if self.cache is None or not (trace.reads_cache or trace.writes_cache):
             return await self._ask(base, spec, trace)
         key = call_key(call, spec)
+        base = replace(base, cache_keys=(key,))
         if not trace.reads_cache:
             return await self._ask(replace(base, cache="miss"), spec, trace, key)
         started = time.perf_counter()
@@ -295,6 +300,13 @@ def message_to_json(message: Message) -> Mapping[str, Any]:
         "tool_calls": [dict(t) for t in message.tool_calls],
         "tool_call_id": message.tool_call_id,
     }
+
+
+def with_system(call: Call, spec: ModelSpec) -> Call:
+    """The call with the model's own system prompt, where it needs one and the request has none."""
+    if not spec.system or any(message.role == "system" for message in call.messages):
+        return call
+    return replace(call, messages=(Message("system", spec.system), *call.messages))
 
 
 def call_key(call: Call, spec: ModelSpec) -> str:

@@ -45,14 +45,16 @@ async def recall(strategy: str, situation: Situation, *, engine: Engine, trace: 
     spec = engine.catalog.models.get(entry.value.get("asked", ""))
     if spec is None:
         return None
+    call = Call(spec.name, request.messages, params=request.params, schema=request.schema)
     attempt = engine.record(
         trace,
         Attempt(
             index=0,
-            call=Call(spec.name, request.messages, params=request.params, schema=request.schema),
+            call=call,
             completion=free(completion),
             cache=kind,
             cache_distance=entry.distance,
+            cache_keys=(entry.key, engine.key_of(call)),  # the call that gave an exact hit is an entry of its own
             deployment="cache",
             provider=spec.provider,
         ),

@@ -142,6 +142,7 @@ def attempt_json(attempt: Attempt, keep_text: bool) -> dict[str, Any]:
         "deployment": attempt.deployment,
         "cache": attempt.cache,
         "cache_distance": attempt.cache_distance,
+        "cache_keys": list(attempt.cache_keys),
         "latency_s": attempt.latency_s,
         "ttft_s": attempt.ttft_s,
         "input_tokens": usage.input_tokens if usage else 0,

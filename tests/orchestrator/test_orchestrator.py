@@ -291,6 +291,13 @@ def test_a_thread_remembers_and_asking_again_from_the_same_cell_replaces_the_tur
         orch.threads.messages("t")
 
 
+def test_the_same_words_said_twice_in_a_thread_are_two_turns(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "ok"})
+    for _ in range(2):
+        orch.route("Continue.", model="small", thread="t")
+    assert len(orch.threads.messages("t")) == 4
+
+
 def test_a_thread_that_overflows_is_summarised_by_a_counted_call(orchestrator: MakeOrchestrator) -> None:
     orch = orchestrator(
         {"small": lambda call: "short summary" if call.purpose == "summary" else "ok"},
@@ -337,6 +344,15 @@ def test_a_semantic_hit_never_crosses_strategies_or_threads(orchestrator: MakeOr
     orch.route("How do I reverse a list in Python?", model="small")
     assert not orch.route("How do I reverse a list in Python?", model="big").cached
     assert not orch.route("How do I reverse a list in Python?", model="small", system="Be brief.").cached
+
+
+def test_a_forgotten_hit_is_asked_again(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": ["wrong", "right"]})
+    orch.route("hello", model="small")
+    hit = orch.route("hello", model="small")
+    assert (hit.cached, hit.text) == (True, "wrong")
+    assert orch.forget(hit.decision.decision_id) == 2
+    assert orch.route("hello", model="small").text == "right"
 
 
 def test_the_result_shows_itself_as_a_row_and_in_words(orchestrator: MakeOrchestrator) -> None:
