@@ -141,6 +141,13 @@ def test_notebook_that_fails_tells_its_own_error(tmp_path: Path) -> None:
         quickstart.execute(book, tmp_path, quickstart.environment(load_settings(), tmp_path, small=False))
 
 
+def test_quickstart_hands_no_key_to_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "GEMINI_API_KEY", "DEEPSEEK_API_KEY"):
+        monkeypatch.setenv(name, "canary")
+    environ = quickstart.environment(load_settings(), tmp_path, small=False)
+    assert "canary" not in environ.values()
+
+
 def test_headless_run_has_one_output_and_no_updates(tmp_path: Path) -> None:
     """nbval compares outputs: what comes in pieces never compares equal."""
     program = (

@@ -47,11 +47,17 @@ def run(*, small: bool) -> Page:
 
 
 def environment(settings: Settings, work: Path, *, small: bool) -> dict[str, str]:
-    """The kernel's environment: its own state, the user's weights, and with `small` the small ladder."""
+    """The kernel's environment: its own state, the user's weights, and with `small` the small ladder.
+
+    Keys are left out: a first run spends nobody's money.
+    """
+    from molt_magic.providers.vendors import key_variables
+
     chosen = {"MOLT_CASCADE_LADDER": ",".join(SMALL), "MOLT_MODEL": SMALL[-1]} if small else {}
     if notebooks.in_checkout():  # the kernel must find this package, installed or not
         chosen["PYTHONPATH"] = os.pathsep.join(filter(None, [str(notebooks.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, **chosen, "MOLT_HOME": str(work / "home"), "MOLT_MODELS": str(settings.models_dir)}
+    kept = {name: value for name, value in os.environ.items() if name not in key_variables()}
+    return {**kept, **chosen, "MOLT_HOME": str(work / "home"), "MOLT_MODELS": str(settings.models_dir)}
 
 
 def execute(notebook: Path, work: Path, environ: Mapping[str, str]) -> None:

@@ -278,7 +278,9 @@ class Orchestrator:
         )
         name = request.strategy or self.settings.defaults.strategy
         checks: Validators = (validate,) if isinstance(validate, str) or callable(validate) else tuple(validate or ())
-        validators.build(checks, namespace=namespace or {}, judge_model=None)  # an unknown validator is refused here
+        validators.build(
+            checks, namespace=namespace or {}, judge_model=None, models=self.catalog.models
+        )  # refuses unknown ones
         if cache not in (True, False, "refresh"):
             raise errors.InputError(f'cache must be True, False or "refresh", not {cache!r}.')
         return _Asked(
@@ -378,7 +380,7 @@ class Orchestrator:
             if remembered is not None:
                 return remembered
         flow = self._parts.strategy(asked.strategy).flow(situation)
-        return await engine.drive(flow, trace, planned=asked.dry_run)
+        return await engine.drive(flow, trace, planned=asked.dry_run, off_loop=bool(situation.checks))
 
     def _memory(self, thread: str | None) -> Memory:
         """The offloaded turns of a thread; without a thread nothing outlives the request."""

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from molt_magic import catalog as pricing
 from molt_magic import context, errors, tokens
@@ -75,6 +75,21 @@ def attempt_cost(attempt: Attempt) -> float | None:
     return 0.0 if attempt.completion is None else attempt.completion.usage.cost_usd
 
 
+@dataclass(frozen=True, slots=True)
+class _Returned(Generic[T]):
+    """What a generator returned."""
+
+    value: T
+
+
+def _step(flow: Generator[Call, Attempt, T], attempt: Attempt | None) -> Call | _Returned[T]:
+    """The next call of a generator, or its end; StopIteration cannot cross from one thread to another."""
+    try:
+        return next(flow) if attempt is None else flow.send(attempt)
+    except StopIteration as stop:
+        return _Returned(stop.value)
+
+
 class Engine:
     """Performs calls for one orchestrator, all on its background loop."""
 
@@ -93,17 +108,22 @@ class Engine:
         spec = self.catalog.get(call.model)
         return call_key(with_system(call, spec), spec)
 
-    async def drive(self, flow: Generator[Call, Attempt, T], trace: Trace, *, planned: bool = False) -> T:
-        """Run a generator of Calls to its end and return what it returns."""
-        try:
-            call = next(flow)
-            while True:
-                attempt = self.plan(call, trace) if planned else await self.perform(call, trace)
-                call = flow.send(attempt)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
-        finally:
-            flow.close()
+    async def drive(
+        self, flow: Generator[Call, Attempt, T], trace: Trace, *, planned: bool = False, off_loop: bool = False
+    ) -> T:
+        """Run a generator of Calls to its end and return what it returns.
+
+        Args:
+            planned: a dry run.
+            off_loop: step the generator in a worker thread, because it runs checks: a user's function or a subprocess
+                may take seconds, and other streams must go on meanwhile.
+        """
+        attempt: Attempt | None = None
+        while True:
+            step = await asyncio.to_thread(_step, flow, attempt) if off_loop else _step(flow, attempt)
+            if isinstance(step, _Returned):
+                return step.value
+            attempt = self.plan(step, trace) if planned else await self.perform(step, trace)
 
     def plan(self, call: Call, trace: Trace) -> Attempt:
         """The attempt of a dry run: nothing is called, usage and cost are estimates."""

@@ -59,7 +59,7 @@ async def recall(strategy: str, situation: Situation, *, engine: Engine, trace: 
             provider=spec.provider,
         ),
     )
-    verdict = await engine.drive(judged(situation.checks, request, attempt), trace)
+    verdict = await engine.drive(judged(situation.checks, request, attempt), trace, off_loop=bool(situation.checks))
     if not verdict.accepted:
         return None
     near = "" if entry.distance is None else f" at distance {entry.distance:.3f}: {_short(entry.prompt or '')!r}"

@@ -69,6 +69,12 @@ _BY_DIALECT = {
 _DEFAULT = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
 
 
+def key_variables() -> frozenset[str]:
+    """Every variable that a key is read from by default."""
+    vendors = (vendor for known in _BY_DIALECT.values() for vendor in known.values())
+    return frozenset(name for vendor in vendors for name in vendor.key_vars)
+
+
 def vendor_of(spec: ModelSpec) -> Vendor:
     """The vendor of a model; one we do not know is reached with `base_url` and `api_key_env` alone."""
     known = _BY_DIALECT[spec.provider]
