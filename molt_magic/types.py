@@ -47,7 +47,9 @@ class Request:
     model: str | None = None
     quality: float | None = None  # threshold in [0, 1]; None: the configured one
     max_cost_usd: float | None = None
-    params: Mapping[str, Any] = field(default_factory=lambda: NO_PARAMS)  # temperature, max_tokens, tools, response_format, ... in OpenAI's names
+    params: Mapping[str, Any] = field(
+        default_factory=lambda: NO_PARAMS
+    )  # temperature, max_tokens, tools, response_format, ... in OpenAI's names
     schema: Mapping[str, Any] | None = None  # JSON schema that the answer must follow
     thread: str | None = None
 

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from molt_magic.providers.base import Missing, Served
-
 from molt_magic.errors import MoltError, StreamInterrupted
+from molt_magic.providers.base import Missing, Served
 from molt_magic.types import Call, Completion, ModelSpec, Usage
 
 # what a model does with a call: text, an error, or text that breaks off
