@@ -6,6 +6,7 @@ live in a side table of the same file, so that eviction, expiry and `clear` take
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -251,11 +252,11 @@ class JsonStore:
             cause = _sqlite_error(error)
             error = cause if cause is not None else error
         locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
-        story = "another program keeps it locked" if locked else str(error) or type(error).__name__
-        failure = StoreError(
-            f"The cache in {self.directory} cannot be used: {story}.",
-            fix="Make the folder yours and writable, or set MOLT_HOME to another one.",
-        )
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)  # without number and path
+        story = "another program keeps it locked" if locked else said or type(error).__name__
+        full = "disk is full" in story or getattr(error, "errno", None) == errno.ENOSPC
+        fix = "Free some space on the disk." if full else "Make the folder yours and writable, or set MOLT_HOME to another one."
+        failure = StoreError(f"The cache in {self.directory} cannot be used: {story}.", fix=fix)
         if self._db is None:
             self._failed = (time.monotonic() + RETRY_AFTER_S, failure)
         return failure

@@ -17,7 +17,15 @@ PYPROJECT = "pyproject.toml"
 
 def find_upwards(name: str, start: Path) -> Path | None:
     """The file `name` in `start` or the nearest of its parents."""
-    return next((folder / name for folder in (start, *start.parents) if (folder / name).is_file()), None)
+    return next((folder / name for folder in (start, *start.parents) if is_file(folder / name)), None)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file, as far as we may look: before Python 3.14 `Path.is_file` raises where we may not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def read_table(path: Path) -> dict[str, Any]:

@@ -16,11 +16,15 @@ def _limits(*, default: Any, at_least: float | None = None, at_most: float | Non
     return field(default=default, metadata={"at_least": at_least, "at_most": at_most, "one_of": one_of})
 
 
+# the names of molt_magic.strategies, a layer above this one
+STRATEGIES = ("rule", "semantic", "arbitrage", "cascade", "direct")
+
+
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """`[defaults]`: what a request has when it does not say."""
 
-    strategy: str = "arbitrage"
+    strategy: str = _limits(default="arbitrage", one_of=STRATEGIES)
     quality: float = _limits(default=0.85, at_least=0, at_most=1)  # threshold of predicted quality, in [0, 1]
     catalog: str = _limits(default="shipped", one_of=("shipped", "none"))  # none: only the models of the file
     model: str | None = None  # the model of `direct` and of an abstention; None: the best available

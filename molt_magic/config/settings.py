@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from molt_magic.config.files import FILE, PYPROJECT, find_upwards, read_table, settings_in
+from molt_magic.config.files import FILE, PYPROJECT, find_upwards, is_file, read_table, settings_in
 from molt_magic.config.schema import (
     KEYS,
     LADDER,
@@ -135,7 +135,7 @@ def _search(start: Path, home: Path | None) -> list[Path]:
     found = find_upwards(FILE, start)
     if found is None:
         own = (home or _platform().user_config_path) / FILE
-        found = own if own.is_file() else None
+        found = own if is_file(own) else None
     files = [found] if found is not None else []
     pyproject = find_upwards(PYPROJECT, start)
     if pyproject is not None and read_table(pyproject):

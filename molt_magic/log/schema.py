@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from molt_magic.errors import StoreError
 from molt_magic.types import Decision
 
+_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 JSON_COLUMNS = ("candidates", "attempts")
 COLUMNS = tuple(field.name for field in dataclasses.fields(Decision))
 
@@ -139,7 +141,9 @@ def to_row(decision: Decision, *, prompts: bool) -> tuple[Any, ...]:
         prompt = values["prompt"]
         values = {name: without_prompt(value, prompt) for name, value in values.items()} | {"prompt": None}
     for name in JSON_COLUMNS:
-        values[name] = json.dumps(values[name], ensure_ascii=False, separators=(",", ":"), default=_plain)
+        text = json.dumps(values[name], ensure_ascii=False, separators=(",", ":"), default=_plain)
+        # half of a broken emoji, as its escape: the reader must get text, not the half again, which no file could hold
+        values[name] = _HALF.sub(lambda half: f"\\\\u{ord(half.group()):04x}", text)
     return tuple(storable(values[name]) for name in COLUMNS)
 
 

@@ -64,6 +64,7 @@ class _Asked:
     cell_id: str | None
     on_event: OnEvent | None
     situation: Situation | None = None  # what the strategy was told
+    logged: bool = False  # whether its decision is in the log
     result: Result | None = None
 
 
@@ -194,7 +195,10 @@ class Orchestrator:
         """
         import pandas as pd
 
-        questions = [self._ask(prompt, **{**options, "strategy": name}) for name in strategies]
+        names = (strategies,) if isinstance(strategies, str) else tuple(strategies)
+        if not names:
+            raise errors.InputError("There is no strategy to compare.", fix='Name some, as in strategies=["rule", "cascade"].')
+        questions = [self._ask(prompt, **{**options, "strategy": name}) for name in names]
 
         async def all_of_them() -> list[Result | BaseException]:
             return await asyncio.gather(*(self._route(asked) for asked in questions), return_exceptions=True)
@@ -263,7 +267,7 @@ class Orchestrator:
         key = cell_id or record.new_id()  # without a cell to replace the turn of, a question is a new turn
         request = question.read(
             prompt,
-            history=self.threads.history(thread, key) if thread else (),
+            history=self.threads.history(thread, key) if isinstance(thread, str) else (),
             system=system,
             strategy=strategy,
             task=task,
@@ -277,12 +281,15 @@ class Orchestrator:
             tasks=self.tasks,
         )
         name = request.strategy or self.settings.defaults.strategy
-        checks: Validators = (validate,) if isinstance(validate, str) or callable(validate) else tuple(validate or ())
+        one = isinstance(validate, str) or callable(validate) or not isinstance(validate, Iterable | None)
+        checks: Validators = (validate,) if one else tuple(validate or ())  # type: ignore[arg-type,assignment]  # told apart above
         validators.build(
             checks, namespace=namespace or {}, judge_model=None, models=self.catalog.models
         )  # refuses unknown ones
         if cache not in (True, False, "refresh"):
             raise errors.InputError(f'cache must be True, False or "refresh", not {cache!r}.')
+        if on_event is not None and not callable(on_event):
+            raise errors.InputError(f"on_event must be a function of one event, not {type(on_event).__name__}.")
         return _Asked(
             request=request,
             strategy=name,
@@ -325,7 +332,7 @@ class Orchestrator:
         if error is not None:
             if isinstance(error, errors.MoltError):
                 error.result = asked.result
-                error.decision_id = asked.result.decision.decision_id if asked.log else None
+                error.decision_id = asked.result.decision.decision_id if asked.logged else None
             raise error
         return asked.result
 
@@ -374,6 +381,7 @@ class Orchestrator:
             quality=self.settings.defaults.quality if quality is None else quality,
             checks=validators.build(asked.checks, namespace=asked.namespace, judge_model=judge),
         )
+        trace.wants_logprobs = any(check.name.startswith("confidence") for check in situation.checks)
         engine = self._parts.engine
         if not asked.dry_run:
             remembered = await recall(asked.strategy, situation, engine=engine, trace=trace)
@@ -414,6 +422,7 @@ class Orchestrator:
         if asked.log and not asked.dry_run:
             try:
                 self.log.append(decision, self._parts.learning.outcomes(decision, attempts))
+                asked.logged = True
                 self._parts.learning.catch_up()
             except errors.MoltError as raised:
                 unlogged = raised  # the answer is paid for: it is kept, and handed over with the error

@@ -52,6 +52,7 @@ class Trace:
     reads_cache: bool = True
     writes_cache: bool = True
     memory: context.Memory | None = None
+    wants_logprobs: bool = False  # a check reads them: answers are asked for with them where the model gives them
     attempts: list[Attempt] = field(default_factory=list)
     keys: dict[int, str] = field(default_factory=dict)  # Attempt.index -> cache key, for answers not yet stored
 
@@ -142,6 +143,8 @@ class Engine:
         """Make one call; the attempt is appended to the trace, whatever became of it, cancellation included."""
         spec = self.catalog.get(call.model)
         call = with_system(call, spec)
+        if trace.wants_logprobs and call.purpose == "answer" and "logprobs" in spec.can:
+            call = replace(call, params={"logprobs": True, **call.params})
         try:
             call, action = await self._fit(call, spec, trace)
         except errors.PromptTooLong as error:

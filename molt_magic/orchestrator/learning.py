@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Literal
 
 from molt_magic.embed import Embedder
@@ -50,12 +51,12 @@ class Learning:
 
     def thumb(self, decision_id: str, score: float, source: Literal["user", "judge"]) -> None:
         """Write down how good a logged answer was. Raises InputError or UnknownName."""
-        if not 0.0 <= score <= 1.0:
-            raise InputError(f"A score must be between 0 and 1, not {score!r}.")
+        if not isinstance(score, Real) or not 0.0 <= score <= 1.0:
+            raise InputError(f"A score must be a number between 0 and 1, not {score!r}.", fix="Say 1 for good and 0 for bad.")
         log = self.log()
         decision = None if log is None else log.get(decision_id)
         if log is None or decision is None:
-            raise UnknownName("decision", decision_id, [])
+            raise UnknownName("decision", str(decision_id), [])
         outcomes = [self._outcome(decision, decision.model, score, source)] if decision.model else []
         log.feedback(decision_id, score, source, outcomes=outcomes)
         self.catch_up()

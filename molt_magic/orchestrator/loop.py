@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -21,10 +22,15 @@ class BackgroundLoop:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
         self._lock = threading.Lock()
 
     def submit(self, coro: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Start `coro` on the loop."""
+        if self._pid != os.getpid():  # a fork takes no threads along: the loop is a parent's, and would never run it
+            self._lock = threading.Lock()  # another thread may have held it
+            self._loop = self._thread = None
+            self._pid = os.getpid()
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -63,7 +69,7 @@ class BackgroundLoop:
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
-        if loop is None or thread is None:
+        if loop is None or thread is None or self._pid != os.getpid():
             return
         with contextlib.suppress(RuntimeError):
             asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(CANCEL_S)

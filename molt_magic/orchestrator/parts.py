@@ -12,7 +12,7 @@ from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings
 from molt_magic.embed import Embedder, MiniLMEmbedder, make_embedder
-from molt_magic.errors import MoltError
+from molt_magic.errors import ConfigError, MoltError, UnknownName
 from molt_magic.log import DecisionLog
 from molt_magic.orchestrator.engine import Engine
 from molt_magic.orchestrator.learning import Learning
@@ -40,6 +40,33 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "budget": (),
 }
 
+# the sections that name models of the catalog, or make it
+NAMES_MODELS = frozenset({"defaults", "models", "routes", "cascade", "context", "local"})
+
+
+def load_catalog(settings: Settings) -> Catalog:
+    """The catalog by these settings, those of servers that run on this machine included. Raises ConfigError."""
+    shipped = settings.defaults.catalog == "shipped"
+    catalog = Catalog.load(
+        models=settings.models,
+        routes=settings.routes,
+        ladder=settings.ladder,
+        shipped=shipped,
+        local_context_tokens=settings.local.context_tokens,
+        found=discover(os.environ) if shipped else (),
+    )
+    named = {
+        "defaults.model": settings.defaults.model,
+        "defaults.judge": settings.defaults.judge,
+        "context.summary_model": settings.context.summary_model,
+    }
+    for key, name in named.items():
+        if name is not None and name not in catalog.models:
+            fix = UnknownName("model", name, catalog.models).fix
+            where = settings.origins.get(key, "the settings")
+            raise ConfigError(f"{key} in {where} names an unknown model {name!r}.", fix=f"{fix} Or define it under [models].")
+    return catalog
+
 
 class Parts:
     """Makes and keeps the parts.
@@ -63,11 +90,15 @@ class Parts:
 
     def change(self, values: Mapping[str, Any]) -> None:
         """Change settings and drop the parts that rest on them. Raises UnknownName or ConfigError, then nothing changes."""
-        self.settings = self.settings.with_values(values)
-        for key in values:
-            section = key.partition(".")[0] if "." in key else "defaults"
+        settings = self.settings.with_values(values)
+        sections = {key.partition(".")[0] if "." in key else "defaults" for key in values}
+        catalog = load_catalog(settings) if sections & NAMES_MODELS else None  # refuses a name that nothing defines
+        self.settings = settings
+        for section in sections:
             for part in RESTS_ON[section]:
                 self.drop(part)
+        if catalog is not None:
+            self.catalog = catalog
 
     def drop(self, part: str) -> None:
         """Close a part and forget it; the next use makes it anew."""
@@ -85,16 +116,7 @@ class Parts:
 
     @cached_property
     def catalog(self) -> Catalog:
-        settings = self.settings
-        shipped = settings.defaults.catalog == "shipped"
-        return Catalog.load(
-            models=settings.models,
-            routes=settings.routes,
-            ladder=settings.ladder,
-            shipped=shipped,
-            local_context_tokens=settings.local.context_tokens,
-            found=discover(os.environ) if shipped else (),
-        )
+        return load_catalog(self.settings)
 
     @cached_property
     def providers(self) -> Providers:

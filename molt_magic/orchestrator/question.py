@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from numbers import Real
 from typing import Any
 
 from molt_magic.catalog import Catalog
@@ -11,6 +14,12 @@ from molt_magic.strategies import NAMES
 from molt_magic.types import Message, Request
 
 ROLES = ("system", "user", "assistant", "tool")
+LIMITS = ("max_tokens", "max_completion_tokens")
+# what a caller may have meant by a parameter that is almost one of these: it would travel to the model and change nothing here
+OPTIONS = (
+    "strategy task model quality validate thread system max_cost cache dry_run log schema on_event cell_id namespace".split()
+)
+ALMOST = 0.8  # "stategy" and "strategy" are at 0.93, "max_tokens" and "max_cost" at 0.67
 
 Prompt = str | Sequence[Message | Mapping[str, Any]]
 
@@ -43,6 +52,11 @@ def read(
         InputError: empty prompt, malformed messages, a number out of range, contradicting arguments.
         UnknownName: no such strategy, model or task.
     """
+    for name, text in (("strategy", strategy), ("task", task), ("model", model), ("thread", thread), ("system", system)):
+        if text is not None and not isinstance(text, str):
+            raise InputError(f"{name} must be text, not {type(text).__name__}.")
+    if thread is not None and not thread.strip():
+        raise InputError("The thread has no name.", fix="Give it one, or leave it out for a question of its own.")
     messages = (*history, *_messages(prompt))
     if system is not None:
         messages = (Message("system", system), *(m for m in messages if m.role != "system"))
@@ -57,8 +71,8 @@ def read(
     if task is not None and task not in (known := set(tasks)):
         raise UnknownName("task", task, known)
     _in_range("quality", quality, 0.0, 1.0)
-    if max_cost is not None and not max_cost >= 0:
-        raise InputError(f"max_cost must be 0 or more USD, not {max_cost!r}.")
+    _in_range("max_cost", max_cost, 0.0, None)
+    _sendable(params)
     return Request(
         messages=messages,
         task=task,
@@ -75,43 +89,99 @@ def read(
 def _messages(prompt: Prompt) -> tuple[Message, ...]:
     if isinstance(prompt, str):
         messages: tuple[Message, ...] = (Message("user", prompt),)
-    else:
+    elif isinstance(prompt, Sequence) and not isinstance(prompt, (bytes, bytearray)):
         messages = tuple(_message(m) for m in prompt)
+    else:
+        raise InputError(f"A prompt must be text or a list of messages, not {type(prompt).__name__}.")
     users = [m for m in messages if m.role == "user"]
     if not users:
         raise InputError("There is no user message.", fix='Give text, or messages with {"role": "user", "content": ...}.')
     last = users[-1]
-    if isinstance(last.content, str) and not last.content.strip():
+    only_text = isinstance(last.content, str) or all(part.get("type") == "text" for part in last.content)
+    if only_text and not last.text.strip():
         raise InputError("The prompt is empty.", fix="Write the question below the %%route line.")
+    for message in messages:
+        _writable(message.text)
     return messages
+
+
+def _writable(text: str) -> None:
+    """No provider takes half of a surrogate pair: JSON in UTF-8 cannot hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The prompt holds half of a character at position {error.start} (a lone surrogate).",
+            fix='Clean it first: text.encode("utf-8", "replace").decode().',
+        ) from None
 
 
 def _message(given: Message | Mapping[str, Any]) -> Message:
     if isinstance(given, Message):
         return given
     if not isinstance(given, Mapping) or "role" not in given:
-        raise InputError(f"A message must be a mapping with role and content, not {type(given).__name__}.")
+        raise InputError(
+            f"A message must be a mapping with role and content, not {type(given).__name__}.",
+            fix='Like {"role": "user", "content": "Hello"}.',
+        )
     role: Any = given["role"]
     content: Any = given.get("content") or ""
     if role not in ROLES:
         raise UnknownName("role", str(role), ROLES)
     if not isinstance(content, str):
         if not isinstance(content, Sequence) or not all(isinstance(part, Mapping) for part in content):
-            raise InputError("A message's content must be text or a list of content parts.")
+            raise InputError(
+                "A message's content must be text or a list of content parts.", fix='A part: {"type": "text", "text": "..."}.'
+            )
+        if not all(isinstance(part.get("text"), str) for part in content if part.get("type") == "text"):
+            raise InputError("A part of type text has no text.", fix='Write {"type": "text", "text": "..."}.')
         content = tuple(dict(part) for part in content)
     return Message(role, content, tuple(given.get("tool_calls") or ()), given.get("tool_call_id"))
 
 
-def _in_range(name: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and not low <= value <= high:
-        raise InputError(f"{name} must be between {low:g} and {high:g}, not {value!r}.")
+def _in_range(name: str, value: object, low: float, high: float | None) -> None:
+    if value is None:
+        return
+    if not isinstance(value, Real) or not low <= value or (high is not None and value > high):
+        span = f"{low:g} or more" if high is None else f"between {low:g} and {high:g}"
+        raise InputError(f"{name} must be a number, {span}, not {value!r}.")
+
+
+def _sendable(params: Mapping[str, Any]) -> None:
+    """Refuse here what every provider would refuse or, worse, misread."""
+    if "messages" in params:
+        raise InputError("messages is no parameter.", fix="Give the list of messages as the prompt itself.")
+    for name, value in params.items():
+        if close := get_close_matches(name, OPTIONS, n=1, cutoff=ALMOST):
+            raise UnknownName("option", name, close)
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            raise InputError(
+                f"The parameter {name} cannot be sent: it is no plain JSON.", fix="Give numbers, text, lists and dicts."
+            ) from None
+    for name in LIMITS:
+        limit = params.get(name)
+        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+            raise InputError(f"{name} must be a whole number of 1 or more, not {limit!r}.")
+    tools, form = params.get("tools"), params.get("response_format")
+    if tools is not None and not (isinstance(tools, (list, tuple)) and all(isinstance(tool, Mapping) for tool in tools)):
+        raise InputError("tools must be a list of tools, each a dict.", fix='Like [{"type": "function", "function": {...}}].')
+    if form is not None and not isinstance(form, Mapping):
+        raise InputError("response_format must be a dict.", fix='Like {"type": "json_object"}.')
 
 
 def _schema(schema: object) -> Mapping[str, Any] | None:
-    if schema is None or isinstance(schema, Mapping):
+    if schema is None:
+        return None
+    if isinstance(schema, Mapping):
+        try:
+            json.dumps(schema, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            raise InputError("The schema is no plain JSON.", fix="Give a JSON schema, or a pydantic model.") from None
         return schema
     make = getattr(schema, "model_json_schema", None)
     if callable(make):
         made: Mapping[str, Any] = make()
         return made
-    raise InputError("A schema must be a JSON schema (a dict) or a pydantic model.", fix=f"It is a {type(schema).__name__}.")
+    raise InputError(f"A schema must be a JSON schema (a dict) or a pydantic model, not {type(schema).__name__}.")

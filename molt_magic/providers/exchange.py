@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from molt_magic.errors import BadRequest, ContentFiltered, MalformedAnswer, ProviderError, StreamInterrupted
@@ -90,7 +90,14 @@ async def ask(
     if call.params.get("n") not in (None, 1):
         raise BadRequest("One answer is read from a call, n is not.", provider=exchange.provider, fix="Ask n times instead.")
     stream = bool(call.params.get("stream", True))
-    wire = dialect.request(spec, endpoint, call, stream=stream)
+    try:
+        wire = dialect.request(spec, endpoint, call, stream=stream)
+    except _ODD as error:
+        raise BadRequest(
+            f"The parameters cannot be written for the {dialect.name} API ({type(error).__name__}: {error}).",
+            provider=exchange.provider,
+            fix="Give each parameter the type that OpenAI's chat completions name for it.",
+        ) from None
     if not stream:
         answer = await transport.post_json(wire.url, wire.body, headers=wire.headers, provider=exchange.provider)
         return exchange.whole(answer)
@@ -99,6 +106,20 @@ async def ask(
         if reply.status >= 300 or "json" in kind or "html" in kind:  # some servers ignore `stream`
             return exchange.whole(await reply.read())
         return await exchange.streamed(reply)
+
+
+def with_whole_characters(text: str) -> str:
+    """`text` with the halves of surrogate pairs joined, and those without a partner replaced.
+
+    JSON's escapes can say half a character, and servers that cut between the halves of an emoji do; nothing that writes
+    UTF-8 (a notebook, a file) could hold it.
+    """
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def readable(completion: Completion) -> Completion:
+    """The completion, its text fit to be shown and stored."""
+    return replace(completion, text=with_whole_characters(completion.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +148,14 @@ class _Exchange:
 
     async def streamed(self, reply: Reply) -> Completion:
         reader = self.dialect.reader(self.spec)
+        half = ""  # of a character whose other half comes with the next piece
         try:
             async with aclosing(reply.chunks()) as chunks:
                 async for event in events(chunks):
-                    if text := self._feed(reader, event, reply):
-                        self.on_delta(text)
+                    if text := half + self._feed(reader, event, reply):
+                        half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+                        if text := with_whole_characters(text.removesuffix(half)):
+                            self.on_delta(text)
                     if reader.ended:
                         break
                 if reader.ended:
@@ -161,7 +185,7 @@ class _Exchange:
             return Fault(status, data if isinstance(data, str) else json.dumps(data))
 
     def _interrupted(self, why: str, reader: Reader, fix: str) -> StreamInterrupted:
-        partial = reader.completion()
+        partial = readable(reader.completion())
         return StreamInterrupted(
             f"The stream of {self.spec.name} broke: {why}",
             partial=partial if partial.text else None,
@@ -178,7 +202,7 @@ class _Exchange:
                 status=200,
                 fix="Rephrase the prompt, or use another model.",
             )
-        return completion
+        return readable(completion)
 
     def error(self, fault: Fault, headers: Mapping[str, str]) -> ProviderError:
         return to_error(fault, provider=self.provider, model=self.spec.name, headers=headers, key=self.endpoint.key)

@@ -29,6 +29,21 @@ def test_a_real_model_answers_without_a_key_and_costs_nothing(orch: Orchestrator
     assert not result.usage.estimated
 
 
+def test_confidence_is_read_off_the_token_probabilities(orch: Orchestrator) -> None:
+    result = orch.route(
+        "What is the capital of France?", model="smollm-local", temperature=0.0, max_tokens=8, validate=["confidence:0.01"]
+    )
+    assert result.decision.quality is not None
+    assert 0.01 <= result.decision.quality <= 1.0
+    assert "confidence" in result.decision.attempts[0]["verdict"]["reason"]
+
+
+def test_samples_of_one_model_are_compared(orch: Orchestrator) -> None:
+    result = orch.route("What is the capital of France? One word.", model="smollm-local", max_tokens=8, validate=["agree:3"])
+    assert [a["purpose"] for a in result.decision.attempts] == ["answer", "judge", "judge"]
+    assert "samples agree" in result.decision.attempts[0]["verdict"]["reason"]
+
+
 def test_an_interrupt_frees_the_engine_at_once(orch: Orchestrator) -> None:
     orch.route("Say hi.", model="smollm-local", max_tokens=4)  # loaded
     seen = threading.Event()
