@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("molt_magic.cache")
 
-VERIFIED_SIMILARITY = 0.95  # cosine of the second embedder; with the guard 109 of 110 hits were right at it (issue 2)
+VERIFIED_SIMILARITY = 0.95  # cosine of the second embedder; with the guard 109 of 110 hits were right at it (2026-11)
 NEIGHBOURS = 8  # looked at in turn: the nearest may have expired or be refused
 SCOPES_IN_MEMORY = 32
 CLOCK_SLACK_S = 60.0  # an entry from further in the future was written before the clock was set back

@@ -115,6 +115,7 @@ LADDER = "cascade.ladder"
 
 KEYS: tuple[str, ...] = (*(f"{name}.{f.name}" for name, section in SECTIONS.items() for f in fields(section)), LADDER)
 
+NOTHING = frozenset({"", "none", "not set"})  # "not set" is how `%route config` shows it
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -136,7 +137,7 @@ def read_value(key: str, value: Any, *, origin: str, parse: bool) -> Any:
     section, _, name = key.partition(".")
     cls = SECTIONS[section]
     kinds = typing.get_args(hint) if isinstance(hint := typing.get_type_hints(cls)[name], types.UnionType) else (hint,)
-    if parse and isinstance(value, str) and type(None) in kinds and value.strip().lower() in ("", "none"):
+    if parse and isinstance(value, str) and type(None) in kinds and value.strip().lower() in NOTHING:
         value = None
     if value is None:
         if type(None) in kinds:
@@ -153,11 +154,10 @@ def read_value(key: str, value: Any, *, origin: str, parse: bool) -> Any:
 
 
 def _check_limits(key: str, value: Any, limits: Mapping[str, Any], origin: str) -> None:
-    if one_of := limits.get("one_of"):
-        if value not in one_of:
-            raise ConfigError(f"{key} in {origin} is {_shown(value)}.", fix=f"It may be: {', '.join(one_of)}.")
-    elif isinstance(value, str) and not value.strip():
+    if isinstance(value, str) and not value.strip():
         raise ConfigError(f"{key} in {origin} is empty.", fix="Give a value, or leave the setting out for its default.")
+    if (one_of := limits.get("one_of")) and value not in one_of:
+        raise ConfigError(f"{key} in {origin} is {_shown(value)}.", fix=f"It may be: {', '.join(one_of)}.")
     low, high = limits.get("at_least"), limits.get("at_most")
     if (low is not None and value < low) or (high is not None and value > high):
         span = f"between {low:g} and {high:g}" if high is not None else f"at least {low:g}"
@@ -182,7 +182,7 @@ def _as_kind(kind: type[Any], value: Any, *, parse: bool) -> Any:
 
 
 def _ladder(value: Any, *, origin: str, parse: bool) -> tuple[str, ...] | None:
-    if value is None:
+    if value is None or (parse and isinstance(value, str) and value.strip().lower() in NOTHING):
         return None
     if parse and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]

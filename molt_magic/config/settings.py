@@ -14,6 +14,7 @@ from molt_magic.config.files import FILE, PYPROJECT, find_upwards, is_file, read
 from molt_magic.config.schema import (
     KEYS,
     LADDER,
+    NOTHING,
     SECTIONS,
     BudgetSettings,
     CacheSettings,
@@ -173,7 +174,7 @@ def _apply(settings: Settings, values: list[tuple[str, Any]], *, origin: str, pa
         elif key == LADDER:
             changes["ladder"] = read_value(key, value, origin=origin, parse=parse)
         else:
-            if isinstance(value, str):
+            if isinstance(value, str) and not (parse and value.strip().lower() in NOTHING):
                 refuse_keys({name: value}, section, origin)
             sections.setdefault(section, {})[name] = read_value(key, value, origin=origin, parse=parse)
     for section, found in sections.items():

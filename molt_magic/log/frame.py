@@ -62,10 +62,9 @@ def export(frame: pd.DataFrame, path: Path) -> Path:
         raise InputError(f"{path.name!r} has no ending that is known.", fix="Use .csv, .jsonl or .parquet.")
     try:
         descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # created 0600
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written: {error.strerror}.", fix="Make the folder first, or choose another one."
-        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        story = getattr(error, "strerror", None) or error
+        raise StoreError(f"{path} cannot be written: {story}.", fix="Make the folder first, or choose another one.") from error
     os.close(descriptor)
     try:
         writer(frame, Path(draft))

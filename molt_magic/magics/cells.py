@@ -11,7 +11,7 @@ from molt_magic.magics import interpolation, options
 from molt_magic.types import Event, OnEvent
 from molt_magic.views import answer
 from molt_magic.views.live import Live, screen
-from molt_magic.views.tables import Page
+from molt_magic.views.tables import Listing, Page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ def run(session: RouteMagics, line: str, body: str, namespace: Mapping[str, Any]
     """Do what the cell asks. Raises MoltError; a request that got as far as a decision is logged and bound."""
     chosen = options.read(line)
     if chosen is None:
-        return Page((options.parser().format_help(),))
+        return Page((Listing(options.parser().format_help()),))
     if not body.strip():
         raise InputError("The cell has no prompt.", fix="Write it below the %%route line.")
     body = body.strip("\n")
@@ -155,6 +155,7 @@ def _interact(session: RouteMagics, chosen: Options, prompt: str, namespace: Map
         strategies=NAMES,
         models=list(orch.catalog.models),
         strategy=strategy,
+        model=asked["model"] or orch.settings.defaults.model,
         quality=quality,
         shown_as=chosen.form or session.form,
     )

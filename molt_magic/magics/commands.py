@@ -13,7 +13,7 @@ from molt_magic.magics.options import Parser
 from molt_magic.magics.session import DEFAULTS
 from molt_magic.result import Result, explain, usd
 from molt_magic.views import doctor, listings
-from molt_magic.views.tables import Page, Table
+from molt_magic.views.tables import Listing, Page, Table
 
 if TYPE_CHECKING:
     from molt_magic.magics.session import RouteMagics
@@ -105,7 +105,7 @@ def _use(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Pa
     parser = use_parser()
     found = parser.read(rest)
     if found.help:
-        return Page((parser.format_help(),))
+        return Page((Listing(parser.format_help()),))
     orch = session.orchestrator
     strategy = found.strategy or found.name
     if strategy is not None and strategy not in NAMES:
@@ -176,7 +176,7 @@ def _log(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Pa
     parser = log_parser()
     found = parser.read(rest)
     if found.help:
-        return Page((parser.format_help(),))
+        return Page((Listing(parser.format_help()),))
     frame = session.orchestrator.log.to_frame(limit=None if found.name and "-n" not in rest else found.n)
     session.bind(found.name, frame)
     rows = [{str(key): value for key, value in row.items()} for row in frame.tail(found.n).to_dict("records")]
@@ -212,7 +212,7 @@ def _cost(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> P
     parser = cost_parser()
     found = parser.read(rest)
     if found.help:
-        return Page((parser.format_help(),))
+        return Page((Listing(parser.format_help()),))
     orch = session.orchestrator
     rows = orch.log.totals(by=found.by, session=None if found.all else orch.session)
     return Page((listings.records(rows, f"Cost by {found.by}, {'all sessions' if found.all else 'this session'}"),))
@@ -237,7 +237,16 @@ def _cache(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> 
         return Page(("The cache is off. %route config cache.enabled true switches it on.",))
     if word == "clear":
         return Page((f"Cleared: {cache.clear()} answers forgotten.",))
-    return Page((Table("Cache", ("What", "Value"), [(str(k).replace("_", " "), str(v)) for k, v in cache.stats().items()]),))
+    return Page((Table("Cache", ("What", "Value"), [(k.replace("_", " "), _figure(k, v)) for k, v in cache.stats().items()]),))
+
+
+def _figure(name: str, value: object) -> str:
+    """A figure of the cache for people."""
+    if name.endswith("bytes") and isinstance(value, int):
+        return doctor.megabytes(value)
+    if value is None:
+        return "none"
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
 def _thread(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page:

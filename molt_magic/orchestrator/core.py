@@ -85,6 +85,7 @@ class Orchestrator:
         self._parts = Parts(settings=settings or load_settings(), providers=providers, on_progress=self._progress)
         self._loop = BackgroundLoop()
         self._memories: dict[str, Memory] = {}
+        self._unlogged_usd = 0.0  # spent by questions that are not in the log: a budget counts them too
         self._listeners: list[OnEvent] = []
 
     @classmethod
@@ -426,6 +427,8 @@ class Orchestrator:
                 self._parts.learning.catch_up()
             except errors.MoltError as raised:
                 unlogged = raised  # the answer is paid for: it is kept, and handed over with the error
+        if not asked.logged and not asked.dry_run:
+            self._unlogged_usd += decision.cost_usd or 0.0
         if answer is not None and answer.completion is not None and answer.ok and not answer.planned:
             if answer.cache in ("miss", "off"):
                 self._parts.quality.learn_length(answer.call.model, decision.task, answer.completion.usage.output_tokens)
@@ -445,11 +448,20 @@ class Orchestrator:
 
     # limits and progress
 
+    def spent_usd(self) -> float:
+        """USD spent in this session as far as prices are known, by questions that were kept out of the log too.
+
+        Raises:
+            StoreError: the log cannot be read.
+        """
+        logged = self.log.spent(self.session) if self.settings.log.enabled else 0.0
+        return logged + self._unlogged_usd
+
     def _within_budget(self) -> None:
         limit = self.settings.budget.session_usd
         if limit is None:
             return
-        spent = self.log.spent(self.session)
+        spent = self.spent_usd()
         if spent >= limit:
             raise errors.BudgetExceeded(
                 f"The session's budget of ${limit:g} is spent (${spent:.2g}).", fix="Raise it with %route budget USD."

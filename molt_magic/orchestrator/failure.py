@@ -18,11 +18,21 @@ def failure(choice: Choice, attempts: Sequence[Attempt], fixes: Callable[[Iterab
             name = choice.reason.split(" ", 1)[0]
             skipped = {name: skipped.get(name, "")} if name in skipped else skipped
         story = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
-        return errors.NoCandidate(f"No model can take this request. {story}.", skipped=skipped, fix=fixes(skipped))
+        fix = fixes(skipped) or _remedy(choice)
+        return errors.NoCandidate(f"No model can take this request. {story}.", skipped=skipped, fix=fix)
     if answer.error is None:
         return None
     failed = [(a.call.model, a.error) for a in attempts if a.error is not None and a.call.purpose == "answer"]
     return errors.NoAnswer(failed) if len(failed) > 1 and answer.completion is None else answer.error
+
+
+def _remedy(choice: Choice) -> str:
+    """What helps where every model is there and none fits."""
+    if any(c.reachable for c in choice.candidates):  # passed over for its price alone
+        return "Allow more with max_cost (--max-cost), or set the prices of the models."
+    if choice.candidates:
+        return "Ask for less, or configure a model that can take it: %route models shows what each one takes."
+    return "Configure a model under [models] in molt.toml."
 
 
 def as_molt_error(error: BaseException | None) -> errors.MoltError | None:

@@ -17,7 +17,8 @@ ROLES = ("system", "user", "assistant", "tool")
 LIMITS = ("max_tokens", "max_completion_tokens")
 # what a caller may have meant by a parameter that is almost one of these: it would travel to the model and change nothing here
 OPTIONS = (
-    "strategy task model quality validate thread system max_cost cache dry_run log schema on_event cell_id namespace".split()
+    *("strategy", "task", "model", "quality", "validate", "thread", "system", "max_cost"),
+    *("cache", "dry_run", "log", "schema", "on_event", "cell_id", "namespace"),
 )
 ALMOST = 0.8  # "stategy" and "strategy" are at 0.93, "max_tokens" and "max_cost" at 0.67
 
@@ -116,7 +117,7 @@ def _writable(text: str) -> None:
         ) from None
 
 
-def _message(given: Message | Mapping[str, Any]) -> Message:
+def _message(given: object) -> Message:
     if isinstance(given, Message):
         return given
     if not isinstance(given, Mapping) or "role" not in given:
@@ -142,7 +143,7 @@ def _message(given: Message | Mapping[str, Any]) -> Message:
 def _in_range(name: str, value: object, low: float, high: float | None) -> None:
     if value is None:
         return
-    if not isinstance(value, Real) or not low <= value or (high is not None and value > high):
+    if not isinstance(value, Real) or not low <= float(value) or (high is not None and float(value) > high):
         span = f"{low:g} or more" if high is None else f"between {low:g} and {high:g}"
         raise InputError(f"{name} must be a number, {span}, not {value!r}.")
 

@@ -8,15 +8,15 @@ from typing import Literal, get_args
 
 from molt_magic.errors import UnknownName
 from molt_magic.result import Result
-from molt_magic.views import listings, markdown, words
+from molt_magic.views import formulas, listings, markdown, words
 from molt_magic.views.tables import BORDER, Table
 from molt_magic.views.text import fenced, for_html, for_markdown, printable
 
 Format = Literal["markdown", "text", "json", "code"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
-_PRE = 'style="white-space: pre-wrap; overflow-wrap: anywhere"'
-_INERT = "mathjax_ignore tex2jax_ignore"
+_PRE = f'style="{markdown.PRE}"'
+_INERT = formulas.CLOSED
 _BLOCK = re.compile(
     r"^(?P<fence>`{3,}|~{3,})(?P<language>[\w+#.-]*)[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.DOTALL | re.MULTILINE
 )
@@ -58,9 +58,10 @@ def _html(result: Result, answer: str, form: str, tables: list[Table]) -> str:
     style = f"border-top: {BORDER}; padding-top: 4px; margin-top: 8px; font-size: 90%"
     parts.append(f'<div class="molt-line {_INERT}" style="{style}">{line}</div>')
     if tables:
-        opened = " open" if result.decision.status == "planned" else ""
+        planned = result.decision.status == "planned"
+        opened, inner = (" open", "Candidates and planned calls") if planned else ("", "Candidates and attempts")
         inside = "".join(table.to_html() for table in tables)
-        parts.append(f'<details{opened} style="font-size: 90%"><summary>Candidates and attempts</summary>{inside}</details>')
+        parts.append(f'<details{opened} style="font-size: 90%"><summary>{inner}</summary>{inside}</details>')
     return f'<div class="molt-answer">{"".join(parts)}</div>'
 
 
@@ -86,7 +87,7 @@ def _text_html(text: str, form: str) -> str:
     shown, language = _chosen(text, form)
     body = for_html(shown) if form == "text" else f"<code>{for_html(shown)}</code>"
     described = f' aria-label="{for_html(language)}"' if language else ""
-    return f'<pre dir="auto" {_PRE}{described}>{body}</pre>'
+    return f'<pre class="{_INERT}" dir="auto" {_PRE}{described}>{body}</pre>'
 
 
 def _text_markdown(text: str, form: str) -> str:

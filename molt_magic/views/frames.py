@@ -39,7 +39,7 @@ def each(frame: pd.DataFrame) -> Page:
     failed = int(frame["error"].notna().sum())
     story = f"{len(frame)} rows, {failed} failed." + (f" The first {SHOWN_ROWS} are shown." if len(frame) > SHOWN_ROWS else "")
     records = [{"row": label, **{name: row[name] for name in _EACH}} for label, row in zip(labels, rows, strict=True)]
-    return Page((story, listings.records(records, "Answers by row")))
+    return Page((story, listings.records(records, "Answers by row", cut="text")))
 
 
 def _rows(frame: pd.DataFrame) -> list[Mapping[str, Any]]:

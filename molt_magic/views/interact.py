@@ -21,6 +21,7 @@ def form(
     strategies: Sequence[str],
     models: Sequence[str],
     strategy: str,
+    model: str | None,
     quality: float,
     shown_as: str = "markdown",
 ) -> ipywidgets.VBox:
@@ -28,6 +29,7 @@ def form(
 
     Args:
         ask: (prompt, strategy, model, quality) -> Result; the model is None except for `direct`. It may raise MoltError.
+        model: the model that is chosen at first; None: the first of `models`.
         shown_as: how answers are shown, one of `answer.FORMATS`.
     """
     import ipywidgets as w
@@ -35,7 +37,9 @@ def form(
     wide = w.Layout(width="98%")
     text = w.Textarea(value=prompt, description="Prompt", rows=4, layout=wide)
     way = w.Dropdown(options=list(strategies), value=strategy, description="Strategy")
-    model = w.Dropdown(options=list(models), description="Model", disabled=strategy != "direct")
+    which = w.Dropdown(
+        options=list(models), value=model if model in models else models[0], description="Model", disabled=strategy != "direct"
+    )
     threshold = w.FloatSlider(
         value=quality, min=0.0, max=1.0, step=0.01, description="Quality", disabled=strategy != "arbitrage"
     )
@@ -43,14 +47,14 @@ def form(
     shown = w.HTML(layout=wide)
 
     def on_strategy(change: dict[str, str]) -> None:
-        model.disabled = change["new"] != "direct"
+        which.disabled = change["new"] != "direct"
         threshold.disabled = change["new"] != "arbitrage"
 
     def on_click(_button: object) -> None:
         button.disabled = True
         shown.value = "<em>Asking …</em>"
         try:
-            chosen = model.value if way.value == "direct" else None
+            chosen = which.value if way.value == "direct" else None
             shown.value = answer.bundle(ask(text.value, way.value, chosen, threshold.value), shown_as)["text/html"]
         except MoltError as error:
             shown.value = f"<strong>{for_html(type(error).__name__)}</strong>: {for_html(str(error))}"
@@ -59,4 +63,4 @@ def form(
 
     way.observe(on_strategy, names="value")
     button.on_click(on_click)
-    return w.VBox([text, w.HBox([way, model, threshold]), button, shown])
+    return w.VBox([text, w.HBox([way, which, threshold]), button, shown])

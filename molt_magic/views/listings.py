@@ -21,7 +21,22 @@ LOG_COLUMNS = (
     "prompt",
 )
 # fmt: on
-_CELL_LIMIT = 200  # characters of a reason or prompt in a table
+_OPTIONAL = (
+    "escalations",
+    "saved_usd",
+    "n_attempts",
+    "task",
+    "latency_s",
+    "time",
+)  # of the log: what a narrow terminal can do without
+# fmt: off
+_LABELS = {
+    "time": "Time, UTC", "n_attempts": "Calls", "escalations": "Escalated", "cost_usd": "Cost", "saved_usd": "Saved",
+    "latency_s": "Latency",
+}
+# fmt: on
+_CELL_LIMIT = 200  # characters of a reason or an answer in a table
+_PROMPT_LIMIT = 80  # of a prompt
 
 
 def seconds(value: float | None) -> str:
@@ -67,8 +82,13 @@ def attempts(decision: Decision) -> Table:
         )
         for a in decision.attempts
     ]
-    caption = "Planned calls" if decision.status == "planned" else "Attempts"
-    return Table(caption, ("#", "Model", "For", "Outcome", "Check", "Tokens", "Cost", "Time"), rows)
+    if decision.status == "planned":  # nothing has come of it yet: no outcome, no time
+        planned = [
+            (n, model, purpose, _checks(a), tokens, cost)
+            for (n, model, purpose, _, _, tokens, cost, _), a in zip(rows, decision.attempts, strict=True)
+        ]
+        return Table("Planned calls", ("#", "Model", "For", "Check", "Tokens", "Cost"), planned)
+    return Table("Attempts", ("#", "Model", "For", "Outcome", "Check", "Tokens", "Cost", "Time"), rows)
 
 
 def _outcome(attempt: Mapping[str, Any]) -> str:
@@ -89,6 +109,11 @@ def _verdict(verdict: Mapping[str, Any] | None) -> str:
     return f"{word} by {verdict['validator'] or 'the check'}: {one_line(str(verdict['reason']), _CELL_LIMIT)}"
 
 
+def _checks(attempt: Mapping[str, Any]) -> str:
+    """What would check a planned answer."""
+    return one_line(str(attempt["verdict"]["reason"]), _CELL_LIMIT) if attempt["verdict"] else "none"
+
+
 def models(specs: Iterable[ModelSpec], readiness: Iterable[Readiness]) -> Table:
     """The catalog, with what is ready and what makes the rest so."""
     state = {r.model: r for r in readiness}
@@ -97,20 +122,26 @@ def models(specs: Iterable[ModelSpec], readiness: Iterable[Readiness]) -> Table:
             spec.name,
             f"{spec.provider}: {spec.model}",
             f"{spec.context_window:,}" if spec.context_window else "unknown",
-            usd(prices_of(spec).input_usd_per_mtok),
-            usd(prices_of(spec).output_usd_per_mtok),
+            _price(prices_of(spec).input_usd_per_mtok),
+            _price(prices_of(spec).output_usd_per_mtok),
             f"{spec.prior_quality:.2f}",
             *_ready(state.get(spec.name)),
         )
         for spec in specs
     ]
     columns = ("Model", "Served by", "Window, tokens", "Input/M", "Output/M", "Prior quality", "State", "To make it ready")
-    return Table("Models, cheap to dear; prices in USD per million tokens", columns, rows)
+    caption = "Models, cheap to dear; prices in USD per million tokens"
+    return Table(caption, columns, rows, optional=("Served by", "Prior quality", "Window, tokens"))
+
+
+def _price(amount: float | None) -> str:
+    """A price per million tokens; cents line up."""
+    return usd(amount) if amount is None or amount < 0.1 else f"${amount:.2f}"
 
 
 def _ready(state: Readiness | None) -> tuple[str, str]:
     """Whether a model can be used, and what to do where it cannot."""
-    return ("ready", "") if state is None or state.ready else (f"not ready: {state.reason}", state.fix)
+    return ("ready", "") if state is None or state.ready else ("not ready", state.fix or state.reason)
 
 
 def readiness(states: Sequence[Readiness]) -> Table:
@@ -131,8 +162,15 @@ def strategies(current: str) -> Table:
 
 
 def log(rows: Iterable[Mapping[str, Any]], caption: str, columns: Sequence[str] = LOG_COLUMNS) -> Table:
-    """Decisions, newest last; the columns a person looks at first."""
-    return Table(caption, columns, [tuple(_cell(name, row.get(name)) for name in columns) for row in rows])
+    """Decisions, newest last; the columns a person looks at first. In a terminal each is one line, its prompt cut to fit."""
+    cells = [tuple(_cell(name, row.get(name)) for name in columns) for row in rows]
+    optional = [_label(name) for name in _OPTIONAL if name in columns]
+    return Table(caption, [_label(name) for name in columns], cells, cut=_label("prompt"), optional=optional)
+
+
+def _label(name: str) -> str:
+    """A column's heading."""
+    return _LABELS.get(name) or name.removesuffix("_usd").removesuffix("_s").replace("_", " ").capitalize()
 
 
 def _cell(name: str, value: Any) -> str:
@@ -144,11 +182,17 @@ def _cell(name: str, value: Any) -> str:
         return seconds(float(value))
     if name == "time":
         return str(value)[:19].replace("T", " ")
-    return one_line(str(value), _CELL_LIMIT if name in ("reason", "error") else 40)
+    if name == "status":
+        return str(value).replace("_", " ")
+    return one_line(str(value), _CELL_LIMIT if name in ("reason", "error", "text") else _PROMPT_LIMIT)
 
 
-def records(rows: Sequence[Mapping[str, Any]], caption: str) -> Table:
-    """Any records with the same keys, amounts and durations written for people."""
-    names = list(rows[0]) if rows else ["nothing yet"]
-    columns = [name.removesuffix("_usd").removesuffix("_s").replace("_", " ") for name in names]
-    return Table(caption, columns, [[_cell(name, row[name]) for name in names] for row in rows])
+def records(rows: Sequence[Mapping[str, Any]], caption: str, *, cut: str | None = None) -> Table:
+    """Any records with the same keys, amounts and durations written for people. A column of which nothing is known is left out.
+
+    Args:
+        cut: the name of a column of which a terminal shows what fits, so that each record is one line.
+    """
+    names = [name for name in rows[0] if any(_cell(name, row[name]) for row in rows)] if rows else ["nothing_yet"]
+    cells = [[_cell(name, row[name]) for name in names] for row in rows]
+    return Table(caption, [_label(name) for name in names], cells, cut=None if cut is None or cut not in names else _label(cut))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from molt_magic.types import Event
 from molt_magic.views import answer
+from molt_magic.views.formulas import CLOSED
 from molt_magic.views.progress import TerminalProgress, bar
 from molt_magic.views.text import for_html, for_markdown, one_line, printable
 
@@ -102,7 +103,7 @@ class NotebookLive:
         shown = answer.show("".join(self._pieces), self._form)
         doing = f"{self._doing} …"
         return {
-            "text/html": f'{shown["text/html"]}<div class="mathjax_ignore tex2jax_ignore"><em>{for_html(doing)}</em></div>',
+            "text/html": f'{shown["text/html"]}<div class="{CLOSED}"><em>{for_html(doing)}</em></div>',
             "text/markdown": f"{shown['text/markdown']}\n\n*{for_markdown(doing)}*",
             "text/plain": f"{shown['text/plain']}\n[{doing}]".lstrip(),
         }

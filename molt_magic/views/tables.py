@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from molt_magic.views.text import for_html, for_markdown, one_line, printable
+from molt_magic.views.columns import draw
+from molt_magic.views.formulas import CLOSED
+from molt_magic.views.text import fenced, for_html, for_markdown, one_line, printable
 
 # Jupyter's own colours, so that both themes work; where there is no Jupyter the page's own
 BORDER = "1px solid var(--jp-border-color2, rgba(128, 128, 128, 0.5))"
-_CELL = f'style="text-align: left; vertical-align: top; padding: 2px 8px; border-bottom: {BORDER}; white-space: pre-wrap"'
-_INERT = "mathjax_ignore tex2jax_ignore"  # dollars in a table are money, not formulas
+_INERT = CLOSED  # dollars in a table are money, not formulas
 _LINES = 'style="white-space: pre-wrap"'
-_GAP = "  "
+_FIXED = 'style="white-space: pre; overflow-x: auto; margin: 4px 0"'
+_WHOLE = 24  # characters: names, states and amounts of this length stay on one line
+_NUMBER = re.compile(r"\$?-?[\d,.]+(?:e-?\d+)?(?: m?s)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A captioned table of text. Cells are untrusted and are escaped when drawn."""
+    """A captioned table of text. Cells are untrusted and are escaped when drawn.
+
+    Attributes:
+        cut: a column that a terminal shows in part, so that every row is one line.
+        optional: columns that a narrow terminal may leave out, the first first; it says so.
+    """
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    cut: str | None = None
+    optional: Sequence[str] = ()
 
     def to_html(self) -> str:
-        head = "".join(f'<th scope="col" {_CELL}>{for_html(name)}</th>' for name in self.columns)
-        body = "".join(f"<tr>{self._html_row(row)}</tr>" for row in self.rows)
+        right = [_is_numeric([row[i] for row in self.rows]) for i in range(len(self.columns))]
+        head = "".join(
+            f'<th scope="col" {_style(name, r)}>{for_html(name)}</th>' for name, r in zip(self.columns, right, strict=True)
+        )
+        body = "".join(f"<tr>{self._html_row(row, right)}</tr>" for row in self.rows)
         caption = f'<caption style="text-align: left; font-weight: bold; caption-side: top">{for_html(self.caption)}</caption>'
         style = "border-collapse: collapse; margin: 4px 0"
-        return f'<table class="{_INERT}" style="{style}">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        table = f'<table class="{_INERT}" style="{style}">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        return f'<div style="overflow-x: auto">{table}</div>'
 
     @staticmethod
-    def _html_row(row: Sequence[str]) -> str:
+    def _html_row(row: Sequence[str], right: Sequence[bool]) -> str:
         first, *rest = row
-        cells = "".join(f"<td {_CELL}>{for_html(cell)}</td>" for cell in rest)
-        return f'<th scope="row" {_CELL}>{for_html(first)}</th>{cells}'
+        cells = "".join(f"<td {_style(cell, r)}>{for_html(cell)}</td>" for cell, r in zip(rest, right[1:], strict=True))
+        return f'<th scope="row" {_style(first, right[0])}>{for_html(first)}</th>{cells}'
 
     def to_markdown(self) -> str:
         lines = [self.columns, ["---"] * len(self.columns)]
@@ -46,52 +60,58 @@ class Table:
 
     def to_plain(self, width: int | None = None) -> str:
         """The table in at most `width` characters a line (the terminal's, where not given); long cells wrap."""
-        cells = [[one_line(cell) for cell in row] for row in (self.columns, *self.rows)]
-        widths = _widths(cells, width or shutil.get_terminal_size((120, 24)).columns)
-        lines = [one_line(self.caption), *_plain_row(cells[0], widths), _GAP.join("-" * w for w in widths)]
-        for row in cells[1:]:
-            lines += _plain_row(row, widths)
-        return "\n".join(line.rstrip() for line in lines)
+        total = width or shutil.get_terminal_size((120, 24)).columns
+        return "\n".join([one_line(self.caption), *draw(self.columns, self.rows, total, cut=self.cut, optional=self.optional)])
 
 
-def _widths(rows: Sequence[Sequence[str]], total: int) -> list[int]:
-    """Natural widths, the widest columns narrowed until the whole fits."""
-    widths = [max(1, *(len(row[i]) for row in rows)) for i in range(len(rows[0]))]
-    room = total - len(_GAP) * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > 12:
-        widths[widths.index(max(widths))] -= 1
-    return widths
+def _is_numeric(cells: Sequence[str]) -> bool:
+    """Whether a column holds numbers, amounts or durations, which are read from the right."""
+    told = [cell for cell in cells if cell not in ("", "unknown", "none")]
+    return bool(told) and all(_NUMBER.fullmatch(cell) for cell in told)
 
 
-def _plain_row(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    wrapped = [textwrap.wrap(cell, width, break_on_hyphens=False) or [""] for cell, width in zip(row, widths, strict=True)]
-    height = max(len(lines) for lines in wrapped)
-    return [
-        _GAP.join((lines[i] if i < len(lines) else "").ljust(width) for lines, width in zip(wrapped, widths, strict=True))
-        for i in range(height)
-    ]
+def _style(cell: str, right: bool) -> str:
+    wrap = "nowrap" if len(cell) <= _WHOLE and "\n" not in cell else "pre-wrap"
+    side = "right" if right else "left"
+    return f'style="text-align: {side}; vertical-align: top; padding: 2px 8px; border-bottom: {BORDER}; white-space: {wrap}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Text whose columns line up only in a type of fixed width, such as the help of a command."""
+
+    text: str
+
+    def to_html(self) -> str:
+        return f'<pre class="{_INERT}" {_FIXED}>{for_html(self.text)}</pre>'
+
+    def to_markdown(self) -> str:
+        return fenced(printable(self.text).rstrip())
+
+    def to_plain(self, _width: int | None = None) -> str:
+        return printable(self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """Lines of text and tables, one under the other; what `%route` subcommands return and `molt` prints."""
 
-    parts: Sequence[str | Table]
+    parts: Sequence[str | Table | Listing]
 
     def to_html(self) -> str:
         return "".join(
-            part.to_html() if isinstance(part, Table) else f'<div class="{_INERT}" {_LINES}>{for_html(part)}</div>'
+            part.to_html() if not isinstance(part, str) else f'<div class="{_INERT}" {_LINES}>{for_html(part)}</div>'
             for part in self.parts
         )
 
     def to_markdown(self) -> str:
         return "\n\n".join(
-            part.to_markdown() if isinstance(part, Table) else "  \n".join(map(for_markdown, part.splitlines()))
+            part.to_markdown() if not isinstance(part, str) else "  \n".join(map(for_markdown, part.splitlines()))
             for part in self.parts
         )
 
     def to_plain(self, width: int | None = None) -> str:
-        return "\n\n".join(part.to_plain(width) if isinstance(part, Table) else printable(part) for part in self.parts)
+        return "\n\n".join(part.to_plain(width) if not isinstance(part, str) else printable(part) for part in self.parts)
 
     def bundle(self) -> Mapping[str, str]:
         """The page as text/html, text/markdown and text/plain."""

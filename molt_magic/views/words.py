@@ -15,7 +15,8 @@ def status(result: Result) -> str | None:
     if d.status == "planned":
         return "Plan: nothing was called, all figures are estimates."
     if d.status == "interrupted":
-        return f"Interrupted: this is what had arrived. {one_line(d.error or '', _REASON_LIMIT)}".rstrip()
+        why = one_line((d.error or "").removeprefix("interrupted: "), _REASON_LIMIT)
+        return f"Interrupted: this is what had arrived. {why}".rstrip()
     if d.status == "best_effort":
         return "Best effort: no check accepted an answer; this is the best there was."
     if d.status == "error":
@@ -30,8 +31,8 @@ def facts(result: Result) -> list[str]:
     found = [d.model or "no model", d.strategy + (f" ({d.task})" if d.task else "")]
     found.append(f"{'would cost about' if planned else 'cost'} {usd(d.cost_usd)}")
     if d.baseline_model and d.saved_usd is not None:
-        found.append(_saving(d.saved_usd, d.baseline_cost_usd, d.baseline_model))
-    elif d.baseline_model:
+        found.append(_saving(d.saved_usd, d.baseline_cost_usd, d.baseline_model, "would save" if planned else "saved"))
+    elif d.baseline_model and not planned:
         found.append(f"saved unknown against {d.baseline_model}")
     if not planned:
         found.append(seconds(d.latency_s))
@@ -42,13 +43,13 @@ def facts(result: Result) -> list[str]:
     return [fact for fact in found if fact]
 
 
-def _saving(saved: float, baseline: float | None, model: str) -> str:
+def _saving(saved: float, baseline: float | None, model: str, verb: str) -> str:
     if saved == 0:
-        return "saved $0"
+        return f"{verb} $0"
     if saved < 0:
         return f"{usd(-saved)} more than {model}"
     share = f" ({saved / baseline:.0%})" if baseline else ""
-    return f"saved {usd(saved)}{share} against {model}"
+    return f"{verb} {usd(saved)}{share} against {model}"
 
 
 def _cache(result: Result) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def smollm() -> ModelSpec:
 
 
 @pytest.fixture
-def make_local(models_dir: Path) -> Iterator[MakeLocal]:
+async def make_local(models_dir: Path) -> AsyncIterator[MakeLocal]:
     made: list[LocalProvider] = []
 
     def make(**values: Any) -> LocalProvider:
@@ -51,7 +51,8 @@ def make_local(models_dir: Path) -> Iterator[MakeLocal]:
 
     yield make
     for provider in made:
-        provider.close()
+        await provider.aclose()
+        await provider.transport.aclose()
 
 
 def ask(text: str, **params: Any) -> Call:

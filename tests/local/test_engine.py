@@ -225,7 +225,7 @@ async def test_the_engine_answers_nobody_without_its_key_and_shows_it_nowhere(ma
     assert command.stdout.strip().endswith("child.py")
 
 
-def test_a_child_is_given_no_key_of_the_user() -> None:
+async def test_a_child_is_given_no_key_of_the_user() -> None:
     environ = {
         "OPENAI_API_KEY": "sk-1",
         "HF_TOKEN": "x",
@@ -266,7 +266,7 @@ async def test_weights_that_were_changed_on_disk_are_not_run(make_local: MakeLoc
     assert not changed.exists()
 
 
-def test_weights_that_are_not_there_are_missing_with_the_command_that_fetches_them(
+async def test_weights_that_are_not_there_are_missing_with_the_command_that_fetches_them(
     make_local: MakeLocal, smollm: ModelSpec
 ) -> None:
     local = make_local()
@@ -280,7 +280,7 @@ def test_weights_that_are_not_there_are_missing_with_the_command_that_fetches_th
     assert not local.can_pull(smollm)
 
 
-def test_without_the_engine_its_install_command_is_named(
+async def test_without_the_engine_its_install_command_is_named(
     make_local: MakeLocal, smollm: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)

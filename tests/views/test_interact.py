@@ -21,7 +21,9 @@ def build(answers: Result | InputError, asked: list[Asked]) -> tuple[dict[str, o
             raise answers
         return answers
 
-    box = form(ask, prompt="Hello?", strategies=["rule", "direct"], models=["small", "big"], strategy="rule", quality=0.5)
+    box = form(
+        ask, prompt="Hello?", strategies=["rule", "direct"], models=["small", "big"], strategy="rule", model=None, quality=0.5
+    )
     text, row, button, shown = box.children
     strategy, model, quality = row.children
     return {"text": text, "strategy": strategy, "model": model, "quality": quality, "shown": shown}, button
