@@ -305,6 +305,8 @@ def make_private(directory: Path) -> None:
 
 
 def _tighten(directory: Path) -> None:
+    if directory.is_symlink():
+        return  # where a link leads was the user's choice, and so is the mode there
     mode = directory.stat().st_mode
     if os.name == "posix" and mode & 0o077:
         directory.chmod(mode & 0o700)

@@ -204,7 +204,8 @@ def _context(attempts: Sequence[Attempt], answer: Attempt | None) -> ContextActi
 def _status(answer: Attempt | None, choice: Choice, error: str | None) -> Status:
     if answer is not None and answer.planned:
         return "planned"
-    if answer is not None and answer.completion is not None and answer.error is not None:
+    broke_off = answer is not None and answer.completion is not None and answer.error is not None
+    if broke_off or (error is not None and error.startswith("interrupted:")):  # the second: before anything had arrived
         return "interrupted"
     if error is not None:
         return "error"

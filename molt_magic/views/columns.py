@@ -63,7 +63,8 @@ def _least(cells: Sequence[str], is_cut: bool, *, whole: bool) -> int:
 def _widths(rows: Sequence[Sequence[str]], least: Sequence[int], room: int, cut: int | None) -> list[int]:
     """Natural widths, the widest columns narrowed until the whole fits.
 
-    Long headings wrap first; then columns narrow to the least that reads well, then the one that is cut, and then whatever is widest.
+    Long headings wrap first; then columns narrow to the least that reads well, then the one that is cut, then whatever is
+    widest.
     """
     headings = [max(map(len, name.split()), default=1) for name in rows[0]]
     cells = [max(map(len, column), default=1) for column in zip(*rows[1:], strict=True)] or headings

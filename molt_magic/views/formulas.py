@@ -2,7 +2,8 @@
 
 Notebooks typeset everything between two dollars, across sentences. So an answer is closed to the typesetter, and only what is
 a formula is opened: `\\(...\\)`, `\\[...\\]`, `$$...$$`, and `$...$` by the rule of Pandoc's extension `tex_math_dollars`
-(pandoc.org/MANUAL.html): no space after the first dollar, none before the last, no digit after the last.
+(pandoc.org/MANUAL.html): no space after the first dollar, none before the last, no digit after the last. An amount with a word
+after it (`$30 with`) opens none.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 CLOSED = "mathjax_ignore tex2jax_ignore"  # MathJax 3 and 2: what is inside is no formula
 OPEN = "mathjax_process tex2jax_process"  # but this is
 
+# bounded, so that an answer full of opening brackets does not take quadratic time
 _FORMULA = re.compile(
-    r"\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\]|\$\$(?P<double>[^$]+?)\$\$|\$(?P<single>(?![\s$])[^$]*?(?<![\s\\]))\$(?!\d)",
+    r"\\\(.{1,1000}?\\\)|\\\[.{1,1000}?\\\]|\$\$[^$]+?\$\$"
+    r"|\$(?![\s$]|[\d.,]+[\s-]+[A-Za-z]{2})[^$`]*?(?<![\s\\])\$(?!\d)",
     re.DOTALL,
 )
 # TeX commands with which a formula makes links, styles or loads more TeX in a MathJax that is not in its safe mode

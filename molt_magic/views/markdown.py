@@ -11,7 +11,7 @@ from molt_magic.views import formulas
 from molt_magic.views.text import fenced, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
 
     from markdown_it import MarkdownIt
     from markdown_it.renderer import RendererHTML
@@ -117,6 +117,8 @@ def _parser() -> MarkdownIt:
     parser.add_render_rule("image", _image_as_link)
     parser.add_render_rule("fence", _code)
     parser.add_render_rule("code_block", _code)
+    parser.add_render_rule("th_open", _cell)
+    parser.add_render_rule("td_open", _cell)
     return parser
 
 
@@ -125,6 +127,13 @@ def _code(_renderer: RendererHTML, tokens: Sequence[Token], index: int, _options
     language = token.info.split()[0] if token.info.strip() else ""
     described = f' class="language-{html.escape(language)}"' if language else ""
     return f'<pre style="{PRE}"><code{described}>{html.escape(token.content)}</code></pre>\n'
+
+
+def _cell(
+    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: MutableMapping[str, Any]
+) -> str:
+    tokens[index].attrs.setdefault("style", "text-align:left")  # Jupyter's own is right, in what is not Markdown to it
+    return renderer.renderToken(tokens, index, options, env)
 
 
 def _image_as_link(

@@ -233,3 +233,13 @@ def test_the_version_changes_when_another_process_or_this_one_writes_and_only_th
     store.put("key", '"new"', expire_s=600, row=VectorRow(0, "key", "s", "e", "p", b"v"))
     assert store.version() != after_other
     other.close()
+
+
+def test_a_linked_folder_keeps_the_mode_of_where_it_leads(tmp_path: Path) -> None:
+    target = tmp_path / "elsewhere"
+    target.mkdir(mode=0o755)
+    (tmp_path / "answers").symlink_to(target)
+    target.chmod(0o755)  # whatever the umask
+    with closing(JsonStore(tmp_path / "answers", max_bytes=1_000_000)) as store:
+        store.put("k", "{}", expire_s=600)
+    assert target.stat().st_mode & 0o777 == 0o755

