@@ -42,7 +42,7 @@ def run(session: RouteMagics, line: str, namespace: Namespace) -> Page:
     if word not in COMMANDS:
         raise UnknownName("%route word", word, COMMANDS)
     command = COMMANDS[word]
-    if "--help" in rest:
+    if "--help" in rest and command.most is not None:  # those that read flags tell them all
         return Page((f"%route {word} {command.usage}".rstrip(), f"{command.help}."))
     if command.most is not None and len(rest) > command.most:
         raise InputError(
@@ -224,19 +224,26 @@ def _budget(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) ->
         limit = None if rest[0] in ("off", "none") else options.amount(rest[0])
         orch.configure({"budget.session_usd": limit})
     limit = orch.settings.budget.session_usd
-    spent = usd(orch.log.spent(orch.session))
+    spent = usd(orch.spent_usd())
     return Page((f"Spent this session: {spent}" + (f" of {usd(limit)}." if limit is not None else ". No budget is set."),))
 
 
-def _cache(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page:
-    word = rest[0] if rest else "stats"
-    if word not in ("stats", "clear"):
-        raise UnknownName("%route cache word", word, ("stats", "clear"))
-    cache = session.orchestrator.cache
+CACHE_WORDS = ("stats", "clear", "forget")
+
+
+def _cache(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -> Page:
+    word, name = (rest[0] if rest else "stats"), (rest[1] if len(rest) > 1 else None)
+    if word not in CACHE_WORDS:
+        raise UnknownName("%route cache word", word, CACHE_WORDS)
+    orch = session.orchestrator
+    cache = orch.cache
     if cache is None:
         return Page(("The cache is off. %route config cache.enabled true switches it on.",))
     if word == "clear":
         return Page((f"Cleared: {cache.clear()} answers forgotten.",))
+    if word == "forget":
+        count = orch.forget(_decision(session, name, namespace).decision_id)
+        return Page((f"Forgotten: {count} cached answers. The question is asked anew the next time.",))
     return Page((Table("Cache", ("What", "Value"), [(k.replace("_", " "), _figure(k, v)) for k, v in cache.stats().items()]),))
 
 
@@ -306,7 +313,7 @@ COMMANDS: Mapping[str, Command] = {
     "export": Command(_export, "FILE", "write all decisions to .csv, .jsonl or .parquet", 1),
     "cost": Command(_cost, "[--by model|provider|strategy] [--all]", "what was spent and saved", None),
     "budget": Command(_budget, "[USD or off]", "show or set what this session may spend", 1),
-    "cache": Command(_cache, "[stats or clear]", "what the cache holds, or empty it", 1),
+    "cache": Command(_cache, "[stats, clear or forget [NAME or ID]]", "what the cache holds; empty it; take back an answer", 2),
     "thread": Command(_thread, "[list, show NAME or reset [NAME]]", "conversations", 2),
     "feedback": Command(_feedback, "SCORE [NAME or ID]", "say how good an answer was, 0 to 1; arbitrage learns from it", 2),
     "config": Command(_config, "[KEY [VALUE]]", "show settings and where they come from, or change one", 2),

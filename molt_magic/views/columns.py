@@ -11,7 +11,7 @@ from molt_magic.views.text import one_line
 _GAP = "  "
 _WORD = 24  # characters of a word that a column keeps whole: a model's name, a variable's
 _CUT = 16  # characters that a column cut to fit keeps at least
-_JOINT = re.compile(r"[-_/.:,=]")  # a word too long for its column breaks after one of these
+_JOINT = re.compile(r"[-_/:=]")  # a word too long for its column breaks after one of these
 
 
 def draw(

@@ -17,7 +17,7 @@ _INERT = CLOSED  # dollars in a table are money, not formulas
 _LINES = 'style="white-space: pre-wrap"'
 _FIXED = 'style="white-space: pre; overflow-x: auto; margin: 4px 0"'
 _WHOLE = 24  # characters: names, states and amounts of this length stay on one line
-_NUMBER = re.compile(r"\$?-?[\d,.]+(?:e-?\d+)?(?: m?s)?")
+_NUMBER = re.compile(r"-?\$?[\d,.]+(?:e-?\d+)?(?: m?s)?")
 
 
 @dataclass(frozen=True, slots=True)

