@@ -10,7 +10,7 @@ from molt_magic.views.text import one_line
 
 _GAP = "  "
 _WORD = 24  # characters of a word that a column keeps whole: a model's name, a variable's
-_CUT = 16  # characters that a column cut to fit keeps at least
+_CUT = 24  # characters that a column cut to fit keeps at least
 _JOINT = re.compile(r"[-_/:=]")  # a word too long for its column breaks after one of these
 
 

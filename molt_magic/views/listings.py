@@ -35,8 +35,7 @@ _LABELS = {
     "latency_s": "Latency",
 }
 # fmt: on
-_CELL_LIMIT = 200  # characters of a reason or an answer in a table
-_PROMPT_LIMIT = 80  # of a prompt
+_CELL_LIMIT = 200  # characters of a reason, a prompt or an answer in a table
 
 
 def seconds(value: float | None) -> str:
@@ -184,7 +183,7 @@ def _cell(name: str, value: Any) -> str:
         return str(value)[:19].replace("T", " ")
     if name == "status":
         return str(value).replace("_", " ")
-    return one_line(str(value), _CELL_LIMIT if name in ("reason", "error", "text") else _PROMPT_LIMIT)
+    return one_line(str(value), _CELL_LIMIT)
 
 
 def records(rows: Sequence[Mapping[str, Any]], caption: str, *, cut: str | None = None) -> Table:

@@ -17,6 +17,8 @@ _INERT = CLOSED  # dollars in a table are money, not formulas
 _LINES = 'style="white-space: pre-wrap"'
 _FIXED = 'style="white-space: pre; overflow-x: auto; margin: 4px 0"'
 _WHOLE = 24  # characters: names, states and amounts of this length stay on one line
+# takes what room the other columns leave, and no more
+_CUT = "; max-width: 0; min-width: 14em; width: 100%; overflow: hidden; text-overflow: ellipsis"
 _NUMBER = re.compile(r"-?\$?[\d,.]+(?:e-?\d+)?(?: m?s)?")
 
 
@@ -25,7 +27,7 @@ class Table:
     """A captioned table of text. Cells are untrusted and are escaped when drawn.
 
     Attributes:
-        cut: a column that a terminal shows in part, so that every row is one line.
+        cut: a column of which as much is shown as fits, so that every row is one line; in a notebook a tooltip has all.
         optional: columns that a narrow terminal may leave out, the first first; it says so.
     """
 
@@ -46,11 +48,17 @@ class Table:
         table = f'<table class="{_INERT}" style="{style}">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
         return f'<div style="overflow-x: auto">{table}</div>'
 
-    @staticmethod
-    def _html_row(row: Sequence[str], right: Sequence[bool]) -> str:
-        first, *rest = row
-        cells = "".join(f"<td {_style(cell, r)}>{for_html(cell)}</td>" for cell, r in zip(rest, right[1:], strict=True))
-        return f'<th scope="row" {_style(first, right[0])}>{for_html(first)}</th>{cells}'
+    def _html_row(self, row: Sequence[str], right: Sequence[bool]) -> str:
+        cells = []
+        for i, cell in enumerate(row):
+            shown = for_html(cell)
+            if i == 0:
+                cells.append(f'<th scope="row" {_style(cell, right[i])}>{shown}</th>')
+            elif self.columns[i] == self.cut:
+                cells.append(f'<td {_style(cell, right[i], _CUT)} title="{shown}">{shown}</td>')
+            else:
+                cells.append(f"<td {_style(cell, right[i])}>{shown}</td>")
+        return "".join(cells)
 
     def to_markdown(self) -> str:
         lines = [self.columns, ["---"] * len(self.columns)]
@@ -70,10 +78,11 @@ def _is_numeric(cells: Sequence[str]) -> bool:
     return bool(told) and all(_NUMBER.fullmatch(cell) for cell in told)
 
 
-def _style(cell: str, right: bool) -> str:
-    wrap = "nowrap" if len(cell) <= _WHOLE and "\n" not in cell else "pre-wrap"
+def _style(cell: str, right: bool, extra: str = "") -> str:
+    wrap = "nowrap" if extra or (len(cell) <= _WHOLE and "\n" not in cell) else "pre-wrap"
     side = "right" if right else "left"
-    return f'style="text-align: {side}; vertical-align: top; padding: 2px 8px; border-bottom: {BORDER}; white-space: {wrap}"'
+    around = f"vertical-align: top; padding: 2px 8px; border-bottom: {BORDER}"
+    return f'style="text-align: {side}; {around}; white-space: {wrap}{extra}"'
 
 
 @dataclass(frozen=True, slots=True)

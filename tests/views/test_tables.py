@@ -98,6 +98,12 @@ def test_short_cells_stay_on_one_line_in_a_notebook_and_the_table_scrolls() -> N
     assert html.startswith('<div style="overflow-x: auto"><table')
 
 
+def test_cut_column_takes_the_room_there_is_and_a_tooltip_has_all_of_it() -> None:
+    html = Table("T", ("Model", "Prompt"), (("m", 'a "quoted" prompt ' * 5),), cut="Prompt").to_html()
+    assert "text-overflow: ellipsis" in html
+    assert 'title="a &quot;quoted&quot; prompt' in html
+
+
 @pytest.mark.parametrize(
     ("cells", "side"),
     [

@@ -146,3 +146,10 @@ def test_markdown_escape_shows_exactly_the_characters() -> None:
 
 def test_escape_sequences_leave_nothing_behind_but_their_text() -> None:
     assert printable("\x1b[31mred\x1b[0m \x1b]0;title\x07done\r\nnext") == "red done\nnext"
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, '" onmouseover="alert(1)', "'><script>alert(1)</script>"])
+def test_hostile_cell_of_a_cut_column_is_dead_in_its_tooltip_too(text: str) -> None:
+    table = Table("T", ("Model", "Prompt"), (("m", text),), cut="Prompt")
+    assert alive(table.to_html()) == []
+    assert "\x1b" not in table.to_plain(80)

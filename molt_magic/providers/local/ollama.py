@@ -1,7 +1,8 @@
 """Servers on this machine that were not started by us: Ollama, vLLM, llama.cpp.
 
-Sources: Ollama's API reference (`/api/show`: capabilities, model_info, parameters) and its page on context length, vLLM's
-and llama.cpp's `/v1/models` (`max_model_len`, `meta.n_ctx`); read in 2026-11.
+Ollama's page on context length was read in 2026-11. The shapes of its `/api/show` (capabilities, model_info, parameters) and
+of vLLM's and llama.cpp's `/v1/models` (`max_model_len`, `meta.n_ctx`) are as remembered, not checked against those servers:
+a field that is not there is done without.
 """
 
 from __future__ import annotations
