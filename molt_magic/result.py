@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -98,7 +99,10 @@ def usd(amount: float | None) -> str:
     if amount == 0:
         return "$0"
     sign, size = ("-" if amount < 0 else ""), abs(amount)
-    return f"{sign}${size:.2f}" if size >= 1 else f"{sign}${size:.2g}" if size >= 1e-4 else f"{sign}${size:.1e}"
+    if size >= 1:
+        return f"{sign}${size:.2f}"
+    places = 1 - math.floor(math.log10(size))  # two figures that count
+    return f"{sign}${size:.{places}f}"
 
 
 def explain(decision: Decision) -> list[str]:
@@ -129,8 +133,9 @@ def explain(decision: Decision) -> list[str]:
             line += f"; before that {retry['deployment']} failed ({retry['error']}), waited {retry['waited_s']:.1f} s"
         lines.append(line)
     if d.context_action != "none":
+        done = next((a["context_reason"] for a in reversed(d.attempts) if a.get("context_reason")), "no word on it")
         lines.append(
-            f"Context: {d.context_action}, {d.context_tokens_before} tokens before and {d.context_tokens_after} after."
+            f"Context: {d.context_action}, {d.context_tokens_before} tokens before and {d.context_tokens_after} after ({done})."
         )
     saved = f", {usd(d.saved_usd)} less than {d.baseline_model}" if d.baseline_model else ""
     lines.append(

@@ -182,7 +182,7 @@ class Engine:
             trigger=settings.trigger,
             keep_turns=settings.keep_turns,
             summary_model=summariser.name,
-            summary_window=window_of(summariser, settings.max_tokens),
+            summary_window=summariser.context_window,  # its own: the cap is on what the answering model is sent
             memory=trace.memory,
         )
         messages, action = await self.drive(fitting, trace)

@@ -164,6 +164,7 @@ def attempt_json(attempt: Attempt, keep_text: bool) -> dict[str, Any]:
         },
         "retries": [{"deployment": r.deployment, "error": r.error, "waited_s": r.waited_s} for r in attempt.retries],
         "context": attempt.context.action,
+        "context_reason": attempt.context.reason,
         "text": completion.text if completion and keep_text else None,
     }
 

@@ -58,9 +58,12 @@ def walk(situation: Situation, order: Sequence[Candidate]) -> Generator[Call, At
         if verdict is not UNCHECKED:
             verdicts[attempt.index] = verdict
         if verdict.accepted:
-            reason = f"{why}, {candidate.name} answered" if why else f"{candidate.name} answered"
+            if attempt.planned:
+                reason = f"{candidate.name} would be asked first"
+            else:
+                reason = f"{why}, {candidate.name} answered" if why else f"{candidate.name} answered"
             if verdict is not UNCHECKED:
-                reason += f" and was accepted ({verdict.reason})"
+                reason += f" and {verdict.reason}" if attempt.planned else f" and was accepted ({verdict.reason})"
             return Walk(attempt, reason, verdicts, escalations, fallbacks, fallback_reason)
         refused = attempt
         why = f"{candidate.name} was refused ({verdict.reason})"

@@ -20,6 +20,7 @@ from molt_magic.errors import (
     StreamInterrupted,
     UnknownName,
 )
+from molt_magic.result import explain, usd
 from molt_magic.types import Call, Completion, Event
 from tests.conftest import MakeOrchestrator
 
@@ -316,6 +317,7 @@ def test_a_thread_that_overflows_is_summarised_by_a_counted_call(orchestrator: M
     assert row["context_tokens_after"] < row["context_tokens_before"]
     assert {a["purpose"] for a in orch.log.last().attempts} == {"summary", "answer"}  # type: ignore[union-attr]
     assert row["overhead_cost_usd"] > 0
+    assert "older turns summarised" in "\n".join(explain(orch.log.last()))  # type: ignore[arg-type]
 
 
 def test_log_false_keeps_the_question_out_of_the_log(orchestrator: MakeOrchestrator) -> None:
@@ -360,3 +362,19 @@ def test_the_result_shows_itself_as_a_row_and_in_words(orchestrator: MakeOrchest
     assert len(result.to_frame()) == 1
     assert "rule: task simple_qa" in result.explain()
     assert "small" in repr(result)
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [
+        (None, "unknown"),
+        (0.0, "$0"),
+        (1.256, "$1.26"),
+        (-2.0, "-$2.00"),
+        (0.25, "$0.25"),
+        (0.00012, "$0.00012"),
+        (3.9e-5, "$0.000039"),
+    ],
+)
+def test_an_amount_is_told_in_plain_figures(amount: float | None, said: str) -> None:
+    assert usd(amount) == said
