@@ -60,10 +60,14 @@ def _text_of(match: re.Match[str], namespace: Mapping[str, Any]) -> str:
     return _written(lookup(path, namespace), path)
 
 
+# names that IPython puts into every notebook; nobody means one of them by a mistyped variable
+THE_SHELLS_OWN = frozenset({"exit", "get_ipython", "open", "quit"})
+
+
 def _variable(name: str, namespace: Mapping[str, Any]) -> Any:
     if name in namespace:
         return namespace[name]
-    error = UnknownName("name", name, [n for n in namespace if not n.startswith("_")])
+    error = UnknownName("name", name, [n for n in namespace if not n.startswith("_") and n not in THE_SHELLS_OWN])
     if error.fix.startswith("Known:"):  # a notebook has many names: listing them all helps nobody
         error.fix = "Define it in a cell first; --raw sends braces as they are."
     raise error

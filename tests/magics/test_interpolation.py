@@ -87,6 +87,12 @@ def test_unknown_names_say_the_nearest_or_what_to_do(field: str, says: str) -> N
     assert says in caught.value.fix
 
 
+def test_the_shells_own_names_are_not_proposed() -> None:
+    with pytest.raises(UnknownName) as caught:
+        fill("{{nope}}", {"open": open, "quit": None})
+    assert "open" not in caught.value.fix
+
+
 @pytest.mark.parametrize(
     ("field", "says"),
     [("{{items[9]}}", "items is a list with 2 items"), ("{{n[0]}}", "n is a int"), ("{{Out[7]}}", "Out is a dict")],
