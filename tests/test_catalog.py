@@ -101,9 +101,9 @@ def test_an_unknown_model_is_refused_with_the_nearest() -> None:
 
 
 def test_a_users_model_is_added_in_its_place_by_price() -> None:
-    table = {**OWN, "input_usd_per_mtok": 0.2, "output_usd_per_mtok": 0.7}
+    table = {**OWN, "input_usd_per_mtok": 0.3, "output_usd_per_mtok": 2.5}  # between two whose price is the same at all hours
     names = list(Catalog.load(models={"mine": table}).models)
-    assert names.index("deepseek-v3") < names.index("mine") < names.index("gpt-5-mini")
+    assert names.index("gpt-5-mini") < names.index("mine") < names.index("gemini-flash")
 
 
 def test_a_model_of_unknown_price_stands_last() -> None:
