@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -122,8 +122,3 @@ class QualityModel:
         total, count = self._lengths.get((model, task)) or self._lengths.get((model, None)) or (0.0, 0.0)
         mean = (total + PRIOR_OUTPUT_COUNT * PRIOR_OUTPUT_TOKENS) / (count + PRIOR_OUTPUT_COUNT)
         return int(min(mean, limit) if limit else mean)
-
-    def counts(self) -> Mapping[str, int]:
-        """Outcomes known, by model."""
-        with self._lock:
-            return {model: len(record.scores) for model, record in self._records.items()}

@@ -296,7 +296,7 @@ class Engine:
         completion = attempt.completion
         if self.cache is None or completion is None or not attempt.ok or completion.finish_reason not in ("stop", "tool_calls"):
             return
-        value = {**completion_to_json(completion), "asked": attempt.call.model}
+        value = {**asdict(completion), "asked": attempt.call.model}
         self.cache.put(key, value, scope=scope, prompt=prompt)
 
 
@@ -344,11 +344,6 @@ def call_key(call: Call, spec: ModelSpec) -> str:
             "sample": call.sample,
         }
     )
-
-
-def completion_to_json(completion: Completion) -> dict[str, Any]:
-    """A completion as JSON, for the cache."""
-    return asdict(completion)
 
 
 def completion_from_json(value: Mapping[str, Any]) -> Completion | None:
