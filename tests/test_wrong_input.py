@@ -140,7 +140,7 @@ class TestSettings:
         assert orch.route("Hello?", strategy="cascade").ok
 
     def test_every_setting_can_be_set_to_what_is_shown_of_it(self, orchestrator: MakeOrchestrator) -> None:
-        from molt_magic.magics.commands import _setting
+        from molt_magic.magics.commands.settings import _setting
 
         orch = orchestrator(ANSWERS)
         before = orch.settings.flat()

@@ -41,8 +41,9 @@ def _line(session: RouteMagics, before: list[str]) -> Iterable[str]:
     if not before:
         return [*commands.COMMANDS]
     word = before[0]
-    if word in (parsers := {"use": commands.use_parser, "log": commands.log_parser, "cost": commands.cost_parser}):
-        flags = parsers[word]().flags
+    command = commands.COMMANDS.get(word)
+    if command is not None and command.parser is not None:
+        flags = command.parser().flags
         if (action := flags.get(before[-1])) is not None and action.nargs != 0:
             return [str(choice) for choice in action.choices] if action.choices else _values(session, action.dest)
         return [*(_values(session, "strategy") if word == "use" and len(before) == 1 else []), *flags]
@@ -50,9 +51,8 @@ def _line(session: RouteMagics, before: list[str]) -> Iterable[str]:
         from molt_magic.config.schema import KEYS
 
         return list(KEYS)
-    fixed = {"cache": ["stats", "clear"], "thread": ["list", "show", "reset"], "budget": ["off"]}
-    if len(before) == 1 and word in fixed:
-        return fixed[word]
+    if len(before) == 1 and command is not None and command.values:
+        return command.values
     if word == "thread" and len(before) == 2 and session.started is not None:
         return session.started.threads.names()
     return []

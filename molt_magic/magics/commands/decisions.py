@@ -1,0 +1,105 @@
+"""Words about decisions that were taken: explain, log, export, feedback, cost, budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from molt_magic.errors import InputError
+from molt_magic.magics import options
+from molt_magic.magics.commands.base import Command, Namespace, decision_of
+from molt_magic.magics.options import Parser
+from molt_magic.result import explain, usd
+from molt_magic.views import listings
+from molt_magic.views.tables import Listing, Page
+
+if TYPE_CHECKING:
+    from molt_magic.magics.session import RouteMagics
+
+GROUPS = ("model", "provider", "strategy")
+
+
+def _explain(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -> Page:
+    decision = decision_of(session, rest[0] if rest else None, namespace)
+    return Page((f"Decision {decision.decision_id}, {decision.time[:19].replace('T', ' ')} UTC", "\n".join(explain(decision))))
+
+
+def log_parser() -> Parser:
+    """The parser of `%route log`."""
+    p = Parser("%route log", "The last decisions, of every session.")
+    p.add_argument("-n", type=_count, default=10, metavar="N", help="how many to show (10); with -o how many to bind (all)")
+    p.add_argument("-o", dest="name", type=options.variable, metavar="DF", help="bind all of them to a variable as a DataFrame")
+    return p
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"-n must be a whole number of 1 or more, not {text!r}.")
+    return int(text)
+
+
+def _log(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page:
+    parser = log_parser()
+    found = parser.read(rest)
+    if found.help:
+        return Page((Listing(parser.format_help()),))
+    frame = session.orchestrator.log.to_frame(limit=None if found.name and "-n" not in rest else found.n)
+    session.bind(found.name, frame)
+    rows = [{str(key): value for key, value in row.items()} for row in frame.tail(found.n).to_dict("records")]
+    bound = f" All {len(frame)} are in {found.name}." if found.name else ""
+    return Page((listings.log(rows, f"The last {len(rows)} decisions.{bound}"),))
+
+
+def _export(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page:
+    if not rest:
+        raise InputError("%route export needs a file.", fix="Write: %route export decisions.csv (or .jsonl, .parquet).")
+    written = session.orchestrator.log.export(Path(rest[0]).expanduser())
+    return Page((f"Wrote {written}.",))
+
+
+def _feedback(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -> Page:
+    if not rest:
+        raise InputError("%route feedback needs a score between 0 and 1.", fix="Write: %route feedback 1 (good) or 0 (bad).")
+    score = options.number(rest[0], "A score")
+    decision = decision_of(session, rest[1] if len(rest) > 1 else None, namespace)
+    session.orchestrator.feedback(decision.decision_id, score)
+    return Page((f"Noted: {score:g} for {decision.model or 'no model'} (decision {decision.decision_id}).",))
+
+
+def cost_parser() -> Parser:
+    """The parser of `%route cost`."""
+    p = Parser("%route cost", "What was spent and saved.")
+    p.add_argument("--by", choices=GROUPS, default="model", help="one row each (model)")
+    p.add_argument("--all", action="store_true", help="of every session, not only of this one")
+    return p
+
+
+def _cost(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page:
+    parser = cost_parser()
+    found = parser.read(rest)
+    if found.help:
+        return Page((Listing(parser.format_help()),))
+    orch = session.orchestrator
+    rows = orch.log.totals(by=found.by, session=None if found.all else orch.session)
+    return Page((listings.records(rows, f"Cost by {found.by}, {'all sessions' if found.all else 'this session'}"),))
+
+
+def _budget(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page:
+    orch = session.orchestrator
+    if rest:
+        limit = None if rest[0] in ("off", "none") else options.amount(rest[0])
+        orch.configure({"budget.session_usd": limit})
+    limit = orch.settings.budget.session_usd
+    spent = usd(orch.spent_usd())
+    return Page((f"Spent this session: {spent}" + (f" of {usd(limit)}." if limit is not None else ". No budget is set."),))
+
+
+COMMANDS = {
+    "explain": Command(_explain, "[NAME or ID]", "why the last answer, or this one, came from where it came", 1),
+    "log": Command(_log, "[-n N] [-o DF]", "the last decisions; -o binds them all as a DataFrame", None, log_parser),
+    "export": Command(_export, "FILE", "write all decisions to .csv, .jsonl or .parquet", 1),
+    "feedback": Command(_feedback, "SCORE [NAME or ID]", "say how good an answer was, 0 to 1; arbitrage learns from it", 2),
+    "cost": Command(_cost, "[--by model|provider|strategy] [--all]", "what was spent and saved", None, cost_parser),
+    "budget": Command(_budget, "[USD or off]", "show or set what this session may spend", 1, values=("off",)),
+}
