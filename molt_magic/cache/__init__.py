@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from molt_magic.cache.keys import canonical_key
 from molt_magic.errors import StoreError
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ class Cache:
         """Store an answer; with a scope and a prompt also for prompts that mean the same.
 
         Args:
-            key: of `canonical_key`.
+            key: of `molt_magic.serial.canonical_key`.
             value: what JSON can hold.
             scope: everything else that shapes the answer (system, history, task, parameters), hashed.
             prompt: the text the answer is for.
@@ -344,4 +343,4 @@ def _unit_rows(embedder: Embedder, texts: Sequence[str]) -> Vector | None:
     return unit
 
 
-__all__ = ["Cache", "Entry", "canonical_key"]
+__all__ = ["Cache", "Entry"]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from molt_magic import catalog as pricing
 from molt_magic import context, errors, tokens
-from molt_magic.cache import Cache, canonical_key
+from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings
 from molt_magic.orchestrator.candidates import answer_limit, answer_share, window_of
 from molt_magic.quality import QualityModel
+from molt_magic.serial import canonical_key, completion_from_json, message_to_json
 from molt_magic.types import (
     Attempt,
     Call,
@@ -314,17 +315,6 @@ def free(completion: Completion) -> Completion:
     return replace(completion, usage=replace(completion.usage, cost_usd=0.0))
 
 
-def message_to_json(message: Message) -> Mapping[str, Any]:
-    """A message as JSON, what a cache key is made of."""
-    content = message.content if isinstance(message.content, str) else [dict(part) for part in message.content]
-    return {
-        "role": message.role,
-        "content": content,
-        "tool_calls": [dict(t) for t in message.tool_calls],
-        "tool_call_id": message.tool_call_id,
-    }
-
-
 def with_system(call: Call, spec: ModelSpec) -> Call:
     """The call with the model's own system prompt, where it needs one and the request has none."""
     if not spec.system or any(message.role == "system" for message in call.messages):
@@ -344,18 +334,3 @@ def call_key(call: Call, spec: ModelSpec) -> str:
             "sample": call.sample,
         }
     )
-
-
-def completion_from_json(value: Mapping[str, Any]) -> Completion | None:
-    """A completion out of the cache; None when the entry does not have its shape."""
-    try:
-        return Completion(
-            text=value["text"],
-            model=value["model"],
-            usage=Usage(**value["usage"]),
-            finish_reason=value["finish_reason"],
-            logprobs=None if value["logprobs"] is None else tuple(value["logprobs"]),
-            tool_calls=tuple(value["tool_calls"]),
-        )
-    except (KeyError, TypeError):
-        return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from molt_magic.cache import canonical_key
-from molt_magic.orchestrator.engine import Engine, Trace, completion_from_json, free, message_to_json
+from molt_magic.orchestrator.engine import Engine, Trace, free
+from molt_magic.serial import canonical_key, completion_from_json, message_to_json
 from molt_magic.strategies.walk import judged
 from molt_magic.types import Attempt, Call, Choice, Request, Situation
 

@@ -15,8 +15,9 @@ from types import MappingProxyType
 
 import pytest
 
-from molt_magic.cache import Cache, canonical_key
+from molt_magic.cache import Cache
 from molt_magic.errors import InputError, StoreError
+from molt_magic.serial import canonical_key
 from molt_magic.types import Message
 from tests.cache.embedders import BrokenEmbedder, ConstantEmbedder, FarEmbedder, WordEmbedder
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from molt_magic.cache import Cache, canonical_key
+from molt_magic.cache import Cache
 from molt_magic.cache import index as index_module
 from molt_magic.cache.index import IndexIdentity, ScopeIndex, Vector
+from molt_magic.serial import canonical_key
 from tests.cache.embedders import ConstantEmbedder, WordEmbedder
 
 IDENTITY = IndexIdentity("store", "scope", "embedder", 16)

@@ -1,4 +1,4 @@
-"""Keys of the exact cache: equal for equal data, whatever its order and kind of container."""
+"""Records as JSON: what cache keys, prompt hashes and cassettes are made of."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from molt_magic.errors import InputError
+from molt_magic.types import Completion, Message, Usage
 
 
 def canonical_key(parts: Mapping[str, Any]) -> str:
     """SHA-256 (hex) over the canonical JSON of `parts`: sorted names, no spaces, 1.0 as 1, sets sorted.
+
+    Equal for equal data, whatever its order and kind of container.
 
     Raises:
         InputError: a part is not data (a function, bytes, NaN).
@@ -40,3 +43,29 @@ def _canonical(part: Any) -> Any:
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
         return {field.name: _canonical(getattr(part, field.name)) for field in dataclasses.fields(part)}
     raise InputError(f"A parameter of type {type(part).__name__} cannot be part of a cache key.", fix="Pass plain data.")
+
+
+def message_to_json(message: Message) -> Mapping[str, Any]:
+    """A message as JSON."""
+    content = message.content if isinstance(message.content, str) else [dict(part) for part in message.content]
+    return {
+        "role": message.role,
+        "content": content,
+        "tool_calls": [dict(t) for t in message.tool_calls],
+        "tool_call_id": message.tool_call_id,
+    }
+
+
+def completion_from_json(value: Mapping[str, Any]) -> Completion | None:
+    """A completion out of `asdict`; None when the value does not have its shape."""
+    try:
+        return Completion(
+            text=value["text"],
+            model=value["model"],
+            usage=Usage(**value["usage"]),
+            finish_reason=value["finish_reason"],
+            logprobs=None if value["logprobs"] is None else tuple(value["logprobs"]),
+            tool_calls=tuple(value["tool_calls"]),
+        )
+    except (KeyError, TypeError):
+        return None
