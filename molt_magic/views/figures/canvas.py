@@ -1,0 +1,196 @@
+"""What every figure is drawn on, and the picture that comes of it. No pyplot: nothing of the user's own plots is touched."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import math
+import struct
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from molt_magic.views.text import for_html, one_line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# The page behind a picture is white or nearly black and a picture cannot know which. This grey has the same contrast to both
+# (4.35:1 to white, 4.34:1 to #111); no single colour has more, so small print that matters is in a table too.
+GREY = "#797979"
+FAINT = "#79797955"  # grid lines: seen on both, in front of neither
+# Okabe and Ito's colours for every kind of colour vision, "Color Universal Design" (2008), those too light for white darkened:
+# each has at least 3:1 to white and to #111
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#B87F00", "#CC79A7", "#2F8FC9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----")
+
+WIDTH = 7.6  # inches, at 100 CSS pixels each: what a notebook's cell has on a laptop
+SIZE = 9.5  # points, of all text but headings
+_CSS_DPI = 100
+_SCALE = 2  # device pixels a CSS pixel: sharp on today's screens
+_FONT = "DejaVu Sans"  # comes with matplotlib
+_LIMIT = 28  # characters of a name
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure as PNG, and the same in words.
+
+    Attributes:
+        png: the file's bytes; transparent, two pixels for each pixel of CSS.
+        alt: what a reader who cannot see it is told; names in it are untrusted.
+    """
+
+    png: bytes
+    alt: str
+
+    @classmethod
+    def of(cls, figure: Figure, alt: str) -> Picture:
+        """Draw a figure of `blank`."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.text import Text
+
+        for text in figure.findobj(Text):
+            text.set_parse_math(False)  # a dollar is money, or a hostile name
+            text.set_usetex(False)
+            text.set_fontfamily(_FONT)
+        held = io.BytesIO()
+        drawn = FigureCanvasAgg(figure)
+        drawn.print_png(held, metadata={"Software": None})  # type: ignore[no-untyped-call]  # matplotlib's gap
+        return cls(held.getvalue(), one_line(alt))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in CSS pixels."""
+        width, height = struct.unpack(">II", self.png[16:24])
+        return round(width / _SCALE), round(height / _SCALE)
+
+    def html(self) -> str:
+        """The picture as an HTML image that needs no file beside it."""
+        width, height = self.size
+        return (
+            f'<img src="data:image/png;base64,{self._text}" alt="{for_html(self.alt)}" width="{width}" height="{height}"'
+            ' style="max-width: 100%; height: auto">'
+        )
+
+    def bundle(self) -> tuple[dict[str, str], dict[str, Any]]:
+        """The picture as image/png with its words as text/plain, and the metadata that goes with them."""
+        width, height = self.size
+        return (
+            {"image/png": self._text, "text/plain": self.alt},
+            {"image/png": {"width": width, "height": height, "alt": self.alt}},
+        )
+
+    def _repr_mimebundle_(self, **_kind: object) -> tuple[dict[str, str], dict[str, Any]]:
+        return self.bundle()
+
+    def __repr__(self) -> str:
+        return self.alt
+
+    @property
+    def _text(self) -> str:
+        return base64.b64encode(self.png).decode("ascii")
+
+
+def blank(height: float, width: float = WIDTH) -> Figure:
+    """A transparent figure; sizes in inches, each 100 CSS pixels."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=_CSS_DPI * _SCALE, facecolor="none", edgecolor="none")
+    figure.set_layout_engine("none")  # whatever the user's rcParams say
+    return figure
+
+
+def panel(figure: Figure, left: float, bottom: float, width: float, height: float, *, grid: str = "") -> Axes:
+    """Axes in a figure, in inches from its lower left corner, with no frame and no ticks of their own.
+
+    Args:
+        grid: `x`, `y` or both: faint lines at the ticks of these axes.
+    """
+    across, up = figure.get_size_inches()
+    axes = figure.add_axes((left / across, bottom / up, width / across, height / up), facecolor="none")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(length=0, labelsize=SIZE, labelcolor=GREY, color=GREY, pad=4)
+    for name in grid:
+        getattr(axes, f"{name}axis").grid(visible=True, color=FAINT, linewidth=0.8, linestyle="-")
+    axes.set_axisbelow(True)
+    return axes
+
+
+def heading(figure: Figure, text: str, left: float, top: float) -> None:
+    """A panel's heading, in inches from the figure's lower left corner to the text's."""
+    across, up = figure.get_size_inches()
+    figure.text(left / across, top / up, text, color=GREY, fontsize=SIZE + 0.5, fontweight="bold", ha="left", va="bottom")
+
+
+def foot(axes: Axes) -> None:
+    """A line along the bottom with a tick at each figure written below it."""
+    axes.spines["bottom"].set(visible=True, color=GREY, linewidth=0.8)
+    axes.tick_params(axis="x", length=4)
+
+
+def note(figure: Figure, text: str, left: float, bottom: float) -> None:
+    """Small print, in inches from the figure's lower left corner."""
+    across, up = figure.get_size_inches()
+    figure.text(left / across, bottom / up, text, color=GREY, fontsize=SIZE - 1, ha="left", va="bottom")
+
+
+def name(text: str, limit: int = _LIMIT) -> str:
+    """An untrusted name as a figure can show it: one line, cut to `limit` characters, every character one that the font has."""
+    line = one_line(unicodedata.normalize("NFC", text))
+    known = _glyphs()
+    shown = "".join(c if ord(c) in known else "\N{WHITE SQUARE}" for c in line if unicodedata.category(c) not in ("Cf", "Mn"))
+    return cut(shown, limit)
+
+
+def cut(text: str, limit: int = _LIMIT) -> str:
+    """An untrusted text as a picture's words can say it: one line of at most `limit` characters."""
+    line = one_line(text)
+    return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
+
+
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    """The code points that the font can show."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return frozenset(get_font(findfont(FontProperties(family=_FONT))).get_charmap())
+
+
+@functools.cache
+def _measure() -> Any:
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    return RendererAgg(1, 1, 72), FontProperties  # type: ignore[no-untyped-call]  # matplotlib's gap
+
+
+def width_of(text: str, size: float = SIZE, *, bold: bool = False) -> float:
+    """How wide a text is, in inches."""
+    renderer, properties = _measure()
+    font = properties(family=_FONT, size=size, weight="bold" if bold else "normal")
+    return float(renderer.get_text_width_height_descent(text, font, False)[0]) / 72
+
+
+def steps(top: float, most: int = 5) -> list[float]:
+    """Round figures from 0 to at least `top`, `most` of them at most: the ticks of an axis that starts at 0."""
+    if not math.isfinite(top) or top <= 0:
+        return [0.0, 1.0]
+    rough = top / (most - 1)
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(size * m for m in (1, 2, 2.5, 5, 10) if size * m >= rough * (1 - 1e-9))
+    return [i * step for i in range(math.ceil(top / step - 1e-9) + 1)]
+
+
+def decades(low: float, high: float) -> list[float]:
+    """Round figures (1, 2, 5 times a power of ten) between two positive ones, seven at most: a logarithmic axis's ticks."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for within in ((1, 2, 5), (1, 3), (1,)):
+        found = [m * 10.0**e for e in range(first, last + 1) for m in within if low <= m * 10.0**e <= high]
+        if len(found) <= 7:
+            break
+    return found[:: math.ceil(len(found) / 7)] if found else [low, high]
