@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from molt_magic.orchestrator.comparison import MODES, Comparison, Mode
 from molt_magic.orchestrator.core import Orchestrator
+from molt_magic.orchestrator.loop import Asking
 from molt_magic.orchestrator.readiness import Readiness
 from molt_magic.orchestrator.threads import Threads
 
-__all__ = ["Orchestrator", "Readiness", "Threads"]
+__all__ = ["MODES", "Asking", "Comparison", "Mode", "Orchestrator", "Readiness", "Threads"]

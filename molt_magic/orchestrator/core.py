@@ -18,9 +18,10 @@ from molt_magic.context import Memory
 from molt_magic.log import DecisionLog
 from molt_magic.orchestrator import question, record
 from molt_magic.orchestrator.candidates import assess, helper_models
+from molt_magic.orchestrator.comparison import Comparison, Mode, OnNamedEvent
 from molt_magic.orchestrator.engine import Trace
 from molt_magic.orchestrator.failure import as_molt_error, failure
-from molt_magic.orchestrator.loop import BackgroundLoop
+from molt_magic.orchestrator.loop import Asking, BackgroundLoop
 from molt_magic.orchestrator.parts import Parts
 from molt_magic.orchestrator.readiness import Readiness
 from molt_magic.orchestrator.recall import keep, recall
@@ -188,34 +189,44 @@ class Orchestrator:
         """
         return await asyncio.wrap_future(self._loop.submit(self._route(self._ask(prompt, **options))))
 
-    def compare(self, prompt: question.Prompt, strategies: Iterable[str], **options: Any) -> pd.DataFrame:
-        """The same question by several strategies at once; one row a strategy, failures included.
+    def submit(self, prompt: question.Prompt, **options: Any) -> Asking:
+        """Ask without waiting: returns at once a future of the Result. The arguments are those of `aroute`.
 
-        Columns: strategy, model, text, cost_usd, saved_usd, latency_s, predicted_quality, quality, cache, status, reason,
-        error, decision_id. Options are those of `aroute`.
+        Raises:
+            InputError, UnknownName, ConfigError: the question cannot be asked this way; nothing is asked.
         """
-        import pandas as pd
+        asked = self._ask(prompt, **options)
+        return self._loop.ask(self._route(asked), lambda: asked.result)
 
-        names = (strategies,) if isinstance(strategies, str) else tuple(strategies)
-        if not names:
-            raise errors.InputError("There is no strategy to compare.", fix='Name some, as in strategies=["rule", "cascade"].')
-        questions = [self._ask(prompt, **{**options, "strategy": name}) for name in names]
+    def compare(
+        self,
+        prompt: question.Prompt,
+        strategies: str | Iterable[str],
+        *,
+        mode: Mode = "live",
+        on_event: OnNamedEvent | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """The same question by several strategies or models at once; one row each, failures included.
 
-        async def all_of_them() -> list[Result | BaseException]:
-            return await asyncio.gather(*(self._route(asked) for asked in questions), return_exceptions=True)
+        Args:
+            strategies: strategies, or models of the catalog, which are asked directly.
+            mode: "live"; "dry run" (plans and estimates, nothing is called); "recorded" (answers that are known already).
+            on_event: told (name, event).
+            options: those of `aroute`.
 
-        rows = []
-        for asked, outcome in zip(questions, self._loop.run(all_of_them()), strict=True):
-            if isinstance(outcome, BaseException) and not isinstance(outcome, errors.MoltError):
-                raise outcome
-            result = outcome if isinstance(outcome, Result) else asked.result
-            if result is None:
-                raise outcome if isinstance(outcome, BaseException) else RuntimeError("a request ended without a result")
-            columns = ("model", "cost_usd", "saved_usd", "latency_s", "predicted_quality", "quality", "cache", "status")
-            row = {"strategy": asked.strategy, "text": result.text}
-            row |= {name: getattr(result.decision, name) for name in (*columns, "reason", "error", "decision_id")}
-            rows.append(row)
-        return pd.DataFrame(rows)
+        Columns: strategy (the name as given), model, text, cost_usd, saved_usd, latency_s, predicted_quality, quality, cache,
+        status, reason, error, decision_id. On KeyboardInterrupt all are cancelled and the exception carries what there was
+        as its `frame`.
+        """
+        comparison = Comparison(self, prompt, strategies, mode=mode, on_event=on_event, **options)
+        comparison.start()
+        try:
+            comparison.wait()
+        except KeyboardInterrupt as interrupt:
+            interrupt.frame = comparison.frame  # type: ignore[attr-defined]  # nothing that was paid for is lost
+            raise
+        return comparison.frame
 
     def feedback(self, decision_id: str, score: float, source: Literal["user", "judge"] = "user") -> None:
         """Say how good an answer was, in [0, 1]; arbitrage learns from it.

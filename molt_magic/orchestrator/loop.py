@@ -7,13 +7,86 @@ import concurrent.futures
 import contextlib
 import os
 import threading
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from molt_magic.result import Result
 
 T = TypeVar("T")
 
 POLL_S = 0.1  # how long a KeyboardInterrupt may wait before the main thread sees it
 CANCEL_S = 5.0  # how long a cancelled request may take to write down what it had
+
+
+class Running(concurrent.futures.Future[T]):
+    """A coroutine under way on the loop.
+
+    Unlike a plain future a cancelled one is done only when its coroutine has ended, having written down what it had.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> None:
+        super().__init__()
+        self._loop = loop
+        self._task: asyncio.Task[T] | None = None
+        loop.call_soon_threadsafe(self._begin, coro)
+
+    def cancel(self) -> bool:
+        """Ask the coroutine to end. False: it has ended already."""
+        if self.done():
+            return False
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing runs any more
+            # later by one turn of the loop: a task that is cancelled before its first step never starts, and writes nothing
+            self._loop.call_soon_threadsafe(self._loop.call_soon, self._end)
+        return True
+
+    def _begin(self, coro: Coroutine[Any, Any, T]) -> None:
+        self._task = self._loop.create_task(coro)
+        self._task.add_done_callback(self._ended)
+
+    def _end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _ended(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            super().cancel()
+            self.set_running_or_notify_cancel()  # wakes who waits for it
+        elif (error := task.exception()) is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(task.result())
+
+
+class Asking(Running["Result"]):
+    """A question under way, as `Orchestrator.submit` returns it.
+
+    `result()` waits, and raises what `Orchestrator.route` raises, or CancelledError. `cancel()` ends the request; once it is
+    `done()`, what had arrived is logged and in `so_far`.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Result], so_far: Callable[[], Result | None]
+    ) -> None:
+        super().__init__(loop, coro)
+        self._so_far = so_far
+
+    @property
+    def so_far(self) -> Result | None:
+        """What came of it, a failed or an interrupted Result too; None while it is under way."""
+        return self._so_far()
+
+
+def join(running: Sequence[Running[Any]]) -> None:
+    """Wait until all have ended; on KeyboardInterrupt cancel them, let them write down what they had, and re-raise."""
+    try:
+        while concurrent.futures.wait(running, POLL_S).not_done:
+            pass
+    except KeyboardInterrupt:
+        for one in running:
+            one.cancel()
+        concurrent.futures.wait(running, CANCEL_S)
+        raise
 
 
 class BackgroundLoop:
@@ -25,8 +98,21 @@ class BackgroundLoop:
         self._pid = os.getpid()
         self._lock = threading.Lock()
 
-    def submit(self, coro: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+    def submit(self, coro: Coroutine[Any, Any, T]) -> Running[T]:
         """Start `coro` on the loop."""
+        return Running(self._started(), coro)
+
+    def ask(self, coro: Coroutine[Any, Any, Result], so_far: Callable[[], Result | None]) -> Asking:
+        """Start a question on the loop; `so_far` tells its result, also where the coroutine raises."""
+        return Asking(self._started(), coro, so_far)
+
+    def run(self, coro: Coroutine[Any, Any, T]) -> T:
+        """Run `coro` and wait for it; on KeyboardInterrupt cancel it, let it write down what it had, and re-raise."""
+        running = self.submit(coro)
+        join([running])
+        return running.result()
+
+    def _started(self) -> asyncio.AbstractEventLoop:
         if self._pid != os.getpid():  # a fork takes no threads along: the loop is a parent's, and would never run it
             self._lock = threading.Lock()  # another thread may have held it
             self._loop = self._thread = None
@@ -36,33 +122,7 @@ class BackgroundLoop:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="molt-magic", daemon=True)
                 self._thread.start()
-        return asyncio.run_coroutine_threadsafe(coro, self._loop)
-
-    def run(self, coro: Coroutine[Any, Any, T]) -> T:
-        """Run `coro` and wait for it; on KeyboardInterrupt cancel it, let it write down what it had, and re-raise."""
-        done = threading.Event()
-        task: list[asyncio.Task[T]] = []
-
-        async def tracked() -> T:
-            task.append(asyncio.current_task())  # type: ignore[arg-type]  # this coroutine is the task's
-            try:
-                return await coro
-            finally:
-                done.set()
-
-        future = self.submit(tracked())
-        try:
-            while True:
-                try:
-                    return future.result(timeout=POLL_S)
-                except concurrent.futures.TimeoutError:
-                    if future.done():  # the coroutine itself raised a TimeoutError
-                        raise
-        except KeyboardInterrupt:
-            future.cancel()
-            if task:
-                done.wait(CANCEL_S)
-            raise
+            return self._loop
 
     def close(self) -> None:
         """Stop the loop and its thread. Idempotent."""
@@ -71,7 +131,7 @@ class BackgroundLoop:
             self._loop = self._thread = None
         if loop is None or thread is None or self._pid != os.getpid():
             return
-        with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(RuntimeError, TimeoutError):
             asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(CANCEL_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(CANCEL_S)
