@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,14 +19,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from molt_magic.log.database import Database
+    from molt_magic.log.ledger import Ledger
 
 Source = Literal["user", "judge", "validator"]
 
-_RANK = {"user": 3, "judge": 2, "validator": 1}
+RANK = {"user": 3, "judge": 2, "validator": 1}  # of sources: how much their word counts
 _RANKED = "CASE source WHEN 'user' THEN 3 WHEN 'judge' THEN 2 ELSE 1 END"
 _OUTCOME = "decision_id, model, task, score, source, embedder, vector"
 _LIST = ", ".join(COLUMNS)
 _INSERT = f"INSERT INTO decisions ({_LIST}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  # our own column names
+_ASKED_AT_ONCE = 999  # ids in one statement; before 3.32 SQLite took no more
 _QUALITY, _QUALITY_SOURCE = COLUMNS.index("quality"), COLUMNS.index("quality_source")
 
 
@@ -88,8 +91,8 @@ class DecisionLog:
         """
         if not 0.0 <= score <= 1.0 or math.isnan(score):
             raise InputError(f"A score lies between 0 and 1, not {score!r}.", fix="Say 1 for good and 0 for bad.")
-        if source not in _RANK:
-            raise UnknownName("source of feedback", source, _RANK)
+        if source not in RANK:
+            raise UnknownName("source of feedback", source, RANK)
         with self._database.writing() as connection:
             if not _exists(connection, decision_id):
                 recent = connection.execute("SELECT decision_id FROM decisions ORDER BY seq DESC LIMIT 3").fetchall()
@@ -115,21 +118,48 @@ class DecisionLog:
         where, given = ("WHERE session = ?", (session,)) if session is not None else ("", ())
         return self._one(f"{where} ORDER BY seq DESC LIMIT 1", given)
 
-    def to_frame(self, limit: int | None = None) -> pd.DataFrame:
+    def to_frame(self, limit: int | None = None, *, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Decisions in the order they were made, a column a field of `Decision`; with `limit` only the newest.
 
         `time` is datetime64 in UTC, counts are int64, costs and scores float64 with NaN for unknown, `candidates` and
         `attempts` are lists of dicts, the rest is text or None.
+
+        Args:
+            ids: these decisions only, in this order; `limit` does not apply. Those that are not in the log are left out.
 
         Raises:
             InputError: the limit is negative.
         """
         from molt_magic.log.frame import to_frame
 
+        if ids is not None:
+            return to_frame(self._named(ids))
         if limit is not None and limit < 0:
             raise InputError(f"A limit of {limit} rows makes no sense.", fix="Give 0 or more.")
         rows = self._rows("ORDER BY seq DESC LIMIT ?", (-1 if limit is None else limit,))
         return to_frame(rows[::-1])
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The light columns of every decision in memory, one for all who look at this log; `refresh` brings it up to date."""
+        from molt_magic.log.ledger import Ledger
+
+        return Ledger(self)
+
+    def rows_since(self, seq: int, columns: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
+        """The first `limit` decisions after row `seq` (0: all), oldest first: the row, then these columns as they are stored.
+
+        What was said of a decision later is not folded in; see `feedback_since`.
+        """
+        query = f"SELECT seq, {', '.join(columns)} FROM decisions WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  # our own names
+        with self._database.reading() as connection:
+            return connection.execute(query, (seq, limit)).fetchall()
+
+    def feedback_since(self, seq: int) -> list[tuple[int, str, float, str]]:
+        """What was said after row `seq` (0: ever), oldest first: the row, decision_id, score, source."""
+        query = "SELECT seq, decision_id, score, source FROM feedback WHERE seq > ? ORDER BY seq"
+        with self._database.reading() as connection:
+            return connection.execute(query, (seq,)).fetchall()
 
     def outcomes(self, limit: int = 20_000) -> list[Outcome]:
         """The newest outcomes, newest last; of several for one model in one decision only the strongest, newest word."""
@@ -141,7 +171,7 @@ class DecisionLog:
             # imported rows are measurements of their own, whatever their id
             about = seq if outcome.source == "imported" else (outcome.decision_id, outcome.model)
             held = strongest.get(about)
-            if held is None or _RANK.get(outcome.source, 0) >= _RANK.get(held[1].source, 0):
+            if held is None or RANK.get(outcome.source, 0) >= RANK.get(held[1].source, 0):
                 strongest[about] = (seq, outcome)
         return [outcome for _, outcome in sorted(strongest.values(), key=lambda pair: pair[0])]
 
@@ -221,17 +251,27 @@ class DecisionLog:
         chosen = f"SELECT {_LIST} FROM decisions {tail}"  # noqa: S608  # our own column names
         with self._database.reading() as connection:
             rows = connection.execute(chosen, given).fetchall()
-            where, ids = ("WHERE decision_id = ?", (rows[0][0],)) if len(rows) == 1 else ("", ())
+            few = [row[0] for row in rows] if len(rows) <= _ASKED_AT_ONCE else []
+            where = f"WHERE decision_id IN ({', '.join('?' * len(few))})" if few else ""
             said = connection.execute(
                 f"SELECT decision_id, score, source FROM feedback {where} ORDER BY {_RANKED}, seq",  # noqa: S608  # constants
-                ids,
+                few,
             ).fetchall()
         last_word = {decision_id: (score, source) for decision_id, score, source in said}
         return [_folded(row, last_word.get(row[0])) for row in rows] if last_word else rows
 
+    def _named(self, ids: Sequence[str]) -> list[tuple[Any, ...]]:
+        """The decisions of these ids, in their order."""
+        found: dict[str, tuple[Any, ...]] = {}
+        for start in range(0, len(ids), _ASKED_AT_ONCE):
+            asked = tuple(ids[start : start + _ASKED_AT_ONCE])
+            rows = self._rows(f"WHERE decision_id IN ({', '.join('?' * len(asked))})", asked)
+            found.update((row[0], row) for row in rows)
+        return [found[decision_id] for decision_id in ids if decision_id in found]
+
 
 def _folded(row: tuple[Any, ...], said: tuple[float, str] | None) -> tuple[Any, ...]:
-    if said is None or _RANK[said[1]] < _RANK.get(row[_QUALITY_SOURCE], 0):
+    if said is None or RANK[said[1]] < RANK.get(row[_QUALITY_SOURCE], 0):
         return row
     changed = list(row)
     changed[_QUALITY], changed[_QUALITY_SOURCE] = said

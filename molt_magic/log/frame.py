@@ -28,9 +28,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def to_frame(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
     """Rows of COLUMNS as a frame: `time` in UTC, counts whole, costs float (NaN: unknown), candidates and attempts as lists."""
+    return from_columns(dict(zip(COLUMNS, zip(*rows, strict=True) if rows else ((),) * len(COLUMNS), strict=True)))
+
+
+def from_columns(by_column: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Some of COLUMNS, with their stored values, as a frame."""
     import pandas as pd
 
-    by_column = dict(zip(COLUMNS, zip(*rows, strict=True) if rows else ((),) * len(COLUMNS), strict=True))
     data: dict[str, Any] = {}
     for name, values in by_column.items():
         if name == "time":
@@ -43,7 +47,7 @@ def to_frame(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
             data[name] = pd.Series([json.loads(value) for value in values], dtype=object)
         else:
             data[name] = pd.Series(values, dtype=object)
-    return pd.DataFrame(data, columns=list(COLUMNS))
+    return pd.DataFrame(data, columns=list(by_column))
 
 
 def export(frame: pd.DataFrame, path: Path) -> Path:

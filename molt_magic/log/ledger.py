@@ -1,0 +1,94 @@
+"""The light columns of every decision, kept up to date with the log: what tables and charts are drawn from."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from molt_magic.log import RANK
+from molt_magic.log.frame import from_columns
+from molt_magic.log.schema import COLUMNS, JSON_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from molt_magic.log import DecisionLog
+
+LIGHT: tuple[str, ...] = tuple(name for name in COLUMNS if name not in JSON_COLUMNS)
+
+# Rows read at a time. Between two reads the log is free for whoever writes; and a hundred thousand rows at once would be as
+# many tuples for the garbage collector to look through again and again.
+_CHUNK = 1000
+
+
+class Ledger:
+    """Every decision without its candidates and attempts, for threads of one process to share.
+
+    Args:
+        log: where the decisions are; it is read at the first `refresh` or the first use of `frame`.
+
+    Reading raises `StoreError` where the log cannot be read; what was read before stays.
+    """
+
+    def __init__(self, log: DecisionLog) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+        self._frame: pd.DataFrame | None = None
+        self._seq = 0  # of the newest decision that was taken in
+        self._said = 0  # and of the newest feedback
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Columns LIGHT, typed as in `DecisionLog.to_frame`, in the order made. It is shared: not to be changed in place."""
+        if self._frame is None:
+            self.refresh()
+        assert self._frame is not None
+        return self._frame
+
+    def refresh(self) -> bool:
+        """Take in what was logged, or said of a decision, since; True when anything changed."""
+        with self._lock:
+            # feedback first: every decision it speaks of is then in the log already
+            said = self._log.feedback_since(self._said)
+            columns, seq = self._read()
+            changed = self._frame is None or bool(said) or seq > self._seq
+            frame = self._with(columns) if self._frame is None or seq > self._seq else self._frame
+            if said:
+                frame, self._said = _folded(frame, said), said[-1][0]
+            self._frame, self._seq = frame, seq
+            return changed
+
+    def _read(self) -> tuple[list[list[Any]], int]:
+        """The new decisions, column by column, and the row of the newest."""
+        parts: list[list[Sequence[Any]]] = [[] for _ in LIGHT]
+        seq = self._seq
+        while rows := self._log.rows_since(seq, LIGHT, limit=_CHUNK):
+            seqs, *columns = zip(*rows, strict=True)
+            seq = seqs[-1]
+            for part, values in zip(parts, columns, strict=True):
+                part.append(values)
+        return [list(chain.from_iterable(part)) for part in parts], seq
+
+    def _with(self, columns: Sequence[Sequence[Any]]) -> pd.DataFrame:
+        """The frame with these rows at its end."""
+        import pandas as pd
+
+        new = from_columns(dict(zip(LIGHT, columns, strict=True)))
+        old = self._frame
+        return new if old is None or old.empty else pd.concat([old, new], ignore_index=True)
+
+
+def _folded(frame: pd.DataFrame, said: Sequence[tuple[int, str, float, str]]) -> pd.DataFrame:
+    """The frame with the newest word of the strongest source as its quality, as `DecisionLog.get` has it."""
+    import pandas as pd
+
+    about = {decision_id for _, decision_id, _, _ in said}
+    at = {decision_id: i for i, decision_id in enumerate(frame["decision_id"]) if decision_id in about}
+    quality, source = frame["quality"].to_numpy(copy=True), frame["quality_source"].to_numpy(copy=True)
+    for _, decision_id, score, by in said:
+        i = at[decision_id]
+        if RANK[by] >= RANK.get(source[i], 0):
+            quality[i], source[i] = score, by
+    return frame.assign(quality=quality, quality_source=pd.Series(source, dtype=object))
