@@ -10,6 +10,7 @@
     ├── NoCandidate                 no model can take this request, with the reason for each
     ├── NoAnswer                    several models were tried and all failed, with the reason for each
     ├── BudgetExceeded              the call would cost more than was allowed
+    ├── NotRecorded                 only recorded answers were allowed, and there is none to this call
     ├── StoreError                  a log, cache or run file cannot be used
     ├── WeightsError                a local model's file is missing, incomplete or not what it should be
     └── ProviderError               a provider did not answer
@@ -126,6 +127,12 @@ class BudgetExceeded(MoltError):
     """The call would cost more than was allowed."""
 
     kind = "budget"
+
+
+class NotRecorded(MoltError):
+    """Only recorded answers were allowed (a cassette in replay, a comparison of what is there), and this call has none."""
+
+    kind = "not_recorded"
 
 
 class StoreError(MoltError):

@@ -89,8 +89,23 @@ def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path, env: dict[st
         load_settings(tmp_path / "gone.toml", environ=env)
 
 
+def test_the_variable_has_the_last_word_on_a_cassette_s_mode(folder: Path, env: dict[str, str]) -> None:
+    (folder / "molt.toml").write_text('cassette = "answers.jsonl"\n')
+    assert load(folder, env).tape == ("record", Path.cwd() / "answers.jsonl")
+    replaying = load(folder, env | {"MOLT_CASSETTE": "Replay"}).with_values({"cassette.mode": "off"})
+    assert replaying.tape == ("replay", Path.cwd() / "answers.jsonl")
+    assert load(folder, env | {"MOLT_CASSETTE": "off"}).tape is None
+    with pytest.raises(ConfigError, match="MOLT_CASSETTE"):
+        load(folder, env | {"MOLT_CASSETTE": "play"})
+
+
+def test_no_cassette_is_used_unless_one_is_named_or_the_variable_wants_one(folder: Path, env: dict[str, str]) -> None:
+    assert load(folder, env).tape is None
+    assert load(folder, env | {"MOLT_CASSETTE": "replay"}).tape == ("replay", Path.cwd() / "answers.jsonl")
+
+
 def test_every_setting_has_a_variable(folder: Path, env: dict[str, str]) -> None:
-    for key in KEYS:
+    for key in (each for each in KEYS if each != "cassette.mode"):  # MOLT_CASSETTE: see below
         variable = "MOLT_" + key.removeprefix("defaults.").replace(".", "_").upper()
         with pytest.raises(ConfigError) as caught:
             # no setting takes this one, and the error names the variable

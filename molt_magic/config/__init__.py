@@ -9,6 +9,7 @@ from __future__ import annotations
 from molt_magic.config.schema import (
     BudgetSettings,
     CacheSettings,
+    CassetteSettings,
     ContextSettings,
     Defaults,
     EmbedSettings,
@@ -16,12 +17,13 @@ from molt_magic.config.schema import (
     LogSettings,
     NetworkSettings,
 )
-from molt_magic.config.secrets import Secrets
+from molt_magic.config.secrets import Secrets, without_keys
 from molt_magic.config.settings import Settings, load_settings
 
 __all__ = [
     "BudgetSettings",
     "CacheSettings",
+    "CassetteSettings",
     "ContextSettings",
     "Defaults",
     "EmbedSettings",
@@ -31,4 +33,5 @@ __all__ = [
     "Secrets",
     "Settings",
     "load_settings",
+    "without_keys",
 ]

@@ -75,6 +75,9 @@ def settings_in(table: Mapping[str, Any], origin: str) -> Iterator[tuple[str, An
                     f"{section} in {origin} stands outside its section.", fix=f"Put it under [{home}]: {name} = ..."
                 )
             raise ConfigError(f"Unknown section [{section}] in {origin}.", fix=UnknownName("section", section, known).fix)
+        if section == "cassette" and isinstance(content, str):  # the short form
+            yield "cassette.file", content
+            continue
         if not isinstance(content, Mapping):
             raise ConfigError(f"{section} in {origin} must be a section.", fix=f"Write [{section}] and its settings under it.")
         for name, value in content.items():

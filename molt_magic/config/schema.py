@@ -98,6 +98,18 @@ class BudgetSettings:
     session_usd: float | None = _limits(default=None, at_least=0)  # None: no limit
 
 
+@dataclass(frozen=True, slots=True)
+class CassetteSettings:
+    """`[cassette]`, or `cassette = "answers.jsonl"` for short: answers kept beside the notebook.
+
+    The variable `MOLT_CASSETTE` (record, replay or off) is stronger than `mode`, wherever that is set: what a notebook
+    says is for people, and CI has the last word.
+    """
+
+    file: str | None = None  # relative to the working folder; None: no cassette, or answers.jsonl where MOLT_CASSETTE wants one
+    mode: str = _limits(default="record", one_of=("record", "replay", "off"))
+
+
 SECTIONS: Mapping[str, type[Any]] = types.MappingProxyType(
     {
         "defaults": Defaults,
@@ -108,6 +120,7 @@ SECTIONS: Mapping[str, type[Any]] = types.MappingProxyType(
         "network": NetworkSettings,
         "log": LogSettings,
         "budget": BudgetSettings,
+        "cassette": CassetteSettings,
     }
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from molt_magic.errors import ConfigError
 _KEY = re.compile(
     r"(?<![A-Za-z0-9])(sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{20,}|xai-[A-Za-z0-9]{20,}|(gsk|hf)_[A-Za-z0-9]{20,})"
 )
+REMOVED = "[key removed]"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY_FIELDS = frozenset({"api_key", "apikey", "key", "token", "secret", "password"})
 
@@ -65,6 +66,14 @@ class Secrets:
 
     def __reduce__(self) -> Any:
         raise TypeError("Secrets are not copied or pickled; build settings anew with load_settings().")
+
+
+def without_keys(text: str, values: Iterable[str]) -> str:
+    """`text` with these secrets, and whatever else looks like a key and holds a digit, taken out."""
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, REMOVED)
+    # the digit: a model may well write of `sk-learn-contrib`
+    return _KEY.sub(lambda found: REMOVED if any(c.isdigit() for c in found.group()) else found.group(), text)
 
 
 def looks_like_key(text: str) -> bool:

@@ -18,6 +18,7 @@ from molt_magic.config.schema import (
     SECTIONS,
     BudgetSettings,
     CacheSettings,
+    CassetteSettings,
     ContextSettings,
     Defaults,
     EmbedSettings,
@@ -37,10 +38,13 @@ def _empty() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
+_TAPE_VARIABLE = "MOLT_CASSETTE"  # over all other places: a notebook names the tape, who runs it says what to do with it
+_TAPE_MODE = "cassette.mode"
 _VARIABLES: Mapping[str, str] = MappingProxyType(
-    {"MOLT_" + key.removeprefix("defaults.").replace(".", "_").upper(): key for key in KEYS}
+    {"MOLT_" + key.removeprefix("defaults.").replace(".", "_").upper(): key for key in KEYS if key != _TAPE_MODE}
 )
-_FOLDER_VARIABLES = ("MOLT_HOME", "MOLT_MODELS", "MOLT_CASSETTE")
+_OTHER_VARIABLES = ("MOLT_HOME", "MOLT_MODELS", _TAPE_VARIABLE)
+DEFAULT_TAPE = "answers.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,8 @@ class Settings:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     log: LogSettings = field(default_factory=LogSettings)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
+    cassette: CassetteSettings = field(default_factory=CassetteSettings)
+    tape_mode: str | None = None  # what MOLT_CASSETTE says, over `cassette.mode`
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=_empty)  # name -> its table, read by the catalog
     routes: Mapping[str, Mapping[str, str]] = field(default_factory=_empty)  # task -> {primary, fallback}
     ladder: tuple[str, ...] | None = None  # None: the one that ships
@@ -66,6 +72,13 @@ class Settings:
         default_factory=_empty, compare=False, repr=False
     )  # dotted key -> where its value came from
     secrets: Secrets = field(default_factory=lambda: Secrets(environ=os.environ, dotenv=()), compare=False, repr=False)
+
+    @property
+    def tape(self) -> tuple[str, Path] | None:
+        """What is done with a cassette (`record` or `replay`), and its file; None: nothing."""
+        mode = self.tape_mode or self.cassette.mode
+        file = self.cassette.file or (DEFAULT_TAPE if self.tape_mode else None)
+        return None if mode == "off" or file is None else (mode, Path(file).expanduser().absolute())
 
     def secret(self, name: str) -> str | None:
         """The value of the environment variable `name`, else of `.env`; None where neither has it."""
@@ -128,6 +141,9 @@ def load_settings(
         settings = _apply(settings, found, origin=str(file), parse=False)
     for variable, key, text in _from_environment(environ):
         settings = _apply(settings, [(key, text)], origin=f"the environment ({variable})", parse=True)
+    if forced := environ.get(_TAPE_VARIABLE, "").strip().lower():
+        mode = read_value(_TAPE_MODE, forced, origin=f"the environment ({_TAPE_VARIABLE})", parse=True)
+        settings = replace(settings, tape_mode=mode)
     return settings.with_values(overrides, origin="the given values") if overrides else settings
 
 
@@ -150,7 +166,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, st
     A variable that is nearly one of ours is a mistake and is refused; any other is another program's.
     """
     for variable, text in sorted(environ.items()):
-        if not variable.startswith("MOLT_") or variable in _FOLDER_VARIABLES or not text.strip():
+        if not variable.startswith("MOLT_") or variable in _OTHER_VARIABLES or not text.strip():
             continue
         key = _VARIABLES.get(variable)
         if key is None:

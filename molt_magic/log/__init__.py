@@ -118,6 +118,23 @@ class DecisionLog:
         where, given = ("WHERE session = ?", (session,)) if session is not None else ("", ())
         return self._one(f"{where} ORDER BY seq DESC LIMIT 1", given)
 
+    def answers(self, prompt_hash: str, limit: int = 100) -> list[tuple[str, Mapping[str, Any]]]:
+        """Whole answers to a prompt by its hash, from its newest `limit` decisions, newest first: (decision_id, attempt)."""
+        import json
+
+        query = "SELECT decision_id, attempts FROM decisions WHERE prompt_hash = ? ORDER BY seq DESC LIMIT ?"
+        with self._database.reading() as connection:
+            rows = connection.execute(query, (prompt_hash, limit)).fetchall()
+        found = [(decision_id, attempt) for decision_id, attempts in rows for attempt in reversed(json.loads(attempts))]
+        return [
+            (decision_id, attempt)
+            for decision_id, attempt in found
+            if attempt["purpose"] == "answer"
+            and attempt["text"]
+            and not attempt["error"]
+            and attempt["finish_reason"] == "stop"
+        ]
+
     def to_frame(self, limit: int | None = None, *, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Decisions in the order they were made, a column a field of `Decision`; with `limit` only the newest.
 
@@ -182,6 +199,11 @@ class DecisionLog:
             found = connection.execute(query, (rowid,)).fetchall()
         return [Outcome(*row) for _, *row in found], found[-1][0] if found else rowid
 
+    def last_outcome(self) -> int:
+        """The row of the newest outcome, for `outcomes_since`; 0: there is none."""
+        with self._database.reading() as connection:
+            return int(connection.execute("SELECT COALESCE(MAX(seq), 0) FROM outcomes").fetchone()[0])
+
     def totals(
         self, by: Literal["model", "provider", "strategy"] = "model", session: str | None = None
     ) -> list[Mapping[str, Any]]:
@@ -208,8 +230,11 @@ class DecisionLog:
             return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def spent(self, session: str) -> float:
-        """USD spent in a session, as far as prices are known; dry runs cost nothing."""
-        query = "SELECT COALESCE(SUM(cost_usd), 0.0) FROM decisions WHERE session = ? AND status != 'planned'"
+        """USD spent in a session, as far as prices are known; dry runs and answers from a cassette cost nothing."""
+        query = """
+            SELECT COALESCE(SUM(cost_usd), 0.0) FROM decisions
+            WHERE session = ? AND status != 'planned' AND deployment IS NOT 'cassette'
+        """
         with self._database.reading() as connection:
             return float(connection.execute(query, (session,)).fetchone()[0])
 

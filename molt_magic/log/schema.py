@@ -96,6 +96,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TRIGGER feedback_stays BEFORE UPDATE ON feedback BEGIN SELECT RAISE(ABORT, 'feedback is append-only'); END",
         "CREATE TRIGGER outcomes_stay BEFORE UPDATE ON outcomes BEGIN SELECT RAISE(ABORT, 'outcomes are append-only'); END",
     ),
+    (
+        "CREATE INDEX decisions_prompt ON decisions (prompt_hash, seq)",  # the recorded answers to a prompt
+        "DROP INDEX decisions_spent",
+        "CREATE INDEX decisions_spent ON decisions (session, status, deployment, cost_usd)",  # a cassette's answers are free
+    ),
 )
 
 

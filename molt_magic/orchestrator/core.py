@@ -19,7 +19,7 @@ from molt_magic.log import DecisionLog
 from molt_magic.orchestrator import question, record
 from molt_magic.orchestrator.candidates import assess, helper_models
 from molt_magic.orchestrator.comparison import Comparison, Mode, OnNamedEvent
-from molt_magic.orchestrator.engine import Trace
+from molt_magic.orchestrator.engine import Engine, Trace
 from molt_magic.orchestrator.failure import as_molt_error, failure
 from molt_magic.orchestrator.loop import Asking, BackgroundLoop
 from molt_magic.orchestrator.parts import Parts
@@ -27,6 +27,7 @@ from molt_magic.orchestrator.readiness import Readiness
 from molt_magic.orchestrator.recall import keep, recall
 from molt_magic.orchestrator.threads import Threads
 from molt_magic.providers import Providers
+from molt_magic.providers.cassette import DEPLOYMENT, State
 from molt_magic.quality import Vector
 from molt_magic.result import Result
 from molt_magic.types import (
@@ -60,6 +61,7 @@ class _Asked:
     namespace: Mapping[str, Any]
     cache: CacheMode
     dry_run: bool
+    recorded: bool
     log: bool
     turn: tuple[str, str] | None  # thread and key of the turn
     cell_id: str | None
@@ -118,6 +120,11 @@ class Orchestrator:
         return self._parts.log
 
     @property
+    def cassette(self) -> State | None:
+        """How the cassette stands, of which answers are replayed or on which they are recorded; None: there is none."""
+        return self._parts.cassette
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks of the routing table."""
         return tuple(self.catalog.routes)
@@ -130,7 +137,7 @@ class Orchestrator:
         """What is ready and what is missing, a row a model in the catalog's order."""
         rows = []
         for spec in self.catalog.models.values():
-            missing = self.providers.missing(spec)
+            missing = self._parts.serving.missing(spec)
             reason, fix = ("ready", "") if missing is None else (missing.reason, missing.fix)
             rows.append(Readiness(spec.name, spec.provider, spec.model, missing is None, reason, fix))
         return rows
@@ -176,6 +183,7 @@ class Orchestrator:
             max_cost: most that the question may cost, USD.
             cache: True, False, or "refresh" (do not read, but store).
             dry_run: plan and estimate, call nothing.
+            recorded: answer from the cassette and the log alone; nothing is asked, paid or logged.
             log: False keeps the question out of the decision log.
             schema: JSON schema or pydantic model the answer must follow.
             on_event: told of attempts and text as they come; called on the background thread.
@@ -268,6 +276,7 @@ class Orchestrator:
         max_cost: float | None = None,
         cache: CacheMode = True,
         dry_run: bool = False,
+        recorded: bool = False,
         log: bool = True,
         schema: object = None,
         on_event: OnEvent | None = None,
@@ -309,7 +318,8 @@ class Orchestrator:
             namespace=namespace or {},
             cache=cache,
             dry_run=dry_run,
-            log=log and self.settings.log.enabled,
+            recorded=recorded,
+            log=log and not recorded and self.settings.log.enabled,
             turn=(thread, key) if thread else None,
             cell_id=cell_id,
             on_event=on_event,
@@ -321,8 +331,8 @@ class Orchestrator:
         trace = Trace(
             request=asked.request,
             on_event=asked.on_event,
-            reads_cache=asked.cache is True,
-            writes_cache=asked.cache is not False,
+            reads_cache=asked.cache is True and not asked.recorded,
+            writes_cache=asked.cache is not False and not asked.recorded,
         )
         choice = Choice(None, "it did not come to a decision")
         error: BaseException | None = None
@@ -330,16 +340,18 @@ class Orchestrator:
             self._listeners.append(asked.on_event)
         try:
             self._within_budget()
-            candidates = await self._candidates(asked)
+            recorded = self._parts.engine_over_recorded
+            engine = recorded(record.prompt_hash(asked.request)) if asked.recorded else self._parts.engine
+            candidates = await self._candidates(asked, engine)
             choice = replace(choice, candidates=candidates)
-            choice = await self._decide(asked, trace, candidates)
+            choice = await self._decide(asked, engine, trace, candidates)
             error = failure(choice, trace.attempts, self._fixes)
         except BaseException as raised:  # noqa: BLE001  # logged below with what there was, then raised again
             error = raised
         finally:
             if asked.on_event is not None:
                 self._listeners.remove(asked.on_event)
-        asked.result = self._finish(asked, trace, choice, error, time.perf_counter() - started)
+        asked.result = self._finish(asked, trace, choice, error, time.perf_counter() - started + trace.recorded_s)
         error = error or asked.result.error
         if error is not None:
             if isinstance(error, errors.MoltError):
@@ -348,7 +360,7 @@ class Orchestrator:
             raise error
         return asked.result
 
-    async def _candidates(self, asked: _Asked) -> tuple[Candidate, ...]:
+    async def _candidates(self, asked: _Asked, engine: Engine) -> tuple[Candidate, ...]:
         """Who could answer. With nobody ready, the local model that was asked for, or the default one, is fetched first."""
         request = asked.request
 
@@ -356,7 +368,7 @@ class Orchestrator:
             return assess(
                 self.catalog.models,
                 request,
-                unavailable=self._parts.unavailable,
+                unavailable=engine.unavailable,
                 quality=self._parts.quality,
                 vector=self._vector(request),
                 window_cap=self.settings.context.max_tokens,
@@ -367,9 +379,9 @@ class Orchestrator:
         candidates = assessed()
         wanted = request.model or (None if any(c.skipped is None for c in candidates) else DEFAULT_LOCAL)
         spec = self.catalog.models.get(wanted) if wanted else None
-        if spec is None or asked.dry_run or not self.providers.can_pull(spec):
+        if spec is None or asked.dry_run or not engine.providers.can_pull(spec):
             return candidates
-        await self.providers.apull(spec)
+        await engine.providers.apull(spec)
         return assessed()
 
     def _vector(self, request: Request) -> Vector | None:
@@ -379,7 +391,7 @@ class Orchestrator:
         vector: Vector = self._parts.embedder.embed([request.prompt])[0]
         return vector
 
-    async def _decide(self, asked: _Asked, trace: Trace, candidates: tuple[Candidate, ...]) -> Choice:
+    async def _decide(self, asked: _Asked, engine: Engine, trace: Trace, candidates: tuple[Candidate, ...]) -> Choice:
         """What the cache remembers, else what the strategy decides."""
         judge, trace.summary_model = helper_models(
             candidates, judge=self.settings.defaults.judge, summary=self.settings.context.summary_model
@@ -394,7 +406,6 @@ class Orchestrator:
             checks=validators.build(asked.checks, namespace=asked.namespace, judge_model=judge),
         )
         trace.wants_logprobs = any(check.name.startswith("confidence") for check in situation.checks)
-        engine = self._parts.engine
         if not asked.dry_run:
             remembered = await recall(asked.strategy, situation, engine=engine, trace=trace)
             if remembered is not None:
@@ -431,17 +442,19 @@ class Orchestrator:
             cache=None if asked.cache is not False else "off",
         )
         unlogged: errors.MoltError | None = None
+        learning = self._parts.learning
         if asked.log and not asked.dry_run:
             try:
-                self.log.append(decision, self._parts.learning.outcomes(decision, attempts))
+                self.log.append(decision, learning.lasting(decision, learning.outcomes(decision, attempts)))
                 asked.logged = True
-                self._parts.learning.catch_up()
+                learning.catch_up()
             except errors.MoltError as raised:
                 unlogged = raised  # the answer is paid for: it is kept, and handed over with the error
-        if not asked.logged and not asked.dry_run:
+        paid = not (asked.dry_run or asked.recorded or decision.deployment == DEPLOYMENT)
+        if paid and not asked.logged:
             self._unlogged_usd += decision.cost_usd or 0.0
         if answer is not None and answer.completion is not None and answer.ok and not answer.planned:
-            if answer.cache in ("miss", "off"):
+            if answer.cache in ("miss", "off") and not asked.recorded:
                 self._parts.quality.learn_length(answer.call.model, decision.task, answer.completion.usage.output_tokens)
             if asked.situation is not None:
                 keep(asked.strategy, asked.situation, choice, engine=self._parts.engine, trace=trace)
@@ -481,7 +494,7 @@ class Orchestrator:
     def _fixes(self, names: Iterable[str]) -> str:
         """The fix of the first of these models that has one."""
         for name in names:
-            missing = self.providers.missing(self.catalog.get(name))
+            missing = self._parts.serving.missing(self.catalog.get(name))
             if missing is not None and missing.fix:
                 return missing.fix
         return ""

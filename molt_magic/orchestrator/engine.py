@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from molt_magic import catalog as pricing
 from molt_magic import context, errors, tokens
@@ -15,6 +15,7 @@ from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings
 from molt_magic.orchestrator.candidates import answer_limit, answer_share, window_of
+from molt_magic.providers.base import Missing, Served
 from molt_magic.quality import QualityModel
 from molt_magic.serial import canonical_key, completion_from_json, message_to_json
 from molt_magic.types import (
@@ -38,9 +39,17 @@ USER_CANCELLED = "Cancelled by the user."
 
 
 class Serves(Protocol):
-    """What the engine needs of the providers; tests put scripted models in their place."""
+    """Who answers calls: the providers, a cassette, or scripted models in tests."""
 
-    async def perform(self, spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None]) -> Any: ...
+    def missing(self, spec: ModelSpec) -> Missing | None: ...
+
+    def cooling(self, spec: ModelSpec) -> str | None: ...
+
+    def can_pull(self, spec: ModelSpec) -> bool: ...
+
+    async def apull(self, spec: ModelSpec) -> None: ...
+
+    async def perform(self, spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None]) -> Served: ...
 
 
 @dataclass(slots=True)
@@ -55,6 +64,7 @@ class Trace:
     memory: context.Memory | None = None
     wants_logprobs: bool = False  # a check reads them: answers are asked for with them where the model gives them
     attempts: list[Attempt] = field(default_factory=list)
+    recorded_s: float = 0.0  # seconds that replayed answers took when they were recorded, over what handing them over took
     keys: dict[int, str] = field(default_factory=dict)  # Attempt.index -> cache key, for answers not yet stored
 
     def emit(self, event: Event) -> None:
@@ -104,6 +114,11 @@ class Engine:
         self.settings = settings
         self.quality = quality
         self._in_flight: dict[str, asyncio.Future[Completion | None]] = {}
+
+    def unavailable(self, spec: ModelSpec) -> str | None:
+        """Why a model cannot be asked now: something is missing, or all its deployments are cooling down."""
+        missing = self.providers.missing(spec)
+        return missing.reason if missing is not None else self.providers.cooling(spec)
 
     def key_of(self, call: Call) -> str:
         """The cache key of a call as a strategy asks for it."""
@@ -259,11 +274,15 @@ class Engine:
             completion = served.error.partial or self._partial(spec, call, "".join(arrived))
         if completion is not None:
             completion = replace(completion, usage=priced(spec, self._counted(spec, call, completion)))
+        latency = time.perf_counter() - started
+        if served.latency_s is not None:
+            trace.recorded_s += served.latency_s - latency
+            latency = served.latency_s
         attempt = replace(
             base,
             completion=completion,
             error=served.error,
-            latency_s=time.perf_counter() - started,
+            latency_s=latency,
             ttft_s=served.ttft_s,
             deployment=served.deployment,
             retries=served.retries,

@@ -9,6 +9,7 @@ from typing import Literal
 from molt_magic.embed import Embedder
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.log import DecisionLog
+from molt_magic.providers.cassette import DEPLOYMENT
 from molt_magic.quality import QualityModel
 from molt_magic.types import Attempt, Decision, Outcome
 
@@ -20,13 +21,16 @@ class Learning:
         log: where outcomes are kept; None while logging is off, then nothing is learned.
         quality: what learns.
         embedder: makes the vectors that outcomes are compared by.
+        afresh: begin without what is in the log. What is decided over a cassette depends on nothing but the cassette.
     """
 
-    def __init__(self, *, log: Callable[[], DecisionLog | None], quality: QualityModel, embedder: Embedder) -> None:
+    def __init__(
+        self, *, log: Callable[[], DecisionLog | None], quality: QualityModel, embedder: Embedder, afresh: bool = False
+    ) -> None:
         self.log = log
         self.quality = quality
         self.embedder = embedder
-        self._seen = 0
+        self._seen = found.last_outcome() if afresh and (found := log()) is not None else 0
 
     def catch_up(self) -> None:
         """Take in what this or another kernel has logged since the last time."""
@@ -58,8 +62,15 @@ class Learning:
         if log is None or decision is None:
             raise UnknownName("decision", str(decision_id), [])
         outcomes = [self._outcome(decision, decision.model, score, source)] if decision.model else []
-        log.feedback(decision_id, score, source, outcomes=outcomes)
+        log.feedback(decision_id, score, source, outcomes=self.lasting(decision, outcomes))
         self.catch_up()
+
+    def lasting(self, decision: Decision, outcomes: list[Outcome]) -> list[Outcome]:
+        """The outcomes that belong into the log. A replayed answer teaches this session only: it was counted long ago."""
+        if decision.deployment != DEPLOYMENT:
+            return outcomes
+        self.quality.learn(outcomes)
+        return []
 
     def _outcome(self, decision: Decision, model: str, score: float, source: Literal["validator", "judge", "user"]) -> Outcome:
         vector = self.embedder.embed([decision.prompt])[0].tobytes() if decision.prompt else b""

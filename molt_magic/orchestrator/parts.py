@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
-from molt_magic.config import Settings
+from molt_magic.config import Settings, without_keys
 from molt_magic.embed import Embedder, MiniLMEmbedder, make_embedder
 from molt_magic.errors import ConfigError, MoltError, UnknownName
 from molt_magic.log import DecisionLog
-from molt_magic.orchestrator.engine import Engine
+from molt_magic.orchestrator.engine import Engine, Serves
 from molt_magic.orchestrator.learning import Learning
+from molt_magic.orchestrator.recorded import Recorded
 from molt_magic.providers import Providers
+from molt_magic.providers.cassette import Recorder, Replayer, State, Tape
 from molt_magic.providers.local import discover
+from molt_magic.providers.vendors import key_variables
 from molt_magic.quality import QualityModel
 from molt_magic.strategies import Arbitrage, Cascade, Direct, Rule, Semantic
 from molt_magic.strategies.classifier import TaskClassifier
-from molt_magic.types import ModelSpec, Strategy
+from molt_magic.types import Strategy
 
 logger = logging.getLogger("molt_magic")
 
@@ -34,10 +39,11 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "cache": ("cache", "engine"),
     "context": ("engine",),
     "embed": ("embedder", "classifier", "cache", "quality", "learning", "engine"),
-    "local": ("catalog", "providers", "engine"),
-    "network": ("providers", "engine"),
+    "local": ("catalog", "providers", "serving", "engine"),
+    "network": ("providers", "serving", "engine"),
     "log": ("log", "cache", "engine"),
     "budget": (),
+    "cassette": ("serving", "cache", "quality", "learning", "engine"),
 }
 
 # the sections that name models of the catalog, or make it
@@ -87,6 +93,7 @@ class Parts:
         self.settings = settings
         self.on_progress = on_progress
         self._given_providers = providers
+        self._own_cache: tempfile.TemporaryDirectory[str] | None = None
 
     def change(self, values: Mapping[str, Any]) -> None:
         """Change settings and drop the parts that rest on them. Raises UnknownName or ConfigError, then nothing changes."""
@@ -103,6 +110,10 @@ class Parts:
     def drop(self, part: str) -> None:
         """Close a part and forget it; the next use makes it anew."""
         made = self.__dict__.pop(part, None)
+        if part == "cache" and self._own_cache is not None:
+            made.close()
+            self._own_cache.cleanup()
+            self._own_cache = made = None
         if part == "providers" and made is self._given_providers:
             return
         close = getattr(made, "close", None)
@@ -123,6 +134,32 @@ class Parts:
         return self._given_providers or Providers(self.settings, on_progress=self.on_progress)
 
     @cached_property
+    def serving(self) -> Serves:
+        """Who answers: the providers, or a cassette in front of them."""
+        wanted = self.settings.tape
+        if wanted is None:
+            return self.providers
+        mode, path = wanted
+        tape = Tape(path, locks=self.settings.cache_dir / "locks")
+        if mode == "replay":
+            return Replayer(tape)
+        return Recorder(self.providers, tape, ready=self._ready, clean=self._without_keys)
+
+    @property
+    def cassette(self) -> State | None:
+        """How the cassette stands; None: there is none. Raises StoreError."""
+        return self.serving.state() if isinstance(self.serving, Recorder | Replayer) else None
+
+    def _ready(self) -> list[str]:
+        """Names of the models that can answer now."""
+        return [name for name, spec in self.catalog.models.items() if self.providers.missing(spec) is None]
+
+    def _without_keys(self, text: str) -> str:
+        """`text` without the keys that are in the environment or `.env`."""
+        own = {d.api_key_env for spec in self.catalog.models.values() for d in spec.deployments if d.api_key_env}
+        return without_keys(text, {key for name in key_variables() | own if (key := self.settings.secret(name))})
+
+    @cached_property
     def embedder(self) -> Embedder:
         embed = self.settings.embed
         return make_embedder(
@@ -138,8 +175,13 @@ class Parts:
         cache = self.settings.cache
         if not cache.enabled:
             return None
+        if self.settings.tape is None:
+            folder = self.settings.cache_dir / "answers"
+        else:  # what is decided over a cassette depends on nothing but the cassette: its cache begins empty, and ends with it
+            self._own_cache = tempfile.TemporaryDirectory(prefix="molt-cassette-")
+            folder = Path(self._own_cache.name) / "answers"
         return Cache(
-            self.settings.cache_dir / "answers",
+            folder,
             ttl_seconds=cache.ttl_seconds,
             max_bytes=cache.max_bytes,
             semantic=cache.semantic,
@@ -169,7 +211,10 @@ class Parts:
     @cached_property
     def learning(self) -> Learning:
         return Learning(
-            log=lambda: self.log if self.settings.log.enabled else None, quality=self.quality, embedder=self.embedder
+            log=lambda: self.log if self.settings.log.enabled else None,
+            quality=self.quality,
+            embedder=self.embedder,
+            afresh=self.settings.tape is not None,
         )
 
     @cached_property
@@ -179,8 +224,19 @@ class Parts:
     @cached_property
     def engine(self) -> Engine:
         return Engine(
-            catalog=self.catalog, providers=self.providers, cache=self.cache, settings=self.settings, quality=self.quality
+            catalog=self.catalog, providers=self.serving, cache=self.cache, settings=self.settings, quality=self.quality
         )
+
+    def engine_over_recorded(self, prompt_hash: str) -> Engine:
+        """An engine for one question that answers from the cassette and the log alone."""
+        file = self.settings.cassette.file
+        recorded = Recorded(
+            tape=None if file is None else Tape(Path(file).expanduser().absolute(), locks=self.settings.cache_dir / "locks"),
+            log=self.log if self.settings.log.enabled else None,
+            prompt_hash=prompt_hash,
+            otherwise=self.serving,
+        )
+        return Engine(catalog=self.catalog, providers=recorded, cache=None, settings=self.settings, quality=self.quality)
 
     def strategy(self, name: str) -> Strategy:
         """The strategy of this name, over the catalog in force."""
@@ -194,8 +250,3 @@ class Parts:
         if name == "cascade":
             return Cascade(ladder=self.catalog.ladder)
         return Direct(default=default)
-
-    def unavailable(self, spec: ModelSpec) -> str | None:
-        """Why a model cannot be asked now: something is missing, or all its deployments are cooling down."""
-        missing = self.providers.missing(spec)
-        return missing.reason if missing is not None else self.providers.cooling(spec)

@@ -18,7 +18,7 @@ LIMITS = ("max_tokens", "max_completion_tokens")
 # what a caller may have meant by a parameter that is almost one of these: it would travel to the model and change nothing here
 OPTIONS = (
     *("strategy", "task", "model", "quality", "validate", "thread", "system", "max_cost"),
-    *("cache", "dry_run", "log", "schema", "on_event", "cell_id", "namespace"),
+    *("cache", "dry_run", "recorded", "log", "schema", "on_event", "cell_id", "namespace"),
 )
 ALMOST = 0.8  # "stategy" and "strategy" are at 0.93, "max_tokens" and "max_cost" at 0.67
 

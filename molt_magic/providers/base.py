@@ -27,6 +27,7 @@ class Served:
     deployment: str | None  # the last that was asked
     retries: tuple[Retry, ...] = ()
     ttft_s: float | None = None  # from the first request to the first text; None: nothing was streamed
+    latency_s: float | None = None  # what it took when it was recorded; None: it was asked for just now
 
 
 class Provider(Protocol):

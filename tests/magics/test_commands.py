@@ -14,8 +14,8 @@ from molt_magic.views.tables import Page
 from tests.magics.conftest import MakeNotebook, Notebook
 
 WORDS = (
-    "status", "models", "strategies", "use", "explain", "log", "export", "cost", "budget", "cache", "thread", "feedback",
-    "config", "doctor", "version",
+    "status", "models", "strategies", "use", "explain", "log", "export", "cost", "budget", "cache", "cassette", "thread",
+    "feedback", "config", "doctor", "version",
 )  # fmt: skip
 
 
@@ -57,6 +57,9 @@ def test_every_word_explains_itself(notebook: MakeNotebook, word: str) -> None:
         ("export", InputError, "needs a file"),
         ("export log.xlsx", InputError, ".csv"),
         ("cost --by modle", InputError, "model"),
+        ("cassette replay", InputError, "needs a file"),
+        ("cassette status x.jsonl", InputError, "takes no file"),
+        ("cassette recrod x.jsonl", UnknownName, "Did you mean 'record'"),
         ("budget plenty", InputError, "must be a number"),
         ("cache burn", UnknownName, "clear"),
         ("thread show", InputError, "needs a thread's name"),
@@ -261,3 +264,15 @@ def test_line_is_shown_as_a_page_in_three_media(notebook: MakeNotebook) -> None:
     book = notebook()
     page = book.run("%route status").value
     assert set(page.bundle()) == {"text/html", "text/markdown", "text/plain"}
+
+
+def test_cassette_is_put_in_told_and_taken_out(notebook: MakeNotebook, tmp_path: Path) -> None:
+    book = notebook()
+    assert "No cassette" in say(book, "cassette")
+    assert "It holds nothing yet" in say(book, f"cassette record {tmp_path / 'answers.jsonl'}")
+    book.run("%%route -m small\nHello?")
+    assert "It holds 1 answer of small, big; 1 was used" in say(book, "cassette status")
+    say(book, "cassette replay")
+    assert book.run("%%route -m small -o again\nHello?").error is None
+    assert book["again"].decision.deployment == "cassette"
+    assert say(book, "cassette off").startswith("Off")
