@@ -12,6 +12,7 @@ from molt_magic.errors import InputError, UnknownName
 from molt_magic.orchestrator.failure import as_molt_error
 from molt_magic.orchestrator.loop import Asking, join
 from molt_magic.orchestrator.question import Prompt
+from molt_magic.orchestrator.recorded import source_of
 from molt_magic.result import Result
 from molt_magic.strategies import NAMES
 from molt_magic.types import Event
@@ -146,6 +147,8 @@ class Comparison:
             error = None if asking.cancelled() else as_molt_error(asking.exception())
             return row | {"status": "error", "error": f"{error.kind}: {error.message}" if error else "interrupted"}
         decided = {column: getattr(result.decision, column) for column in COLUMNS[1:] if column != "text"}
+        if (source := source_of(result.decision.deployment)) is not None:
+            decided["decision_id"] = source  # of the recorded answer: this look at it was not logged
         return row | decided | {"text": result.text}
 
     def _submit(self, name: str) -> Asking:

@@ -286,3 +286,13 @@ class TestRecordedAnswers:
         live.route(ASKED[0], model="small")
         live.configure({"cassette.mode": "off"})
         assert live.route(ASKED[0], model="small", recorded=True).decision.deployment == "cassette"
+
+    def test_a_comparison_tells_the_decision_that_a_recorded_answer_came_from(self, orchestrator: MakeOrchestrator) -> None:
+        orch = orchestrator({"small": "Small says so.", "big": "Big says so."})
+        live = orch.compare("What is it?", ["small", "big"])
+        recorded = orch.compare("What is it?", ["small", "big"], mode="recorded")
+        for column in ("text", "decision_id", "cost_usd"):
+            assert list(recorded[column]) == list(live[column])
+        unasked = orch.compare("What else?", ["small"], mode="recorded").iloc[0]
+        assert (unasked["status"], unasked["error"].partition(":")[0]) == ("error", "not_recorded")
+        assert len(orch.log.to_frame()) == 2
