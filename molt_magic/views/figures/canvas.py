@@ -8,7 +8,9 @@ import io
 import math
 import struct
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from molt_magic.views.text import for_html, one_line
@@ -127,6 +129,12 @@ def heading(figure: Figure, text: str, left: float, top: float) -> None:
     figure.text(left / across, top / up, text, color=GREY, fontsize=SIZE + 0.5, fontweight="bold", ha="left", va="bottom")
 
 
+def label(figure: Figure, text: str, left: float, middle: float) -> None:
+    """An axis's name above its panel, where it can be read without turning the head; in inches as `heading`."""
+    across, up = figure.get_size_inches()
+    figure.text(left / across, middle / up, text, color=GREY, fontsize=SIZE, ha="left", va="center_baseline")
+
+
 def foot(axes: Axes) -> None:
     """A line along the bottom with a tick at each figure written below it."""
     axes.spines["bottom"].set(visible=True, color=GREY, linewidth=0.8)
@@ -184,6 +192,15 @@ def steps(top: float, most: int = 5) -> list[float]:
     size = 10.0 ** math.floor(math.log10(rough))
     step = next(size * m for m in (1, 2, 2.5, 5, 10) if size * m >= rough * (1 - 1e-9))
     return [i * step for i in range(math.ceil(top / step - 1e-9) + 1)]
+
+
+def amounts(ticks: Sequence[float]) -> list[str]:
+    """Ticks of USD, all with as many places as the step between them needs."""
+    size = min((abs(b - a) for a, b in pairwise(ticks)), default=1.0)
+    places = 0 if size >= 1 and all(t == round(t) for t in ticks) else max(2, math.ceil(-math.log10(size) - 1e-9))
+    if any(abs(round(t, places) - t) > size / 100 for t in ticks):  # steps of 2.5
+        places += 1
+    return [f"{'-' if t < 0 else ''}${abs(t):,.{places}f}" for t in ticks]
 
 
 def decades(low: float, high: float) -> list[float]:

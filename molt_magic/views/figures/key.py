@@ -1,0 +1,52 @@
+"""The key of a figure: which mark, colour and pattern means what, in a row above the axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from molt_magic.views.figures import canvas
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_GAP, _MARK = 0.2, 0.2  # inches between two entries, and that a mark takes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a key; `hatch` makes it an area, else it is a point."""
+
+    text: str
+    colour: str
+    marker: str = "s"
+    hatch: str | None = None
+
+
+def draw(figure: Figure, entries: Sequence[Entry], left: float, middle: float) -> float:
+    """Draw entries from left to right; returns where they end. In inches from the figure's lower left corner."""
+    from matplotlib.artist import Artist
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Rectangle
+
+    across, up = figure.get_size_inches()
+    for entry in entries:
+        mark: Artist
+        if entry.hatch is None:
+            mark = Line2D(
+                [(left + 0.06) / across], [middle / up], linestyle="none", marker=entry.marker, color=entry.colour, markersize=6
+            )
+        else:
+            corner = (left / across, (middle - 0.05) / up)
+            mark = Rectangle(corner, 0.15 / across, 0.1 / up, **area(entry.colour, entry.hatch), transform=figure.transFigure)
+        figure.add_artist(mark)
+        place = ((left + _MARK) / across, middle / up)
+        figure.text(*place, entry.text, color=canvas.GREY, fontsize=canvas.SIZE - 0.5, ha="left", va="center_baseline")
+        left += _MARK + canvas.width_of(entry.text, canvas.SIZE - 0.5) + _GAP
+    return left
+
+
+def area(colour: str, hatch: str) -> dict[str, Any]:
+    """How an area of a colour and its pattern is drawn."""
+    return {"facecolor": colour, "edgecolor": "#ffffffa0", "hatch": hatch, "linewidth": 0.0}
