@@ -1,0 +1,96 @@
+"""A real JupyterLab in the system's Chromium. Nothing leaves the machine: whatever tries is refused, and fails its test."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Playwright, sync_playwright
+
+from tests import servers
+from tests.browser import lab as jupyterlab
+from tests.browser import notebook as notebooks
+from tests.browser.models import Models, configuration
+from tests.browser.notebook import Notebook
+from tests.browser.watch import Browser, browser
+
+OpenNotebook = Callable[..., Notebook]
+LOAD = "%load_ext molt_magic"
+
+
+@pytest.fixture(scope="session")
+def artefacts() -> Path:
+    """Where screenshots go: MOLT_ARTEFACTS, or tests/artefacts."""
+    folder = Path(os.environ.get("MOLT_ARTEFACTS") or Path(__file__).parents[1] / "artefacts").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[jupyterlab.Lab]:
+    root, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("lab")
+    with jupyterlab.running(root, home) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium(lab: jupyterlab.Lab, playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(playwright, tmp_path_factory.mktemp("profile"), lab.url) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _models() -> Iterator[Models]:
+    with servers.running(Models()) as server:
+        yield server
+
+
+@pytest.fixture
+def models(_models: Models) -> Models:
+    """The server behind the models; a test says what they answer."""
+    _models.answers.clear()
+    _models.asked.clear()
+    return _models
+
+
+@pytest.fixture
+def watched(chromium: Browser) -> Iterator[Browser]:
+    """The browser; after the test nothing must have been asked of the network, complained about, opened or run."""
+    chromium.seen.clear()
+    yield chromium
+    for page in chromium.context.pages[1:]:
+        page.close()
+    assert chromium.seen.all() == {}
+
+
+@pytest.fixture
+def notebook(
+    lab: jupyterlab.Lab, watched: Browser, models: Models, artefacts: Path, request: pytest.FixtureRequest
+) -> Iterator[OpenNotebook]:
+    """Opens a notebook of the given cells in a folder of its own, its kernel ready, its models those of `models`."""
+    name = re.sub(r"\W+", "-", request.node.name).strip("-")
+
+    def opened(cells: Sequence[str], more_models: Mapping[str, Mapping[str, Any]] | None = None) -> Notebook:
+        folder = lab.root / name
+        folder.mkdir()
+        (folder / "molt.toml").write_text(configuration(models.url, more_models))
+        notebooks.write(folder / "notebook.ipynb", cells)
+        page = watched.page()
+        page.goto(f"{lab.url}lab/tree/{name}/notebook.ipynb?token={lab.token}&reset")
+        shown = Notebook(page, folder, artefacts)
+        shown.wait_for_kernel()
+        shown.theme("Light")  # the one before may have left another
+        return shown
+
+    yield opened
+    lab.end_sessions()
