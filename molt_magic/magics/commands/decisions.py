@@ -10,8 +10,9 @@ from molt_magic.errors import InputError
 from molt_magic.magics import options
 from molt_magic.magics.commands.base import Command, Namespace, decision_of
 from molt_magic.magics.options import Parser
-from molt_magic.result import explain, usd
+from molt_magic.result import usd
 from molt_magic.views import listings
+from molt_magic.views.explain import explained
 from molt_magic.views.tables import Listing, Page
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ GROUPS = ("model", "provider", "strategy")
 
 
 def _explain(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -> Page:
-    decision = decision_of(session, rest[0] if rest else None, namespace)
-    return Page((f"Decision {decision.decision_id}, {decision.time[:19].replace('T', ' ')} UTC", "\n".join(explain(decision))))
+    return explained(decision_of(session, rest[0] if rest else None, namespace))
 
 
 def log_parser() -> Parser:

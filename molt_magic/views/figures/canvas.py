@@ -161,6 +161,16 @@ def cut(text: str, limit: int = _LIMIT) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
 
 
+def fit(text: str, room: float, size: float = SIZE, *, bold: bool = False) -> str:
+    """An untrusted text as `name` makes it, as much of it as fits into `room` inches."""
+    limit = 400  # far more than a figure is wide
+    shown = name(text, limit)
+    while limit > 1 and (wide := width_of(shown, size, bold=bold)) > room:
+        limit = min(len(shown) - 1, math.floor(len(shown) * room / wide) + 1)
+        shown = cut(shown, max(1, limit))
+    return shown
+
+
 @functools.cache
 def _glyphs() -> frozenset[int]:
     """The code points that the font can show."""
