@@ -73,4 +73,6 @@ def test_line_without_end_stays_within_the_notebook(notebook: OpenNotebook, mode
         assert page.run(index)
         assert hostile.displaced(page) == []
     expect(page.output(len(cells) - 1)).to_be_visible()
+    cells_px = [cell["bottom"] - cell["top"] for cell in page.places()["cells"]]
+    assert max(cells_px) < 30_000
     page.screenshot("hostile-long-line")
