@@ -66,12 +66,14 @@ def _values(session: RouteMagics, dest: str) -> Iterable[str]:
 
     if dest == "thread":
         return session.started.threads.names() if session.started is not None else []
+    if dest == "compare":
+        return [*NAMES, *_catalog(session).models]
     if dest in ("model", "task"):
         catalog = _catalog(session)
         return list(catalog.models if dest == "model" else catalog.routes)
     if dest == "validate":
         return [name + ":" if form.startswith(":") else name for name, form in CHECKS.items()]
-    known: dict[str, tuple[str, ...]] = {"strategy": NAMES, "compare": NAMES, "form": FORMATS}
+    known: dict[str, tuple[str, ...]] = {"strategy": NAMES, "form": FORMATS}
     return known.get(dest, ())
 
 

@@ -26,6 +26,7 @@ def complete(book: Notebook, text: str) -> list[str]:
         ("%%route -f j", ["json"]),
         ("%%route -v sch", ["schema:"]),
         ("%%route --compare rule,sem", ["rule,semantic"]),
+        ("%%route --compare rule,bi", ["rule,big"]),
         ("%route sta", ["status"]),
         ("%route use ca", ["cascade"]),
         ("%route use -m sm", ["small"]),

@@ -1,0 +1,114 @@
+"""A comparison while it runs: a column each, what is known of the whole, and how both look."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from molt_magic.orchestrator import Comparison
+from molt_magic.result import usd
+from molt_magic.types import Event
+from molt_magic.views.arriving import Arriving
+from molt_magic.views.compare import cards
+from molt_magic.views.progress import TimeLeft, as_html, as_text, told
+from molt_magic.views.text import for_markdown
+
+
+class Board:
+    """Told of a comparison's events on its threads, drawn on another.
+
+    Args:
+        names: the columns, in order.
+        form: how answers are shown, one of `answer.FORMATS`.
+    """
+
+    def __init__(self, names: Sequence[str], form: str = "markdown", *, planned: bool = False) -> None:
+        self.names = tuple(names)
+        self.form = form
+        self._planned = planned
+        self._left = TimeLeft()
+        self._lock = threading.Lock()
+        self._arriving = {name: Arriving(form) for name in self.names}
+        self._ended: dict[str, str] = {}  # name -> its card
+        self._drawn_as: dict[str, str] = {}  # name -> its card when it last changed, so that only what changed is drawn anew
+        self._changed = set(self.names)
+        self._spent: float | None = 0.0
+        self._all = ""  # what concerns all of them, such as a model that is loaded
+        self._all_fraction: float | None = None
+
+    def on_named_event(self, name: str, event: Event) -> None:
+        """What happened to one of them, or with no name to all."""
+        with self._lock:
+            if not name:
+                self._all = told(event.text, self._left(event.text, event.fraction))
+                self._all_fraction = event.fraction
+                return
+            if event.kind in ("delta", "attempt"):
+                self._all = ""
+            if event.kind == "attempt_end" and event.attempt is not None and event.attempt.completion is not None:
+                cost = event.attempt.completion.usage.cost_usd
+                self._spent = None if self._spent is None or cost is None else self._spent + cost
+            self._changed.add(name)
+        self._arriving[name].on_event(event)
+
+    def on_end(self, name: str, comparison: Comparison) -> None:
+        """One of them has ended."""
+        card = cards.ended(comparison.row(name), comparison.results.get(name), self.form)
+        with self._lock:
+            self._ended[name] = self._drawn_as[name] = card
+            self._changed.add(name)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all have ended."""
+        with self._lock:
+            return len(self._ended) == len(self.names)
+
+    def changes(self) -> list[str]:
+        """The columns that changed since this was last asked."""
+        with self._lock:
+            changed, self._changed = self._changed, set()
+        return [name for name in self.names if name in changed]
+
+    def card(self, name: str) -> str:
+        """How a column looks now."""
+        with self._lock:
+            if name in self._ended:
+                return self._ended[name]
+        return cards.arriving(name, self._arriving[name])
+
+    def progress(self) -> Event:
+        """How far the whole is: `2 of 4 answered, $0.0012 so far`."""
+        with self._lock:
+            if self._all:
+                return Event("progress", text=self._all, fraction=self._all_fraction)
+            done, of = len(self._ended), len(self.names)
+            word = "planned" if self._planned else "answered"
+            spent = "" if self._planned else f", {usd(self._spent)} so far"
+            text = f"{done} of {of} {word}{spent}"
+            return Event("progress", text=told(text, self._left(text, done / of)), fraction=done / of)
+
+    def progress_html(self) -> str:
+        """The same with its bar."""
+        event = self.progress()
+        return as_html(event.text, event.fraction)
+
+    # what `views.live.NotebookLive` shows while a cell runs
+
+    def on_event(self, event: Event) -> None:
+        """Events come with their names, to `on_named_event`."""
+
+    def bundle(self) -> dict[str, str]:
+        """All columns and the progress below them."""
+        for name in self.changes():
+            self._drawn_as[name] = self.card(name)
+        event = self.progress()
+        line = as_text(event.text, event.fraction)
+        texts = {name: self._arriving[name].bundle() for name in self.names}
+        return {
+            "text/html": cards.side_by_side(self._drawn_as[name] for name in self.names) + self.progress_html(),
+            "text/markdown": "\n\n".join(
+                [*(f"**{for_markdown(name)}**\n\n{texts[name]['text/markdown']}" for name in self.names), for_markdown(line)]
+            ),
+            "text/plain": "\n\n".join([*(f"{name}\n{texts[name]['text/plain']}" for name in self.names), line]),
+        }
