@@ -30,9 +30,9 @@ class TimeLeft:
     def __call__(self, what: str, fraction: float | None) -> float | None:
         """Take in how far `what` is, in [0, 1]; returns the seconds left, or None while that is unknown."""
         if fraction is None or not 0 <= fraction < 1:
-            self._seen.pop(_label(what), None)
+            self._seen.pop(label_of(what), None)
             return None
-        steps = self._seen.setdefault(_label(what), deque())
+        steps = self._seen.setdefault(label_of(what), deque())
         now = self._clock()
         if steps and fraction < steps[-1][1]:
             steps.clear()  # it began again
@@ -47,7 +47,7 @@ class TimeLeft:
         return max(0.0, (1 - fraction) / pace - (now - steps[-1][0]))
 
 
-def _label(what: str) -> str:
+def label_of(what: str) -> str:
     """What is being done, without the figures that change while it is: `fetching x.gguf: 3 MB`, `2 of 9 rows`."""
     return _NUMBERS.sub("#", what.split(":")[0])
 
@@ -66,12 +66,12 @@ def clock(seconds: float) -> str:
 
 def as_html(what: str, fraction: float | None) -> str:
     """A progress bar with its label beside it; without a fraction it only says that something goes on."""
-    share = "" if fraction is None else f" {_within(fraction):.0%}"
+    share = "" if fraction is None else f"{_within(fraction):.0%} · "
     value = "" if fraction is None else f' value="{_within(fraction):.3f}" max="1"'
     bar_style = "width: 12em; max-width: 40%; vertical-align: middle; accent-color: var(--jp-brand-color1, #1976d2)"
     return (
         '<label class="molt-progress" style="display: block; font-style: italic">'
-        f'<progress{value} style="{bar_style}"></progress> <span>{for_html(what)}{share}</span></label>'
+        f'<progress{value} style="{bar_style}"></progress> <span>{share}{for_html(what)}</span></label>'
     )
 
 
@@ -98,7 +98,7 @@ class TerminalProgress:
         """Say what is being done and how much of it is; `fraction` in [0, 1], None when unknown."""
         now = time.monotonic()
         left_s = self._left(what, fraction)
-        label = _label(what)
+        label = label_of(what)
         first, last = label != self._what, fraction is not None and fraction >= 1
         if not (first or last) and now - self._painted < (_EVERY_S if self._live else _LOG_EVERY_S):
             return

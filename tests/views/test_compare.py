@@ -40,7 +40,7 @@ class TestStatic:
         comparison = compared(orchestrator({"small": "four"}), ["rule"], validate=[lambda text: 0.75])
         table = final.table(comparison, final.rows_of(comparison))
         row = dict(zip(table.columns, table.rows[0], strict=True))
-        assert (row["Answered by"], row["Cost"], row["Judged quality"], row["Predicted quality"]) == (
+        assert (row["Model"], row["Cost"], row["Judged"], row["Predicted"]) == (
             "small", "$0.00020", "0.75", "0.50",
         )  # fmt: skip
         assert "small answered" in row["Reason"]
@@ -96,12 +96,20 @@ class TestBoard:
         assert shown["text/plain"].endswith("loading small")
         assert shown["text/html"].count("loading small") == 1
 
-    def test_answer_that_comes_whole_from_the_cache_fills_its_column(self, orchestrator: MakeOrchestrator) -> None:
-        orch = orchestrator({"small": "four"})
-        orch.route("Hello?", model="small", task="simple_qa")
-        board = Board(["small"])
-        compared(orch, ["small"], on_event=board.on_named_event)
-        assert "four" in board.card("small") or board._arriving["small"].text == ""  # remembered whole: no event at all
+    def test_loading_is_told_until_the_model_that_is_loaded_answers(self) -> None:
+        board = Board(["small", "big"])
+        board.on_named_event("", Event("progress", text="loading big", fraction=None))
+        board.on_named_event("small", Event("delta", model="small", text="word"))
+        assert board.progress().text == "loading big"
+        board.on_named_event("big", Event("delta", model="big", text="word"))
+        assert board.progress().text == "0 of 2 answered, $0 so far"
+
+    def test_answer_that_comes_in_one_piece_fills_its_column(self, orchestrator: MakeOrchestrator) -> None:
+        board = Board(["rule", "small"])
+        orch = orchestrator({"small": "one two three"}, delay_s=0.05)
+        compared(orch, ["rule", "small"], on_event=board.on_named_event)  # one call; the second waits for its answer
+        assert "one two three" in board.card("rule")
+        assert "one two three" in board.card("small")
 
     @pytest.mark.parametrize("text", HOSTILE)
     def test_hostile_text_is_dead_while_it_arrives(self, text: str) -> None:
@@ -121,8 +129,9 @@ class Driven:
         self.bound: dict[str, Any] = {}
         self.form = CompareForm(orch, bind=self.bound.__setitem__, options={"task": "simple_qa"}, **options)
         parts = self.form.widget.children
-        self.prompt, _, strategies, _, models, self.mode, controls, self.columns, self.below, binding = parts
-        self.choices = {box.description: box for box in (*strategies.children, *models.children)}
+        self.prompt, strategies, models, mode, controls, self.columns, self.below, binding = parts
+        self.choices = {box.description: box for group in (strategies, models) for box in group.children[1].children}
+        (self.mode,) = mode.children[1].children
         self.run, self.cancel, self.line = controls.children
         self.variable, self.binder, self.told = binding.children
 

@@ -86,7 +86,7 @@ def test_bar_in_a_notebook_has_a_label_and_says_its_share_in_words() -> None:
     html = as_html("<b>12 of 40 rows</b>", 0.3)
     assert html.startswith("<label")
     assert '<progress value="0.300" max="1"' in html
-    assert "&lt;b&gt;12 of 40 rows&lt;/b&gt; 30%" in html
+    assert "30% · &lt;b&gt;12 of 40 rows&lt;/b&gt;" in html
 
 
 def test_bar_of_an_unknown_share_has_no_value() -> None:

@@ -10,7 +10,7 @@ from molt_magic.result import usd
 from molt_magic.types import Event
 from molt_magic.views.arriving import Arriving
 from molt_magic.views.compare import cards
-from molt_magic.views.progress import TimeLeft, as_html, as_text, told
+from molt_magic.views.progress import TimeLeft, as_html, as_text, label_of, told
 from molt_magic.views.text import for_markdown
 
 
@@ -33,23 +33,28 @@ class Board:
         self._drawn_as: dict[str, str] = {}  # name -> its card when it last changed, so that only what changed is drawn anew
         self._changed = set(self.names)
         self._spent: float | None = 0.0
-        self._all = ""  # what concerns all of them, such as a model that is loaded
-        self._all_fraction: float | None = None
+        self._preparing: dict[str, Event] = {}  # what is under way before answers come, such as a model that is loaded
 
     def on_named_event(self, name: str, event: Event) -> None:
         """What happened to one of them, or with no name to all."""
         with self._lock:
             if not name:
-                self._all = told(event.text, self._left(event.text, event.fraction))
-                self._all_fraction = event.fraction
+                self._prepare(event)
                 return
-            if event.kind in ("delta", "attempt"):
-                self._all = ""
+            if event.kind in ("delta", "attempt_end"):  # the model is there, or will not be
+                self._preparing = {label: e for label, e in self._preparing.items() if event.model not in label}
             if event.kind == "attempt_end" and event.attempt is not None and event.attempt.completion is not None:
                 cost = event.attempt.completion.usage.cost_usd
                 self._spent = None if self._spent is None or cost is None else self._spent + cost
             self._changed.add(name)
         self._arriving[name].on_event(event)
+
+    def _prepare(self, event: Event) -> None:
+        label = label_of(event.text)
+        self._preparing.pop(label, None)
+        if event.fraction is None or event.fraction < 1:  # the last one told is shown
+            text = told(event.text, self._left(event.text, event.fraction))
+            self._preparing[label] = Event("progress", text=text, fraction=event.fraction)
 
     def on_end(self, name: str, comparison: Comparison) -> None:
         """One of them has ended."""
@@ -80,8 +85,8 @@ class Board:
     def progress(self) -> Event:
         """How far the whole is: `2 of 4 answered, $0.0012 so far`."""
         with self._lock:
-            if self._all:
-                return Event("progress", text=self._all, fraction=self._all_fraction)
+            if self._preparing:
+                return next(reversed(self._preparing.values()))
             done, of = len(self._ended), len(self.names)
             word = "planned" if self._planned else "answered"
             spent = "" if self._planned else f", {usd(self._spent)} so far"
@@ -106,7 +111,7 @@ class Board:
         line = as_text(event.text, event.fraction)
         texts = {name: self._arriving[name].bundle() for name in self.names}
         return {
-            "text/html": cards.side_by_side(self._drawn_as[name] for name in self.names) + self.progress_html(),
+            "text/html": cards.side_by_side([self._drawn_as[name] for name in self.names]) + self.progress_html(),
             "text/markdown": "\n\n".join(
                 [*(f"**{for_markdown(name)}**\n\n{texts[name]['text/markdown']}" for name in self.names), for_markdown(line)]
             ),

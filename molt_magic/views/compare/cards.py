@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from molt_magic.result import Result, usd
@@ -13,18 +13,31 @@ from molt_magic.views.listings import seconds
 from molt_magic.views.tables import BORDER
 from molt_magic.views.text import for_html, for_markdown, one_line
 
-_ROW = "display: flex; flex-wrap: wrap; gap: 12px; align-items: stretch; margin: 4px 0"
-_CARD = f"flex: 1 1 17em; min-width: 0; box-sizing: border-box; border: {BORDER}; border-radius: 4px; padding: 8px 12px"
-_INSIDE = "display: flex; flex-direction: column; height: 100%; min-width: 0"
+GAP = "12px"
+PADDING = "8px 12px"
+LEAST = "15em"  # a narrower column does not read well: the next one goes below it
+# the page's own text, inside a widget too, whose lines are as high as its buttons
+TEXT = "font-size: var(--jp-content-font-size1, 14px); line-height: var(--jp-content-line-height, 1.6)"
+_ROW = f"display: flex; flex-wrap: wrap; gap: {GAP}; align-items: stretch; margin: 4px 0"
+_CARD = f"box-sizing: border-box; min-width: min({LEAST}, 100%); border: {BORDER}; border-radius: 4px; padding: {PADDING}"
+_INSIDE = f"display: flex; flex-direction: column; height: 100%; min-width: 0; {TEXT}"
 _LINE = f"border-top: {BORDER}; padding-top: 4px; margin-top: 8px; font-size: 90%"
 
 Row = Mapping[str, Any]  # a row of a comparison's frame
 
 
-def side_by_side(cards: Iterable[str]) -> str:
+def side_by_side(cards: Sequence[str]) -> str:
     """Cards in a row, as many as there is room for; the others below."""
-    inside = "".join(f'<div style="{_CARD}">{card}</div>' for card in cards)
+    style = f"{_CARD}; flex: {flex(len(cards))}"
+    inside = "".join(f'<div style="{style}">{card}</div>' for card in cards)
     return f'<div class="molt-compare" style="{_ROW}">{inside}</div>'
+
+
+def flex(count: int) -> str:
+    """The CSS flex of each of so many columns: all in a row where they fit, and no lone one below three others."""
+    if count in (4, 7, 8):  # four in a row in a wide page, else two: the middle value is huge or negative
+        return "1 1 clamp(25% - 9px, (60em - 100%) * 999, 50% - 6px)"
+    return f"1 1 calc({100 / min(max(count, 1), 3):.2f}% - {GAP})"
 
 
 def arriving(name: str, column: Arriving) -> str:
@@ -36,7 +49,7 @@ def arriving(name: str, column: Arriving) -> str:
 def ended(row: Row, result: Result | None, form: str) -> str:
     """The inside of a card whose question has ended: the answer, or why there is none, or what would be called."""
     said = status(row, result)
-    body = f'<p class="{CLOSED}"><strong>{for_html(said)}</strong></p>' if said else ""
+    body = f'<p class="{CLOSED}" style="margin: 0 0 6px"><strong>{for_html(said)}</strong></p>' if said else ""
     if row["text"]:
         body += answer.show(str(row["text"]), form)["text/html"]
     if steps := plan(result):
@@ -74,6 +87,8 @@ def title(row: Row) -> str:
 
 def status(row: Row, result: Result | None) -> str:
     """What a reader must know before the answer; empty when all is well."""
+    if row["status"] == "interrupted" and not row["text"]:
+        return "Interrupted before anything had arrived."
     if result is not None:
         return words.status(result) or ""
     return f"Failed: {row['error']}" if row["error"] else ""

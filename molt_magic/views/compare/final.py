@@ -15,10 +15,8 @@ from molt_magic.views.tables import Table
 if TYPE_CHECKING:
     from molt_magic.views.figures.canvas import Picture
 
-_COLUMNS = (
-    "Strategy or model", "Answered by", "Cost", "Saved", "Latency", "Predicted quality", "Judged quality", "Status", "Reason",
-)  # fmt: skip
-_OPTIONAL = ("Status", "Saved", "Predicted quality")  # what a narrow terminal can do without
+_COLUMNS = ("Name", "Model", "Cost", "Saved", "Latency", "Predicted", "Judged", "Status", "Reason")
+_OPTIONAL = ("Status", "Saved", "Predicted")  # what a narrow terminal can do without
 
 
 def bundle(comparison: Comparison, form: str = "markdown") -> dict[str, str]:
@@ -27,7 +25,7 @@ def bundle(comparison: Comparison, form: str = "markdown") -> dict[str, str]:
     told = [(row, results.get(str(row["strategy"])), form) for row in rows]
     below = table(comparison, rows)
     return {
-        "text/html": cards.side_by_side(cards.ended(*one) for one in told) + below.to_html(),
+        "text/html": cards.side_by_side([cards.ended(*one) for one in told]) + below.to_html(),
         "text/markdown": "\n\n".join([*(cards.ended_in_markdown(*one) for one in told), below.to_markdown()]),
         "text/plain": "\n\n".join([*(cards.ended_in_text(*one) for one in told), below.to_plain()]),
     }
@@ -39,29 +37,33 @@ def rows_of(comparison: Comparison) -> list[Row]:
 
 
 def table(comparison: Comparison, rows: Sequence[Row]) -> Table:
-    """The figures, a row a name."""
+    """The figures, a row a name; predicted and judged quality in [0, 1]."""
     costs = [row["cost_usd"] for row in rows]
     total = usd(None if any(cost is None for cost in costs) else sum(costs))
     caption = {
-        "live": f"Compared; in all {total}",
+        "live": f"Compared: cost {total} in all; quality as predicted and as judged, 0 to 1",
         "dry run": "Plans compared: nothing was called, all figures are estimates",
-        "recorded": "Recorded answers compared; the costs are those of the recording, nothing was paid",
+        "recorded": "Recorded answers compared: nothing was paid, the costs are those of the recording",
     }[comparison.mode]
-    cells = [
-        (
-            str(row["strategy"]),
-            str(row["model"] or "none"),
-            usd(row["cost_usd"]),
-            usd(row["saved_usd"]),
-            "" if row["status"] == "planned" else seconds(row["latency_s"]),
-            _share(row["predicted_quality"]),
-            _share(row["quality"]),
-            str(row["status"]).replace("_", " "),
-            str(row["error"] or row["reason"] or ""),
-        )
-        for row in rows
-    ]
-    return Table(caption, _COLUMNS, cells, optional=_OPTIONAL)
+    hidden = {"Status"} if all(row["status"] in ("ok", "planned") for row in rows) else set()  # then it tells nothing
+    shown = [name for name in _COLUMNS if name not in hidden]
+    cells = [_cells(row) for row in rows]
+    optional = [name for name in _OPTIONAL if name not in hidden]
+    return Table(caption, shown, [[cell[name] for name in shown] for cell in cells], optional=optional)
+
+
+def _cells(row: Row) -> dict[str, str]:
+    return {
+        "Name": str(row["strategy"]),
+        "Model": str(row["model"] or "none"),
+        "Cost": usd(row["cost_usd"]),
+        "Saved": usd(row["saved_usd"]),
+        "Latency": "" if row["status"] == "planned" else seconds(row["latency_s"]),
+        "Predicted": _share(row["predicted_quality"]),
+        "Judged": _share(row["quality"]),
+        "Status": str(row["status"]).replace("_", " "),
+        "Reason": str(row["error"] or row["reason"] or ""),
+    }
 
 
 def picture(comparison: Comparison, rows: Sequence[Row] | None = None) -> Picture | None:

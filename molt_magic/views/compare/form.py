@@ -11,7 +11,7 @@ from molt_magic.errors import InputError, MoltError
 from molt_magic.orchestrator import Comparison, Mode
 from molt_magic.orchestrator.comparison import COLUMNS
 from molt_magic.strategies import NAMES
-from molt_magic.views.compare import final
+from molt_magic.views.compare import cards, final
 from molt_magic.views.compare.cards import Row
 from molt_magic.views.formulas import CLOSED
 from molt_magic.views.running import Runner
@@ -28,14 +28,11 @@ if TYPE_CHECKING:
 
 FIRST = ("rule", "semantic", "arbitrage", "cascade")  # chosen at first; direct asks whatever is the default
 VARIABLE = "comparison"
-_ABOUT = (
-    "Compare strategies and models on one prompt. Every answer streams into a column of its own; the last comparison stays in"
-    " this output as a table, and in .frame of the form as a DataFrame."
-)
+_ABOUT = "Compare strategies and models on one prompt. The last comparison stays in this output, and in .frame of the form."
 _MODES: Mapping[Mode, str] = {
-    "live": "Live",
-    "dry run": "Dry run (plan and estimated cost, nothing is called)",
-    "recorded": "Recorded (answers of the log or a cassette, nothing is paid)",
+    "live": "Live: ask now",
+    "dry run": "Dry run: plan and estimate, call nothing",
+    "recorded": "Recorded: answers of the log or a cassette, pay nothing",
 }
 
 
@@ -127,7 +124,7 @@ class CompareForm:
             description="Mode",
             layout=w.Layout(width="98%"),
         )
-        self._cards = w.Box(layout=w.Layout(flex_flow="row wrap", grid_gap="12px", margin="4px 0", width="98%"))
+        self._cards = w.Box(layout=w.Layout(flex_flow="row wrap", grid_gap=cards.GAP, margin="4px 0", width="98%"))
         self._below = w.HTML(layout=wide)
         self._variable = w.Text(value=self._name or VARIABLE, description="Variable", layout=w.Layout(width="20em"))
         self._binder = w.Button(description="Bind as DataFrame", tooltip="Bind the comparison to this variable", disabled=True)
@@ -136,11 +133,9 @@ class CompareForm:
         box = w.VBox(
             [
                 self._prompt,
-                _heading("Strategies"),
-                w.Box([self._choices[name] for name in NAMES], layout=row),
-                _heading("Models"),
-                w.Box([self._choices[name] for name in models], layout=row),
-                self._mode,
+                _group("Strategies", [self._choices[name] for name in NAMES]),
+                _group("Models", [self._choices[name] for name in models]),
+                _group("Mode", [self._mode]),
                 w.Box([self.runner.run, self.runner.cancel, self.runner.line], layout=row),
                 self._cards,
                 self._below,
@@ -175,7 +170,7 @@ class CompareForm:
         self._columns = {}
         boxes = []
         for name in board.names:
-            card = w.HTML(layout=w.Layout(width="100%", flex="1 1 auto"))
+            card = w.HTML(layout=w.Layout(flex="1 1 auto", margin="0"))
             best = w.Button(
                 description=f"This one is best: {name}",
                 tooltip=f"Remember that {name} answered best: arbitrage learns from it",
@@ -183,7 +178,8 @@ class CompareForm:
             )
             best.on_click(lambda _, name=name: self._on_best(name))
             self._columns[name] = (card, best)
-            around = w.Layout(flex="1 1 17em", min_width="0", padding="8px 12px", **_border())
+            sides = {f"border_{side}": BORDER for side in ("top", "right", "bottom", "left")}
+            around = w.Layout(flex=cards.flex(len(board.names)), min_width=cards.LEAST, padding=cards.PADDING, **sides)
             boxes.append(w.VBox([card, best], layout=around))
         self._draw(board)
         self._cards.children = boxes
@@ -218,7 +214,8 @@ class CompareForm:
             return
         rows = self._rows()
         picture = final.picture(self._comparison, rows)
-        self._below.value = final.table(self._comparison, rows).to_html() + (picture.html() if picture else "")
+        table = final.table(self._comparison, rows).to_html()
+        self._below.value = f'<div style="{cards.TEXT}">{table}{picture.html() if picture else ""}</div>'
         if self._static is not None:
             self._static.update(self._kept(), raw=True)  # type: ignore[no-untyped-call]
 
@@ -279,11 +276,12 @@ def _choice(name: str, chosen: bool) -> ipywidgets.Checkbox:
     return w.Checkbox(value=chosen, description=name, indent=False, layout=w.Layout(width="auto"))
 
 
-def _heading(text: str) -> ipywidgets.HTML:
+def _group(label: str, choices: Sequence[ipywidgets.Widget]) -> ipywidgets.HBox:
+    """Choices with their group's label where the other controls have theirs."""
     import ipywidgets as w
 
-    return w.HTML(f"<strong>{for_html(text)}</strong>")
-
-
-def _border() -> dict[str, str]:
-    return {f"border_{side}": BORDER for side in ("top", "right", "bottom", "left")}
+    beside = w.HTML(
+        f'<div style="text-align: right">{for_html(label)}</div>', layout=w.Layout(width="80px", margin="2px 8px 2px 2px")
+    )
+    row = w.Layout(flex_flow="row wrap", grid_gap="0 12px", flex="1 1 0", min_width="0")
+    return w.HBox([beside, w.Box(choices, layout=row)])
