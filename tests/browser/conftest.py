@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Playwright, sync_playwright
+from playwright.sync_api import Playwright, expect, sync_playwright
 
 from tests import servers
 from tests.browser import lab as jupyterlab
@@ -20,6 +20,7 @@ from tests.browser.watch import Browser, browser
 
 OpenNotebook = Callable[..., Notebook]
 LOAD = "%load_ext molt_magic"
+expect.set_options(timeout=20_000)  # a slow machine under load; nothing waits that long where all is well
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,10 @@ class Notebook:
         """What a cell shows."""
         return self.cell(index).locator(".jp-OutputArea").first
 
+    def settle(self, index: int) -> None:
+        """Wait until a cell's widget is drawn: what is typed before is lost."""
+        self.output(index).locator(".jupyter-widgets").first.wait_for()
+
     def error(self, index: int) -> Locator:
         """The error that a cell ended with."""
         return self.output(index).locator('[data-mime-type="application/vnd.jupyter.stderr"]')
