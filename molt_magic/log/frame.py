@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _TYPES = {field.name: field.type for field in dataclasses.fields(Decision)}
 _WHOLE = frozenset(name for name, kind in _TYPES.items() if kind == "int")
 _REAL = frozenset(name for name, kind in _TYPES.items() if kind in ("float", "float | None"))
+
+ENDINGS = (".csv", ".jsonl", ".parquet")
 
 # What a spreadsheet would take for a formula (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -50,6 +52,14 @@ def from_columns(by_column: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     return pd.DataFrame(data, columns=list(by_column))
 
 
+def ending(path: Path) -> str:
+    """The ending of a file that can be written. Raises InputError."""
+    found = path.suffix.lower()
+    if found not in ENDINGS:
+        raise InputError(f"{path.name!r} has no ending that is known.", fix="Use .csv, .jsonl or .parquet.")
+    return found
+
+
 def export(frame: pd.DataFrame, path: Path) -> Path:
     """Write a frame as .csv, .jsonl or .parquet by the ending of `path`, whole or not at all, for the user only (0600).
 
@@ -60,10 +70,7 @@ def export(frame: pd.DataFrame, path: Path) -> Path:
         InputError: another ending, or pyarrow is missing for parquet.
         StoreError: the file cannot be written.
     """
-    writers: dict[str, Callable[[pd.DataFrame, Path], None]] = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
-    writer = writers.get(path.suffix.lower())
-    if writer is None:
-        raise InputError(f"{path.name!r} has no ending that is known.", fix="Use .csv, .jsonl or .parquet.")
+    writer = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[ending(path)]
     try:
         descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # created 0600
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

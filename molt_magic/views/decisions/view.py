@@ -1,0 +1,238 @@
+"""Decisions: the log as a table to search, sort and open row by row. The kernel keeps the rows; a page of them is shown."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from molt_magic.errors import InputError, MoltError
+from molt_magic.log import frame as frames
+from molt_magic.log.ledger import Ledger
+from molt_magic.types import Decision
+from molt_magic.views import listings
+from molt_magic.views.decisions import again, pages, story
+from molt_magic.views.decisions.finder import Finder
+from molt_magic.views.decisions.query import SHOWN, Query
+from molt_magic.views.tables import Page
+from molt_magic.views.text import one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from molt_magic.orchestrator import Orchestrator
+
+_AT_ONCE = 10_000  # decisions that are read before the table is shown; of more, the newest are shown while the others are read
+_STATIC_ROWS = 10
+_NARROW = ("decision_id", "quality_source", *SHOWN)
+
+
+class Decisions:
+    """The decisions of an orchestrator's log, as a static table and a widget beside it.
+
+    Displaying it shows the static table first, so that an export, or a notebook that is opened again, has that.
+
+    Args:
+        orch: whose log it is; it also takes the thumbs and forgets cached answers.
+        before: the static part; None: the last decisions.
+
+    Raises:
+        StoreError: the log cannot be read.
+    """
+
+    def __init__(self, orch: Orchestrator, *, before: Page | None = None) -> None:
+        from molt_magic.views.decisions.table import DecisionTable
+
+        self._orch = orch
+        self._log = orch.log
+        self._before = before
+        self._finder: Finder | None = None
+        self._narrow: Finder | None = None  # of fewer columns, until all are read
+        self._query = Query()
+        self._lock = threading.Lock()  # of the finders and of drawing: two threads do both while a long log is read
+        self._writing = threading.Lock()
+        self._actions: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+            "mark": self._mark,
+            "forget": self._forget,
+            "export": self._export,
+            "refresh": self._refresh,
+        }
+        self.widget = DecisionTable(query=self._query.write())
+        total = int(self._log.stats()["decisions"])
+        if total > _AT_ONCE:
+            self.widget.view = pages.first(self._log.to_frame(limit=self._query.page_size), total, self._query)
+            threading.Thread(target=self._read, name="molt-decisions", daemon=True).start()
+        else:
+            self._draw()
+        self.widget.observe(self._on_query, "query")
+        self.widget.observe(self._on_opened, "opened")
+        self.widget.on_msg(self._on_message)
+
+    # state
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """What is filtered and sorted now, every page of it, without `candidates` and `attempts`."""
+        finder = self._whole()
+        return finder.frame.iloc[finder.find(self._query)].reset_index(drop=True)
+
+    @property
+    def selected(self) -> pd.DataFrame:
+        """The decision that is open, with all its columns: one row, or none."""
+        return self._log.to_frame(ids=[self.widget.opened])
+
+    def refresh(self) -> int:
+        """Take in what was logged since; returns how many decisions are new in the table. Raises StoreError."""
+        shown = int(self.widget.view["total"])
+        self._log.ledger.refresh()
+        self._draw()
+        return len(self._whole().frame) - shown
+
+    # reading
+
+    def _whole(self) -> Finder:
+        """The finder over all columns, of the ledger as it is."""
+        frame = self._log.ledger.frame  # before the lock is taken: it may have to be read
+        with self._lock:
+            if self._finder is None or self._finder.frame is not frame:
+                self._finder, self._narrow = Finder(frame, self._finder), None
+            return self._finder
+
+    def _read(self) -> None:
+        """Read a long log, on a thread of its own: first what the table shows, then the other columns."""
+        try:
+            narrow = Finder(Ledger(self._log, _NARROW).frame)
+            with self._lock:
+                if self._finder is None:
+                    self._narrow = narrow
+            self._draw()
+            self._log.ledger.refresh()
+            self._whole().prepare()
+        except MoltError as error:
+            self._say(str(error), failed=True)
+
+    # drawing
+
+    def _draw(self) -> None:
+        query = self._query
+        finder = self._narrow
+        if finder is None or query.search:  # every column is searched
+            finder = self._whole()
+        with self._lock:
+            if query is not self._query:
+                return  # who changed it draws it
+            # `n`: the page waits for an answer even where it is the same as before
+            drawn = pages.page(finder, finder.find(query), query)
+            self.widget.view = {**drawn, "n": self.widget.query.get("n", 0)}
+
+    def _say(self, text: str, *, failed: bool = False) -> None:
+        self.widget.said = {"text": one_line(text, 500), "failed": failed, "n": self.widget.said.get("n", 0) + 1}
+
+    # what the page asks for
+
+    def _on_query(self, change: Mapping[str, Any]) -> None:
+        def ask() -> None:
+            self._query = Query.read(change["new"])
+            self._draw()
+
+        self._telling(ask)
+
+    def _on_opened(self, change: Mapping[str, Any]) -> None:
+        def open_it() -> None:
+            self.widget.story = self._story(change["new"]) if change["new"] else {}
+
+        self._telling(open_it)
+
+    def _on_message(self, _widget: object, content: Mapping[str, Any], _buffers: object) -> None:
+        action = self._actions.get(str(content.get("do")))
+        if action is not None:
+            self._telling(lambda: self._say(action(content)))
+
+    def _telling(self, action: Callable[[], None]) -> None:
+        """Do it; what goes wrong is told on the page, with its fix."""
+        try:
+            action()
+        except MoltError as error:
+            self._say(str(error), failed=True)
+
+    def _opened(self) -> Decision:
+        decision = self._log.get(self.widget.opened) if self.widget.opened else None
+        if decision is None:
+            raise InputError("No decision is open.", fix="Open a row first.")
+        return decision
+
+    def _story(self, decision_id: str) -> dict[str, Any]:
+        decision = self._log.get(decision_id)
+        if decision is None:
+            raise InputError("This decision is not in the log.", fix="Refresh the table.")
+        return {
+            "id": decision.decision_id,
+            "title": story.title(decision),
+            "html": story.html(decision),
+            "code": again.code(decision),
+            "cached": any(attempt.get("cache_keys") for attempt in decision.attempts),
+        }
+
+    # actions: each returns what is to be told
+
+    def _mark(self, content: Mapping[str, Any]) -> str:
+        decision, good = self._opened(), bool(content.get("good"))
+        self._orch.feedback(decision.decision_id, 1.0 if good else 0.0)
+        self.refresh()
+        self.widget.story = self._story(decision.decision_id)
+        return f"Marked {'good' if good else 'bad'}: the answer of {decision.model or 'no model'}."
+
+    def _forget(self, _content: Mapping[str, Any]) -> str:
+        count = self._orch.forget(self._opened().decision_id)
+        if not count:
+            return "Nothing of this decision is in the cache any more."
+        return f"Forgotten: {count} cached {'answer' if count == 1 else 'answers'}. The question is asked anew the next time."
+
+    def _export(self, content: Mapping[str, Any]) -> str:
+        path = Path(str(content.get("file") or "").strip()).expanduser()
+        frames.ending(path)
+        ids = self.frame["decision_id"].tolist()
+
+        def write() -> None:
+            try:
+                self._telling(
+                    lambda: self._say(f"Wrote {_count(len(ids))} to {self._log.export(path, self._log.to_frame(ids=ids))}.")
+                )
+            finally:
+                self._writing.release()
+
+        if not self._writing.acquire(blocking=False):
+            raise InputError("An export is being written.", fix="Wait until it is done.")
+        # on a thread of its own: a hundred thousand decisions take their time
+        threading.Thread(target=write, name="molt-export").start()
+        return f"Writing {_count(len(ids))} …"
+
+    def _refresh(self, _content: Mapping[str, Any]) -> str:
+        new = self.refresh()
+        return f"{_count(new)} more." if new else "Nothing new."
+
+    # display
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self._before or latest(self._log.to_frame(limit=_STATIC_ROWS)))  # type: ignore[no-untyped-call]
+        display(self.widget)  # type: ignore[no-untyped-call]
+
+    def __repr__(self) -> str:
+        return f"Decisions({str(self._log.path)!r})"
+
+
+def latest(frame: pd.DataFrame, note: str = "") -> Page:
+    """Decisions as a static table.
+
+    Args:
+        note: said after the caption.
+    """
+    rows = [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+    return Page((listings.log(rows, f"The last {_count(len(rows))}. {note}".rstrip()),))
+
+
+def _count(number: int) -> str:
+    return f"{number:,} {'decision' if number == 1 else 'decisions'}"
