@@ -61,7 +61,13 @@ def board(window: pd.DataFrame, last: Last, by: By, *, now: pd.Timestamp, budget
         rows.rates(names, panels, caption=f"How often, {when}, by {by}"),
         Page((_cache(groups, by, when),)),
         rows.service(names, _means(quality, names), _waits(latency, names), caption=f"How good and how fast, {when}, by {by}"),
-        Page((_quality(quality, names, by, when), _latency(latency, by, when))),
+        Page(
+            (
+                _quality(quality, names, by),
+                _latency(latency, by),
+                "Time to answer: from the question to the answer; what came from the cache is left out.",
+            )
+        ),
     ]
 
 
@@ -77,7 +83,9 @@ def _empty(last: Last, logged: int) -> str:
 
 def _headline(t: Totals) -> list[Tile]:
     known = t.decisions - t.unknown_costs
-    saved = f"{t.saved_usd / t.baseline_usd:.0%} of {usd(t.baseline_usd)}, the best model's price" if t.baseline_usd else ""
+    saved = (
+        f"{100 * t.saved_usd / t.baseline_usd:.0f} % of {usd(t.baseline_usd)}, the best model's price" if t.baseline_usd else ""
+    )
     return [
         Tile("Decisions", f"{t.decisions:,}", "dry runs left out"),
         Tile("Spent", usd(t.spent_usd) if known else "unknown", f"over {known:,} with a known price"),
@@ -137,12 +145,22 @@ def _decisions(count: int) -> str:
 
 
 def _money(groups: pd.DataFrame, by: By, when: str) -> Table:
-    columns = (by.capitalize(), "Decisions", "Share", "Spent", "Saved", "No known price", "Fallbacks", "Escalations", "Failed")
+    columns = (
+        by.capitalize(),
+        "Decisions",
+        "Share, %",
+        "Spent",
+        "Saved",
+        "No known price",
+        "Fallbacks",
+        "Escalations",
+        "Failed",
+    )
     cells = [
         (
             str(name),
             f"{g['decisions']:,.0f}",
-            f"{100 * g['share']:.1f} %",
+            f"{100 * g['share']:.1f}",
             _usd(g["spent_usd"]),
             _usd(g["saved_usd"]),
             f"{g['unknown_costs']:,.0f}",
@@ -150,7 +168,7 @@ def _money(groups: pd.DataFrame, by: By, when: str) -> Table:
         )
         for name, g in groups.iterrows()
     ]
-    return Table(f"Decisions and money by {by}, {when}", columns, cells, optional=("Share", "Failed", "No known price"))
+    return Table(f"Decisions and money by {by}, {when}", columns, cells, optional=("Share, %", "Failed", "No known price"))
 
 
 def _cache(groups: pd.DataFrame, by: By, when: str) -> Table:
@@ -167,19 +185,19 @@ def _cache(groups: pd.DataFrame, by: By, when: str) -> Table:
     return Table(f"Cache by {by}, {when}", columns, cells, optional=("Not looked", "Miss ratio"))
 
 
-def _quality(quality: pd.DataFrame, names: Sequence[str], by: By, when: str) -> Table:
+def _quality(quality: pd.DataFrame, names: Sequence[str], by: By) -> Table:
     told = {key: f"{row['mean']:.2f} ({row['scores']:,.0f})" for key, row in quality.iterrows()}
     cells = [(name, *(told.get((name, source), _NOTHING) for source in SOURCES)) for name in names]
-    caption = f"Quality by {by}, {when}: mean score, and of how many"
+    caption = f"Mean quality by {by} (scores)"
     return Table(caption, (by.capitalize(), *_BY_WHOM.values()), cells)
 
 
-def _latency(latency: pd.DataFrame, by: By, when: str) -> Table:
+def _latency(latency: pd.DataFrame, by: By) -> Table:
     cells = [
         (str(name), f"{g['answers']:,.0f}", *(seconds(float(g[p])) for p in ("p50", "p90", "p99")))
         for name, g in latency.iterrows()
     ]
-    caption = f"Time from question to answer by {by}, {when}; answers from the cache left out"
+    caption = f"Time to answer by {by}"
     return Table(caption, (by.capitalize(), "Answers", "p50", "p90", "p99"), cells)
 
 

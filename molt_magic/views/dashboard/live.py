@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import ipywidgets
 
 INTERVAL_S = 2.0  # between two looks at the log
+# the static output's own class, so that both look the same; widgets have lines as high as a button
+_FRAME = '<div class="jp-RenderedHTMLCommon" style="line-height: 1.4; padding: 0">{}</div>'
 
 
 class Live:
@@ -133,7 +135,7 @@ class Live:
         """One widget a part, so that only what differs is sent."""
         import ipywidgets as w
 
-        told = [part.html() if isinstance(part, Picture) else part.to_html() for part in parts]
+        told = [_FRAME.format(part.html() if isinstance(part, Picture) else part.to_html()) for part in parts]
         held = list(self.shown.children)
         for widget, html in zip(held, told, strict=False):
             widget.value = html

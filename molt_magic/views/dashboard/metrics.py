@@ -75,7 +75,14 @@ def within(frame: pd.DataFrame, last: Last, *, session: str, now: pd.Timestamp) 
 
         kept &= frame["time"] >= now - pd.Timedelta(days=DAYS[last])
     found = frame.loc[kept, list(COLUMNS)]
-    return found.astype(dict.fromkeys(_WORDS, "category"))  # compared and grouped ten times as fast
+    return found.assign(**{name: _categories(found[name]) for name in _WORDS})  # compared and grouped ten times as fast
+
+
+def _categories(column: pd.Series[str]) -> pd.Categorical:
+    import pandas as pd
+
+    codes, words = pd.factorize(column.to_numpy(dtype=object))  # `astype("category")` would convert every word first
+    return pd.Categorical.from_codes(codes, categories=pd.Index(words, dtype=object))
 
 
 def count(frame: pd.DataFrame, last: Last, *, now: pd.Timestamp) -> int:

@@ -9,10 +9,12 @@ from molt_magic.views.formulas import CLOSED
 from molt_magic.views.tables import BORDER, Table
 from molt_magic.views.text import for_html
 
-_GRID = "display: flex; flex-wrap: wrap; gap: 8px; margin: 4px 0 8px 0; padding: 0"
-_TILE = f"border: {BORDER}; border-radius: 4px; padding: 6px 12px; min-width: 130px; max-width: 230px"
-_VALUE = "margin: 0; font-size: 150%; line-height: 1.3; font-variant-numeric: tabular-nums"
-_OF = "margin: 0; font-size: 85%; color: var(--jp-ui-font-color1, inherit)"
+_GRID = "display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: 8px; margin: 4px 0 8px 0; padding: 0"
+_TILE = f"border: {BORDER}; border-radius: 4px; padding: 6px 12px"
+# Jupyter floats the names of a list of figures to the left: here they stand above their values
+_PLAIN = "float: none; clear: both; width: auto; margin: 0; padding: 0; font-weight: normal"
+_VALUE = f"{_PLAIN}; font-size: 150%; line-height: 1.3; font-variant-numeric: tabular-nums"
+_OF = f"{_PLAIN}; font-size: 85%; color: var(--jp-ui-font-color1, inherit)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Tiles:
 
     def to_html(self) -> str:
         told = "".join(
-            f'<div style="{_TILE}"><dt style="margin: 0; font-weight: normal">{for_html(tile.name)}</dt>'
+            f'<div style="{_TILE}"><dt style="{_PLAIN}">{for_html(tile.name)}</dt>'
             f'<dd style="{_VALUE}">{for_html(tile.value)}</dd><dd style="{_OF}">{for_html(tile.of)}</dd></div>'
             for tile in self.tiles
         )

@@ -54,14 +54,19 @@ class Picture:
         """Draw a figure of `blank`."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.text import Text
+        from PIL import Image
 
         for text in figure.findobj(Text):
             text.set_parse_math(False)  # a dollar is money, or a hostile name
             text.set_usetex(False)
             text.set_fontfamily(_FONT)
-        held = io.BytesIO()
         drawn = FigureCanvasAgg(figure)
-        drawn.print_png(held, metadata={"Software": None})  # type: ignore[no-untyped-call]  # matplotlib's gap
+        drawn.draw()  # type: ignore[no-untyped-call]  # matplotlib's gap
+        pixels = bytes(drawn.buffer_rgba())  # type: ignore[no-untyped-call]  # matplotlib's gap
+        whole = Image.frombytes("RGBA", drawn.get_width_height(), pixels)
+        held = io.BytesIO()
+        # a palette has all there is of a few colours and their edges, in a third of the bytes: notebooks keep them
+        whole.quantize(256, method=Image.Quantize.FASTOCTREE).save(held, "png")
         return cls(held.getvalue(), one_line(alt))
 
     @property
