@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -30,7 +28,7 @@ NOTHING = re.compile(r"HBox\(children|VBox\(children|model not found|Error displ
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nbformat.NotebookNode]:
+def executed(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
     """The notebook after a run by nbclient, its widgets' state in it, as `jupyter nbconvert --execute` makes it."""
     folder = tmp_path_factory.mktemp("export")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell, id=name) for name, cell in CELLS.items()])
@@ -39,7 +37,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nbformat.Note
         models.answers |= {name: Says("The **median** is 2.", pause_s=0) for name in ("small", "medium", "large")}
         (folder / "molt.toml").write_text(configuration(models.url))
         NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
-    yield notebook
+    return notebook
 
 
 class Shown(HTMLParser):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from playwright.sync_api import Locator
 
-CONTROLS = frozenset(
-    ("button", "checkbox", "combobox", "listbox", "radio", "radiogroup", "searchbox", "slider", "spinbutton", "textbox", "DateTime")
-)  # fmt: skip
+# fmt: off
+CONTROLS = frozenset((
+    "button", "checkbox", "combobox", "listbox", "radio", "radiogroup", "searchbox", "slider", "spinbutton",
+    "textbox", "DateTime",
+))
+# fmt: on
 _TABLES = """output => [...output.querySelectorAll('table')].filter(table => !table.closest('.molt-text')).flatMap(table => {
   const found = [], name = table.caption?.textContent.trim();
   if (!name) found.push('a table without a caption: ' + table.textContent.slice(0, 60));

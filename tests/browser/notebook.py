@@ -10,6 +10,9 @@ from typing import Any
 import nbformat
 from playwright.sync_api import Locator, Page
 
+from tests.browser.watch import SIZE
+
+_AROUND = 250  # pixels of menus and bars above and below a notebook
 # the kernel itself: the indicator in the toolbar reads idle before there is one
 _IDLE = """() => { const kernel = window.jupyterapp?.shell.currentWidget?.context?.sessionContext?.session?.kernel;
   return kernel?.connectionStatus === 'connected' && kernel.status === 'idle'; }"""
@@ -110,12 +113,16 @@ class Notebook:
         return next(self.folder.glob("*.ipynb"))
 
     def screenshot(self, name: str, of: Locator | None = None) -> Path:
-        """A picture among the artefacts; of the page, or of a part of it."""
+        """A picture among the artefacts: of the page, or of a part of it, all of which is then in sight."""
         path = self._artefacts / f"{name}.png"
         if of is None:
             self.page.screenshot(path=path)
-        else:
-            of.screenshot(path=path)
+            return path
+        box = of.bounding_box()
+        assert box is not None
+        self.page.set_viewport_size({**SIZE, "height": max(SIZE["height"], round(box["height"]) + _AROUND)})
+        of.screenshot(path=path)
+        self.page.set_viewport_size(SIZE)
         return path
 
     def places(self) -> dict[str, Any]:

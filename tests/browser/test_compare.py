@@ -55,6 +55,7 @@ def test_comparison_is_cancelled(notebook: OpenNotebook, models: Models) -> None
     assert page.run(2)  # the kernel is free while it runs
     view.get_by_role("button", name="Cancel").click()
     expect(view).to_contain_text("Interrupted")
+    expect(view).to_contain_text("Cancelled: 1 answered, 1 interrupted")
     assert models.left.wait(10)
     page.screenshot("compare-cancelled", of=view)
 
