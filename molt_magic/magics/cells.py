@@ -121,6 +121,7 @@ def _compare(session: RouteMagics, chosen: Options, prompt: str, namespace: Mapp
         **shared_by_all(arguments(session, chosen, namespace)),
     )
     comparison.start()
+    live.on_event(board.progress())  # the columns are there before anything has arrived
     session.last = None  # several answers: the last one is what the log says
     try:
         comparison.wait()

@@ -128,10 +128,8 @@ class Driven:
     def __init__(self, orch: Orchestrator, **options: Any) -> None:
         self.bound: dict[str, Any] = {}
         self.form = CompareForm(orch, bind=self.bound.__setitem__, options={"task": "simple_qa"}, **options)
-        parts = self.form.widget.children
-        self.prompt, strategies, models, mode, controls, self.columns, self.below, binding = parts
-        self.choices = {box.description: box for group in (strategies, models) for box in group.children[1].children}
-        (self.mode,) = mode.children[1].children
+        self.prompt, _, _, _, controls, self.columns, self.below, binding = self.form.widget.children
+        self.boxes, self.mode = self.form.choices.boxes, self.form.choices.modes
         self.run, self.cancel, self.line = controls.children
         self.variable, self.binder, self.told = binding.children
 
@@ -153,8 +151,16 @@ ANSWERS: Mapping[str, str] = {"small": "Small says so.", "big": "Big says so."}
 class TestForm:
     def test_begins_with_the_names_it_is_given_and_says_what_is_not_ready(self, orchestrator: MakeOrchestrator) -> None:
         made = Driven(orchestrator({"small": "x"}), names=["cascade", "small"])
-        assert [name for name, box in made.choices.items() if box.value] == ["cascade", "small"]
-        assert made.choices["big (not ready)"].tooltip == "no key. set a key for big"
+        assert made.form.choices.chosen == ["cascade", "small"]
+        assert made.boxes["big"].description == "big (not ready)"
+        assert made.boxes["big"].tooltip == "no key. set a key for big"
+
+    def test_models_that_are_not_ready_are_shown_on_request(self, orchestrator: MakeOrchestrator) -> None:
+        made = Driven(orchestrator({"small": "x"}))
+        assert [made.boxes[name].layout.display for name in ("small", "big")] == [None, "none"]
+        made.form.choices.others.value = True
+        assert made.boxes["big"].layout.display == ""
+        assert Driven(orchestrator({"small": "x"}), names=["big"]).boxes["big"].layout.display is None  # chosen: shown
 
     def test_run_fills_a_column_each_the_table_and_the_frame(self, orchestrator: MakeOrchestrator) -> None:
         made = Driven(orchestrator(ANSWERS), prompt="Hello?", names=["rule", "big"])
@@ -215,7 +221,7 @@ class TestForm:
         self, prompt: str, names: list[str], says: str, orchestrator: MakeOrchestrator
     ) -> None:
         made = Driven(orchestrator(ANSWERS), prompt=prompt)
-        for name, box in made.choices.items():
+        for name, box in made.boxes.items():
             box.value = name in names
         made.run.click()
         assert says in made.line.value

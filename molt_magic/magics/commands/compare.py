@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from molt_magic.magics import options
 from molt_magic.magics.commands.base import Command, Namespace
 from molt_magic.magics.options import Parser
-from molt_magic.orchestrator.comparison import check_names
 from molt_magic.views.tables import Listing, Page
 
 if TYPE_CHECKING:
@@ -37,13 +36,12 @@ def _compare(session: RouteMagics, rest: Sequence[str], namespace: Namespace) ->
     found = parser.read(rest)
     if found.help:
         return Page((Listing(parser.format_help()),))
-    names = options.names(found.names)
-    if names:
-        check_names(session.orchestrator.catalog, names)
     cell = options.read("")
     assert cell is not None
     given = {name: getattr(found, name) for name in ("task", "quality", "system", "max_cost", "form", "name")}
-    return compare_form(session, replace(cell, compare=names, validate=tuple(found.validate), **given), namespace)
+    return compare_form(
+        session, replace(cell, compare=options.names(found.names), validate=tuple(found.validate), **given), namespace
+    )
 
 
 COMMANDS = {

@@ -88,9 +88,10 @@ class Board:
             if self._preparing:
                 return next(reversed(self._preparing.values()))
             done, of = len(self._ended), len(self.names)
-            word = "planned" if self._planned else "answered"
             spent = "" if self._planned else f", {usd(self._spent)} so far"
-            text = f"{done} of {of} {word}{spent}"
+            if of == 1:
+                return Event("progress", text=f"{'planning' if self._planned else 'answering'}{spent}")
+            text = f"{done} of {of} {'planned' if self._planned else 'answered'}{spent}"
             return Event("progress", text=told(text, self._left(text, done / of)), fraction=done / of)
 
     def progress_html(self) -> str:

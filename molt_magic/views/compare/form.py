@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from molt_magic.errors import InputError, MoltError
 from molt_magic.orchestrator import Comparison, Mode
-from molt_magic.orchestrator.comparison import COLUMNS
-from molt_magic.strategies import NAMES
+from molt_magic.orchestrator.comparison import COLUMNS, check_names
 from molt_magic.views.compare import cards, final
 from molt_magic.views.compare.cards import Row
+from molt_magic.views.compare.choices import Choices
 from molt_magic.views.formulas import CLOSED
 from molt_magic.views.running import Runner
 from molt_magic.views.tables import BORDER, Page
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 FIRST = ("rule", "semantic", "arbitrage", "cascade")  # chosen at first; direct asks whatever is the default
 VARIABLE = "comparison"
 _ABOUT = "Compare strategies and models on one prompt. The last comparison stays in this output, and in .frame of the form."
-_MODES: Mapping[Mode, str] = {
-    "live": "Live: ask now",
-    "dry run": "Dry run: plan and estimate, call nothing",
-    "recorded": "Recorded: answers of the log or a cassette, pay nothing",
-}
 
 
 class CompareForm:
@@ -51,6 +46,7 @@ class CompareForm:
 
     Attributes:
         widget: the form itself.
+        choices: what is compared, and how.
         runner: its Run and Cancel.
 
     Raises:
@@ -79,7 +75,7 @@ class CompareForm:
         self._static: DisplayHandle | None = None
         self._columns: dict[str, tuple[ipywidgets.HTML, ipywidgets.Button]] = {}
         self.runner = Runner(self._make, form=form, begin=self._begin, draw=self._draw, end=self._end)
-        self.widget = self._build(prompt, names or FIRST, mode)
+        self.widget = self._build(prompt, check_names(orchestrator.catalog, names or FIRST), mode)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -112,18 +108,7 @@ class CompareForm:
         self._prompt = w.Textarea(
             value=prompt, description="Prompt", placeholder="The question to compare", rows=4, layout=wide
         )
-        models = {r.model: "" if r.ready else f"{r.reason}. {r.fix}" for r in self._orchestrator.readiness()}
-        self._choices = {name: _choice(name, name in names) for name in (*NAMES, *models)}
-        for name, missing in models.items():
-            if missing:
-                self._choices[name].description = f"{name} (not ready)"
-                self._choices[name].tooltip = missing
-        self._mode = w.RadioButtons(
-            options=[(label, mode) for mode, label in _MODES.items()],
-            value=mode,
-            description="Mode",
-            layout=w.Layout(width="98%"),
-        )
+        self.choices = Choices(self._orchestrator.readiness(), chosen=names, mode=mode)
         self._cards = w.Box(layout=w.Layout(flex_flow="row wrap", grid_gap=cards.GAP, margin="4px 0", width="98%"))
         self._below = w.HTML(layout=wide)
         self._variable = w.Text(value=self._name or VARIABLE, description="Variable", layout=w.Layout(width="20em"))
@@ -133,9 +118,7 @@ class CompareForm:
         box = w.VBox(
             [
                 self._prompt,
-                _group("Strategies", [self._choices[name] for name in NAMES]),
-                _group("Models", [self._choices[name] for name in models]),
-                _group("Mode", [self._mode]),
+                *self.choices.widgets,
                 w.Box([self.runner.run, self.runner.cancel, self.runner.line], layout=row),
                 self._cards,
                 self._below,
@@ -148,16 +131,15 @@ class CompareForm:
     # what happens in it
 
     def _make(self, *, on_event: Callable[..., None], on_end: Callable[[str], None]) -> Comparison:
-        names = [name for name, box in self._choices.items() if box.value]
-        if not names:
+        if not self.choices.chosen:
             raise InputError("Nothing is chosen.", fix="Choose the strategies and models to compare.")
         if not self._prompt.value.strip():
             raise InputError("The prompt is empty.", fix="Write the question into the field above.")
         return Comparison(
             self._orchestrator,
             self._prompt.value,
-            names,
-            mode=self._mode.value,
+            self.choices.chosen,
+            mode=self.choices.mode,
             on_event=on_event,
             on_end=on_end,
             **self._options,
@@ -268,20 +250,3 @@ class CompareForm:
             "text/html": about["text/html"] + folded,
             **{kind: f"{about[kind]}\n\n{whole[kind]}" for kind in ("text/markdown", "text/plain")},
         }
-
-
-def _choice(name: str, chosen: bool) -> ipywidgets.Checkbox:
-    import ipywidgets as w
-
-    return w.Checkbox(value=chosen, description=name, indent=False, layout=w.Layout(width="auto"))
-
-
-def _group(label: str, choices: Sequence[ipywidgets.Widget]) -> ipywidgets.HBox:
-    """Choices with their group's label where the other controls have theirs."""
-    import ipywidgets as w
-
-    beside = w.HTML(
-        f'<div style="text-align: right">{for_html(label)}</div>', layout=w.Layout(width="80px", margin="2px 8px 2px 2px")
-    )
-    row = w.Layout(flex_flow="row wrap", grid_gap="0 12px", flex="1 1 0", min_width="0")
-    return w.HBox([beside, w.Box(choices, layout=row)])
