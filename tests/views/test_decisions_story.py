@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -127,9 +128,12 @@ def test_line_of_five_megabytes_is_cut_and_says_so() -> None:
     assert "of 5,000,000 characters" in html
 
 
-def test_text_that_turns_its_direction_around_stays_in_its_box() -> None:
-    assert 'dir="auto"' in told(prompt="\u202eevil")
-    assert "unicode-bidi: plaintext" in told(prompt="\u202eevil")
+def test_text_that_turns_its_direction_around_stays_in_its_box_and_out_of_our_sentences() -> None:
+    html = told(prompt="\u202eevil", reason="\u202eevil", model="\u202eevil", error="\u2067evil")
+    assert html.count("\u202e") == 1
+    assert re.search('<pre dir="auto"[^>]*unicode-bidi: plaintext">\u202eevil</pre>', html)
+    assert "\u2067" not in html
+    assert "\u202e" not in story.title(replace(DECISION, model="\u202eevil"))
 
 
 # -- code

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from molt_magic.views.decisions.fragments import short
 from molt_magic.views.decisions.query import CHOICES, Query
 from molt_magic.views.listings import cell
-from molt_magic.views.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -139,7 +139,7 @@ class Finder:
 
         if name not in self._chosen:
             codes, values = pd.factorize(self.frame[name])
-            told = [one_line(cell(name, str(value)[:_CUT]), _CHOICE_LIMIT) or NONE for value in values] + [NONE]
+            told = [short(cell(name, str(value)[:_CUT]), _CHOICE_LIMIT) or NONE for value in values] + [NONE]
             labels = list(dict.fromkeys(told))
             at = np.array([labels.index(label) for label in told], dtype="int64")
             self._chosen[name] = at[codes], labels  # -1, no value, is the last of `told`

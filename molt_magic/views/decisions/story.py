@@ -9,10 +9,11 @@ from molt_magic.result import usd
 from molt_magic.types import Decision
 from molt_magic.views import listings
 from molt_magic.views.decisions import timeline
+from molt_magic.views.decisions.fragments import short
 from molt_magic.views.formulas import CLOSED
 from molt_magic.views.markdown import PRE
 from molt_magic.views.tables import BORDER, Table
-from molt_magic.views.text import for_html, one_line
+from molt_magic.views.text import for_html
 
 _TEXT_LIMIT = 20_000  # characters of a prompt or an answer; the log has it all
 _LIMIT = 240  # characters of a reason
@@ -47,23 +48,23 @@ def html(decision: Decision) -> str:
 def title(decision: Decision) -> str:
     """One line of plain text."""
     when = decision.time[:19].replace("T", " ")
-    return f"{one_line(decision.model or 'no model', 80)}, {decision.strategy}, {when} UTC"
+    return f"{short(decision.model or 'no model', 80)}, {decision.strategy}, {when} UTC"
 
 
 def _summary(decision: Decision) -> str:
     d = decision
     facts = [listings.cell("status", d.status), f"cost {usd(d.cost_usd)}"]
     if d.baseline_model and d.saved_usd is not None:
-        facts.append(f"saved {usd(d.saved_usd)} against {one_line(d.baseline_model, 80)}")
+        facts.append(f"saved {usd(d.saved_usd)} against {short(d.baseline_model, 80)}")
     facts += [listings.seconds(d.latency_s), f"cache {d.cache}"]
     if d.predicted_quality is not None:
         needed = "" if d.quality_threshold is None else f" ({d.quality_threshold:.2f} wanted)"
         facts.append(f"predicted quality {d.predicted_quality:.2f}{needed}")
     if d.quality is not None:
         facts.append(f"quality {d.quality:.2f} by {d.quality_source or 'an unknown source'}")
-    lines = [f"<div>{for_html(' · '.join(facts))}</div>", f"<div>Why: {for_html(one_line(d.reason, _LIMIT))}</div>"]
+    lines = [f"<div>{for_html(' · '.join(facts))}</div>", f"<div>Why: {for_html(short(d.reason, _LIMIT))}</div>"]
     if d.error:
-        lines.append(f"<div><strong>Error:</strong> {for_html(one_line(d.error[:_TEXT_LIMIT], 4 * _LIMIT))}</div>")
+        lines.append(f"<div><strong>Error:</strong> {for_html(short(d.error, 4 * _LIMIT))}</div>")
     return "".join(lines)
 
 
@@ -71,12 +72,13 @@ def _context(decision: Decision) -> str:
     """What was sent of the conversation, in two bars where it was made to fit."""
     d = decision
     if d.context_action == "none":
-        return f'<p style="{_HEADING}">Context</p><div>Sent as it was, {d.context_tokens_after:,} tokens.</div>'
+        size = f", {d.context_tokens_after:,} tokens" if d.context_tokens_after else ""
+        return f'<p style="{_HEADING}">Context</p><div>Sent as it was{size}.</div>'
     reason = next((a["context_reason"] for a in reversed(d.attempts) if a.get("context_reason")), "")
     most = max(d.context_tokens_before, d.context_tokens_after, 1)
     bars = _bar("Before", d.context_tokens_before, most, "#888") + _bar("After", d.context_tokens_after, most, "#0072B2")
-    why = f" ({for_html(one_line(str(reason), _LIMIT))})" if reason else ""
-    return f'<p style="{_HEADING}">Context: {for_html(d.context_action)}{why}</p>{bars}'
+    why = f" ({for_html(short(reason, _LIMIT))})" if reason else ""
+    return f'<p style="{_HEADING}">Context: {for_html(short(d.context_action))}{why}</p>{bars}'
 
 
 def _bar(name: str, tokens: int, most: int, colour: str) -> str:
@@ -97,10 +99,10 @@ def _texts(decision: Decision) -> str:
     written = [a for a in decision.attempts if a.get("text")]
     answer = next((a for a in reversed(written) if a["purpose"] == "answer" and a["model"] == decision.model), None)
     if answer is not None:
-        parts.append(_box(f"Answer of call {answer['index'] + 1}, {one_line(str(answer['model']), 80)}", answer["text"]))
+        parts.append(_box(f"Answer of call {answer['index'] + 1}, {short(answer['model'], 80)}", answer["text"]))
     for a in written:
         if a is not answer:
-            name = f"What call {a['index'] + 1} wrote ({one_line(str(a['model']), 80)}, {a['purpose']})"
+            name = f"What call {a['index'] + 1} wrote ({short(a['model'], 80)}, {a['purpose']})"
             parts.append(f"<details><summary>{for_html(name)}</summary>{_pre(name, a['text'])}</details>")
     return "".join(parts)
 
@@ -120,8 +122,6 @@ def _pre(name: str, text: str) -> str:
 def _facts(decision: Decision) -> str:
     """The remaining columns, folded away."""
     values = {listings.label(name): getattr(decision, name) for name in _FACTS if getattr(decision, name) is not None}
-    rows = [
-        (name, f"{value:.4g}" if isinstance(value, float) else one_line(str(value), _LIMIT)) for name, value in values.items()
-    ]
+    rows = [(name, f"{value:.4g}" if isinstance(value, float) else short(value, _LIMIT)) for name, value in values.items()]
     table = Table("The other columns", ("Column", "Value"), rows)
     return f"<details><summary>The other columns</summary>{table.to_html()}</details>"

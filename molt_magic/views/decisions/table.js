@@ -73,7 +73,7 @@ function render({ model, el }) {
   } }, "Clear filters");
   const amount = { type: "number", min: "0", step: "any", placeholder: "USD" };
   const filters = h("div", { class: "molt-bar", role: "search", "aria-label": "Filter the decisions" },
-    filter("search", "Search", { type: "search", placeholder: "words, in any column", size: 28 }),
+    filter("search", "Search", { type: "search", placeholder: "words, in any column", size: 20 }),
     ...CHOICES.map(choice),
     filter("cost_from", "Cost from", amount), filter("cost_to", "to", { ...amount, "aria-label": "Cost to" }),
     filter("time_from", "Time, UTC, from", { type: "datetime-local" }),

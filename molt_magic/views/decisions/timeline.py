@@ -7,10 +7,11 @@ from typing import Any
 
 from molt_magic.result import usd
 from molt_magic.types import Decision
+from molt_magic.views.decisions.fragments import short
 from molt_magic.views.formulas import CLOSED
 from molt_magic.views.listings import seconds
 from molt_magic.views.tables import BORDER
-from molt_magic.views.text import for_html, one_line
+from molt_magic.views.text import for_html
 
 Attempt = Mapping[str, Any]
 
@@ -18,16 +19,16 @@ Attempt = Mapping[str, Any]
 _COLOURS = {"good": "#0072B2", "bad": "#D55E00", "cached": "#009E73"}
 _WAIT = "repeating-linear-gradient(45deg, #888 0 3px, transparent 3px 6px)"
 _TRACK = "background: var(--jp-layout-color2, rgba(128, 128, 128, 0.15))"
-_CELL = f"text-align: left; vertical-align: top; padding: 3px 8px; border-bottom: {BORDER}; overflow-wrap: break-word"
+_CELL = f"text-align: left; vertical-align: top; padding: 3px 8px; border-bottom: {BORDER}"
+# column -> how its cells are laid out
 _COLUMNS = {
     "#": "",
-    "Call": "",
+    "Call": "min-width: 9em; overflow-wrap: anywhere",
     "When": "min-width: 9em; width: 28%",
-    "Time": "",
-    "Cost": "",
-    "What came of it": "min-width: 16em",
+    "Time": "white-space: nowrap",
+    "Cost": "white-space: nowrap",
+    "What came of it": "min-width: 16em; overflow-wrap: anywhere",
 }
-_LIMIT = 200  # characters of a name or a reason
 
 
 def html(decision: Decision) -> str:
@@ -45,8 +46,8 @@ def html(decision: Decision) -> str:
     count = len(decision.attempts)
     caption = f"Time line: {count} {'call' if count == 1 else 'calls'} in {seconds(decision.latency_s)}"
     head = "".join(
-        f'<th scope="col" style="{_CELL}; font-weight: bold; white-space: nowrap; {width}">{name}</th>'
-        for name, width in _COLUMNS.items()
+        f'<th scope="col" style="{_CELL}; font-weight: bold; white-space: nowrap; {layout}">{name}</th>'
+        for name, layout in _COLUMNS.items()
     )
     style = "border-collapse: collapse; width: 100%; margin: 8px 0 4px"
     return (
@@ -59,19 +60,21 @@ def html(decision: Decision) -> str:
 def _row(attempt: Attempt, start: float, total: float, decision: Decision) -> str:
     kind, came = _came(attempt)
     cells = (
-        for_html(f"{_short(attempt['model'])}: {attempt['purpose']}"),
+        for_html(f"{short(attempt['model'])}: {attempt['purpose']}"),
         _bar(start, attempt["latency_s"] / total, _waiting(attempt), _COLOURS[kind]),
-        for_html(_time(attempt)),
+        for_html(seconds(attempt["latency_s"])),
         for_html(_cost(attempt, decision)),
         for_html(came),
     )
-    inside = "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells)
-    return f'<tr><th scope="row" style="{_CELL}">{attempt["index"] + 1}</th>{inside}</tr>'
+    head, *layouts = _COLUMNS.values()
+    inside = "".join(f'<td style="{_CELL}; {layout}">{cell}</td>' for cell, layout in zip(cells, layouts, strict=True))
+    return f'<tr><th scope="row" style="{_CELL}; {head}">{attempt["index"] + 1}</th>{inside}</tr>'
 
 
 def _note(text: str) -> str:
     """A line under a call."""
-    return f'<tr><td style="{_CELL}"></td><td colspan="{len(_COLUMNS) - 1}" style="{_CELL}">↳ {for_html(text)}</td></tr>'
+    rest = f'<td colspan="{len(_COLUMNS) - 1}" style="{_CELL}; overflow-wrap: anywhere">↳ {for_html(text)}</td>'
+    return f'<tr><td style="{_CELL}"></td>{rest}</tr>'
 
 
 def _bar(start: float, share: float, waiting: float, colour: str) -> str:
@@ -89,12 +92,6 @@ def _waiting(attempt: Attempt) -> float:
     return float(min(1.0, waited / attempt["latency_s"])) if attempt["latency_s"] else 0.0
 
 
-def _time(attempt: Attempt) -> str:
-    first = attempt.get("ttft_s")
-    streamed = first is not None and attempt["cache"] not in ("exact", "semantic")
-    return seconds(attempt["latency_s"]) + (f", first word after {seconds(first)}" if streamed else "")
-
-
 def _cost(attempt: Attempt, decision: Decision) -> str:
     cost = attempt["cost_usd"]
     share = (
@@ -108,16 +105,18 @@ def _came(attempt: Attempt) -> tuple[str, str]:
     kind, words = "good", []
     if attempt["error"]:
         kind = "bad"
-        words.append(f"✗ failed: {_short(attempt['error'])}")
+        words.append(f"✗ failed: {short(attempt['error'])}")
     elif attempt["cache"] in ("exact", "semantic"):
         distance = attempt.get("cache_distance")
         kind = "cached"
         words.append(f"from the {attempt['cache']} cache" + ("" if distance is None else f", distance {distance:.3f}"))
     elif attempt["finish_reason"] not in ("stop", None):
-        words.append(f"ended: {_short(attempt['finish_reason'])}")
+        words.append(f"ended: {short(attempt['finish_reason'])}")
     if (verdict := attempt["verdict"]) is not None:
         kind = kind if verdict["accepted"] else "bad"
         words.append(_verdict(verdict))
+    if (first := attempt.get("ttft_s")) is not None and kind != "cached":
+        words.append(f"first word after {seconds(first)}")
     about = ", estimated" if attempt["tokens_estimated"] else ""
     return kind, "; ".join([*words, f"{attempt['input_tokens']:,} tokens in, {attempt['output_tokens']:,} out{about}"])
 
@@ -126,13 +125,13 @@ def _verdict(verdict: Mapping[str, Any]) -> str:
     word = "✓ accepted" if verdict["accepted"] else "✗ refused"
     score = verdict.get("score")
     told = "" if score is None else f", score {score:.2f}"
-    return f"{word} by {_short(verdict['validator']) or 'the check'}{told}: {_short(verdict['reason'])}"
+    return f"{word} by {short(verdict['validator']) or 'the check'}{told}: {short(verdict['reason'])}"
 
 
 def _retries(attempt: Attempt) -> list[str]:
     """The tries inside a call."""
     return [
-        f"{_short(retry['deployment'])} failed ({_short(retry['error'])}); tried again after {seconds(retry['waited_s'])}"
+        f"{short(retry['deployment'])} failed ({short(retry['error'])}); tried again after {seconds(retry['waited_s'])}"
         for retry in attempt["retries"]
     ]
 
@@ -141,8 +140,4 @@ def _move(before: Attempt | None, attempt: Attempt) -> list[str]:
     """Why an answer was asked for again, of another model."""
     if before is None or before["model"] == attempt["model"]:
         return []
-    return [f"{'failed, so it fell back' if before['error'] else 'refused, so it escalated'} to {_short(attempt['model'])}"]
-
-
-def _short(text: object) -> str:
-    return one_line(str(text)[: 10 * _LIMIT], _LIMIT)
+    return [f"{'failed, so it fell back' if before['error'] else 'refused, so it escalated'} to {short(attempt['model'])}"]

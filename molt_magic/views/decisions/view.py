@@ -14,9 +14,9 @@ from molt_magic.types import Decision
 from molt_magic.views import listings
 from molt_magic.views.decisions import again, pages, story
 from molt_magic.views.decisions.finder import Finder
+from molt_magic.views.decisions.fragments import short
 from molt_magic.views.decisions.query import SHOWN, Query
 from molt_magic.views.tables import Page
-from molt_magic.views.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +127,7 @@ class Decisions:
             self.widget.view = {**drawn, "n": self.widget.query.get("n", 0)}
 
     def _say(self, text: str, *, failed: bool = False) -> None:
-        self.widget.said = {"text": one_line(text, 500), "failed": failed, "n": self.widget.said.get("n", 0) + 1}
+        self.widget.said = {"text": short(text, 500), "failed": failed, "n": self.widget.said.get("n", 0) + 1}
 
     # what the page asks for
 
@@ -181,7 +181,7 @@ class Decisions:
         self._orch.feedback(decision.decision_id, 1.0 if good else 0.0)
         self.refresh()
         self.widget.story = self._story(decision.decision_id)
-        return f"Marked {'good' if good else 'bad'}: the answer of {decision.model or 'no model'}."
+        return f"Marked {'good' if good else 'bad'}: the answer of {short(decision.model or 'no model')}."
 
     def _forget(self, _content: Mapping[str, Any]) -> str:
         count = self._orch.forget(self._opened().decision_id)
