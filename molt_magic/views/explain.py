@@ -29,7 +29,7 @@ class Explained(Page):
 
         display(self.bundle(), raw=True)  # type: ignore[no-untyped-call]
         if self.picture is not None:
-            display(self.picture)  # type: ignore[no-untyped-call]
+            self.picture.show()
 
 
 def explained(decision: Decision) -> Explained:

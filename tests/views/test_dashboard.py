@@ -208,7 +208,7 @@ def test_board_tells_what_is_unknown_recorded_and_left() -> None:
     text = plain(shown(*SOME, budget=Budget(5.0, 1.25)))
     assert "1 decision without a known price" in text
     assert "1 decision replayed from a cassette" in text
-    assert "over 2 with a known price" in text
+    assert "2 with a known price" in text
     assert "$3.75" in text
     assert "1 of 3" in text
     assert "mean of 1 scores" in text
@@ -265,6 +265,29 @@ def test_dashboard_shows_the_log_s_decisions(orchestrator: MakeOrchestrator) -> 
     orch.route("Hello again?", model="small", dry_run=True)
     assert "direct" in plain(list(dashboard.parts()))
     assert len(dashboard.frame) == 1
+
+
+def test_same_log_is_drawn_once_and_feedback_makes_it_another(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "Small says so."})
+    dashboard = Dashboard(orch, last="session")
+    answer = orch.route("Hello?", model="small")
+    first = dashboard.parts()
+    assert dashboard.parts() is first
+    orch.feedback(answer.decision.decision_id, 1.0)
+    assert dashboard.parts() is not first
+
+
+def test_log_that_is_off_is_told(orchestrator: MakeOrchestrator) -> None:
+    dashboard = Dashboard(orchestrator({"small": "x"}, values={"log.enabled": False}))
+    assert "The log is off" in plain(list(dashboard.parts()))
+
+
+def test_log_that_cannot_be_read_is_an_error_at_once(orchestrator: MakeOrchestrator, tmp_path: Path) -> None:
+    orch = orchestrator({"small": "x"})
+    orch.log.path.parent.mkdir(parents=True, exist_ok=True)
+    orch.log.path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(StoreError):
+        Dashboard(orch)
 
 
 # the widget

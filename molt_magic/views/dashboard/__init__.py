@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -42,7 +41,7 @@ class Dashboard:
 
     Raises:
         UnknownName: no such window or grouping.
-        StoreError: the log cannot be read (when it is first shown).
+        StoreError: the log cannot be read.
     """
 
     def __init__(
@@ -56,17 +55,18 @@ class Dashboard:
         self._orch, self._clock = orch, clock
         self._ledger = Ledger(orch.log)
         self._refreshed = 0  # how often the log had something new
+        self._drawn: tuple[object, list[Page | Picture]] | None = None  # the state that was drawn last, and what came of it
+        self._ledger.refresh()
 
     @property
     def frame(self) -> pd.DataFrame:
         """The decisions of the window, as far as the dashboard reads them: `metrics.COLUMNS`, dry runs left out."""
-        self._ledger.refresh()
-        return self._window(self.last, self._clock())
+        self._look(self.last)
+        return self._window(self.last)
 
     def parts(self) -> Sequence[Page | Picture]:
         """What is shown, static: figures, tables and pictures as of now."""
-        self._ledger.refresh()
-        return self._parts(self.last, self.by, self._clock())
+        return self._parts(self.last, self.by)
 
     @cached_property
     def live(self) -> Live:
@@ -90,7 +90,7 @@ class Dashboard:
         from IPython.display import display
 
         for part in self.parts():
-            display(part)  # type: ignore[no-untyped-call]
+            part.show() if isinstance(part, Picture) else display(part)  # type: ignore[no-untyped-call]
         if hasattr(get_ipython(), "kernel"):  # a terminal shows no widget
             display(self.widget)  # type: ignore[no-untyped-call]
 
@@ -99,21 +99,34 @@ class Dashboard:
 
     # within
 
-    def _window(self, last: Last, now: pd.Timestamp) -> pd.DataFrame:
-        return metrics.within(self._ledger.frame, last, session=self._orch.session, now=now)
-
-    def _parts(self, last: Last, by: By, now: pd.Timestamp) -> list[Page | Picture]:
-        budget = Budget(self._orch.settings.budget.session_usd, self._orch.spent_usd())
-        return board(self._window(last, now), last, by, now=now, budget=budget, logged=len(self._ledger.frame))
+    def _window(self, last: Last) -> pd.DataFrame:
+        return metrics.within(self._ledger.frame, last, session=self._orch.session, now=self._clock())
 
     def _look(self, last: Last) -> object:
-        """What is shown depends on this: how often the log changed, what left the window since, and the budget."""
+        """What the parts depend on: how often the log changed, what left the window since, the hour, the budget."""
         if self._ledger.refresh():
             self._refreshed += 1
-        within = metrics.count(self._ledger.frame, last, now=self._clock())
-        return self._refreshed, within, self._orch.settings.budget.session_usd
+        now, settings = self._clock(), self._orch.settings
+        within = metrics.count(self._ledger.frame, last, now=now)
+        budget = Budget(settings.budget.session_usd, self._orch.spent_usd())
+        return self._refreshed, within, now.floor("h"), budget, settings.log.enabled
+
+    def _parts(self, last: Last, by: By) -> list[Page | Picture]:
+        """The parts as of now; drawn anew where what they depend on has changed."""
+        state = (last, by, self._look(last))
+        if self._drawn is None or self._drawn[0] != state:
+            settings = self._orch.settings
+            parts = board(
+                self._window(last),
+                last,
+                by,
+                now=self._clock(),
+                budget=Budget(settings.budget.session_usd, self._orch.spent_usd()),
+                logged=len(self._ledger.frame),
+                logging=settings.log.enabled,
+            )
+            self._drawn = state, parts
+        return self._drawn[1]
 
     def _draw(self, last: Last, by: By) -> tuple[Sequence[Page | Picture], str]:
-        began, now = time.perf_counter(), self._clock()
-        parts = self._parts(last, by, now)
-        return parts, f"As of {now:%Y-%m-%d %H:%M:%S} UTC; drawn in {time.perf_counter() - began:.2f} s."
+        return self._parts(last, by), f"As of {self._clock():%Y-%m-%d %H:%M:%S} UTC."

@@ -10,7 +10,7 @@ from molt_magic.result import usd
 from molt_magic.views.dashboard import metrics
 from molt_magic.views.dashboard.metrics import SOURCES, By, Last, Rate, Totals
 from molt_magic.views.dashboard.tiles import Tile, Tiles
-from molt_magic.views.dashboard.timeline import timeline
+from molt_magic.views.dashboard.timeline import Timeline, timeline
 from molt_magic.views.figures import rows
 from molt_magic.views.figures.canvas import Picture
 from molt_magic.views.figures.spending import spending
@@ -34,15 +34,19 @@ class Budget:
     spent_usd: float
 
 
-def board(window: pd.DataFrame, last: Last, by: By, *, now: pd.Timestamp, budget: Budget, logged: int) -> list[Page | Picture]:
+def board(
+    window: pd.DataFrame, last: Last, by: By, *, now: pd.Timestamp, budget: Budget, logged: int, logging: bool = True
+) -> list[Page | Picture]:
     """The parts of a dashboard, in the order in which they are shown.
 
     Args:
         window: the decisions of the window, as `metrics.within` gives them.
-        logged: how many decisions there are outside the window too.
+        logged: how many decisions there are, outside the window too.
+        logging: whether new decisions are logged.
     """
+    off = () if logging else ("The log is off: new decisions are not in it. %route config log.enabled true switches it on.",)
     if window.empty:
-        return [Page((_empty(last, logged), Tiles("Budget", [_budget(budget)])))]
+        return [Page((_empty(last, logged), *off, Tiles("Budget", [_budget(budget)])))]
     totals, groups = metrics.totals(window), metrics.groups(window, by)
     quality, latency = metrics.quality(window, by), metrics.latency(window, by)
     line = timeline(window, by, last, now=now)
@@ -55,9 +59,9 @@ def board(window: pd.DataFrame, last: Last, by: By, *, now: pd.Timestamp, budget
         "Escalations": _pairs(groups, "escalations", "decisions"),
     }
     return [
-        Page((headline, *_notes(totals))),
+        Page((headline, *_notes(totals), *off)),
         spending(line.spent, line.saved, seconds=line.seconds, unit=line.unit, caption=f"Spend and saving, {when}, by {by}"),
-        Page((_money(groups, by, when),)),
+        Page((_most(line), _money(groups, by, when))),
         rows.rates(names, panels, caption=f"How often, {when}, by {by}"),
         Page((_cache(groups, by, when),)),
         rows.service(names, _means(quality, names), _waits(latency, names), caption=f"How good and how fast, {when}, by {by}"),
@@ -88,9 +92,9 @@ def _headline(t: Totals) -> list[Tile]:
     )
     return [
         Tile("Decisions", f"{t.decisions:,}", "dry runs left out"),
-        Tile("Spent", usd(t.spent_usd) if known else "unknown", f"over {known:,} with a known price"),
+        Tile("Spent", usd(t.spent_usd) if known else "unknown", f"{known:,} with a known price"),
         Tile("Saved", usd(t.saved_usd) if t.baseline_usd or t.saved_usd else "unknown", saved),
-        Tile("Cache hits", *_rate(t.hits, "that looked there")),
+        Tile("Cache hits", *_rate(t.hits, "that looked")),
         Tile("Fallbacks", *_rate(t.fallbacks)),
         Tile("Escalations", *_rate(t.escalations)),
         Tile("Failed", *_rate(t.failed)),
@@ -110,7 +114,7 @@ def _scores(quality: pd.DataFrame) -> list[Tile]:
         count = int(own["scores"].sum())
         if count:
             mean = float((own["scores"] * own["mean"]).sum()) / count
-            found.append(Tile(f"Quality, {_BY_WHOM[source].lower()}", f"{mean:.2f}", f"mean of {count:,} scores, 0 to 1"))
+            found.append(Tile(f"Quality, {_BY_WHOM[source].lower()}", f"{mean:.2f}", f"mean of {count:,} scores"))
     return found
 
 
@@ -135,6 +139,14 @@ def _notes(t: Totals) -> list[str]:
     if t.recorded:
         notes.append(f"{_decisions(t.recorded)} replayed from a cassette: cost, tokens and time as they were recorded.")
     return notes
+
+
+def _most(line: Timeline) -> str:
+    """The span in which most was spent: what a picture tells at a glance."""
+    spent = line.spent.sum(axis=1)
+    if not spent.any():
+        return "Nothing was spent, as far as prices are known."
+    return f"Most was spent in the {line.unit} from {spent.idxmax():%d %b %Y %H:%M} UTC: {usd(float(spent.max()))}."
 
 
 def _decisions(count: int) -> str:

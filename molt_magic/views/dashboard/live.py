@@ -56,7 +56,8 @@ class Live:
         self.said = w.HTML()
         self.shown = w.VBox()
         controls = w.HBox(
-            [self.last, self.by, self.button, self.auto], layout=w.Layout(flex_flow="row wrap", align_items="center")
+            [self.last, self.by, self.button, self.auto],
+            layout=w.Layout(flex_flow="row wrap", align_items="center", grid_gap="4px 16px"),
         )
         self.box: ipywidgets.VBox = w.VBox([controls, self.said, self.shown])
         self.box._view_count = 0  # front ends that know of it count how often the box is on a page

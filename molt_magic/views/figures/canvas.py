@@ -91,6 +91,16 @@ class Picture:
             {"image/png": {"width": width, "height": height, "alt": self.alt}},
         )
 
+    def show(self) -> None:
+        """Show the picture where the front end shows pictures: in a terminal its words would repeat those around it."""
+        from IPython.core.getipython import get_ipython
+        from IPython.display import display
+
+        shell = get_ipython()
+        formatter = None if shell is None else shell.display_formatter
+        if formatter is None or "image/png" in formatter.active_types:
+            display(self)  # type: ignore[no-untyped-call]
+
     def _repr_mimebundle_(self, **_kind: object) -> tuple[dict[str, str], dict[str, Any]]:
         return self.bundle()
 
