@@ -154,7 +154,7 @@ def test_headless_run_has_one_output_and_no_updates(tmp_path: Path) -> None:
         "from molt_magic.views.live import screen, Silent\n"
         "import molt_magic; session = get_ipython().magics_manager.registry['RouteMagics']\n"
         "assert session.cell_id is None, session.cell_id\n"
-        "live = screen(setting='auto', quiet=False, form='text', shell=get_ipython(), cell_id=session.cell_id)\n"
+        "live = screen(None, setting='auto', quiet=False, shell=get_ipython(), cell_id=session.cell_id)\n"
         "assert type(live) is Silent"
     )
     book = notebook(tmp_path / "n.ipynb", "%load_ext molt_magic", program)

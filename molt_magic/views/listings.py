@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 # fmt: off
 LOG_COLUMNS = (
-    "time", "strategy", "task", "model", "status", "n_attempts", "escalations", "cache", "cost_usd", "saved_usd", "latency_s",
-    "prompt",
+    "time", "prompt", "strategy", "task", "model", "status", "n_attempts", "escalations", "cache", "cost_usd", "saved_usd",
+    "latency_s",
 )
 # fmt: on
 _OPTIONAL = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import signal
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -74,10 +73,13 @@ class TestSubmit:
 
 class TestComparison:
     def test_strategies_and_models_are_asked_at_once(self, orchestrator: MakeOrchestrator) -> None:
-        orch = orchestrator({"small": "a b c d", "big": "e f g h"}, delay_s=0.1)
-        started = time.monotonic()
-        frame = orch.compare("hello", ["rule", "big"], task="simple_qa")
-        assert time.monotonic() - started < 0.75  # one after the other: 0.8
+        orch = orchestrator({"small": "a b c d", "big": "e f g h"}, delay_s=0.05)
+        heard: list[str] = []
+        frame = orch.compare(
+            "hello", ["rule", "big"], task="simple_qa", on_event=lambda name, event: heard.append(f"{name} {event.kind}")
+        )
+        first_end = min(i for i, each in enumerate(heard) if each.endswith("attempt_end"))
+        assert {each for each in heard[:first_end] if each.endswith("delta")} == {"rule delta", "big delta"}
         assert list(frame["strategy"]) == ["rule", "big"]
         assert list(frame["model"]) == ["small", "big"]
         assert list(frame["text"]) == ["a b c d", "e f g h"]
