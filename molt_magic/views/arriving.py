@@ -40,7 +40,9 @@ class Arriving:
                 # from the cache, or from an equal question that was under way: it comes in one piece
                 self._pieces += [event.attempt.completion.text] if event.attempt.completion else []
             if event.kind != "attempt_end":
-                self._doing, self._fraction, self._progresses = f"{one_line(event.model)} is answering", None, False
+                model = one_line(event.model)
+                self._doing = f"waiting for {model}" if event.kind == "attempt" else f"{model} is answering"
+                self._fraction, self._progresses = None, False
 
     @property
     def text(self) -> str:

@@ -115,17 +115,17 @@ class Runner:
 
     def _show(self, board: Board, comparison: Comparison, pace: Pace) -> None:
         ended = board.ended
-        self._draw(board)
-        if not ended:
-            if not self._cancelled:
-                self.line.value = board.progress_html()
-            return
-        pace.close()
         try:
-            self._end(board, comparison)
+            self._draw(board)
+            if ended:
+                self._end(board, comparison)
+            elif not self._cancelled:
+                self.line.value = board.progress_html()
         finally:
-            self.tell(summary(comparison, cancelled=self._cancelled))
-            self._rest()
+            if ended:  # whatever could not be drawn: the form can be used again
+                pace.close()
+                self.tell(summary(comparison, cancelled=self._cancelled))
+                self._rest()
 
     def _rest(self) -> None:
         self.run.disabled, self.cancel.disabled = False, True

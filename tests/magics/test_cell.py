@@ -230,7 +230,7 @@ def test_cell_with_an_id_streams_into_one_display(notebook: MakeNotebook) -> Non
     finally:
         del book.shell.kernel
     assert len(ran.outputs) > 1
-    assert "small is answering" in ran.outputs[0]["text/plain"]
+    assert "small is answering" in ran.outputs[-2]["text/plain"]
     assert "[small · direct" in ran.outputs[-1]["text/plain"]
 
 

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Sequence
 
 from molt_magic.orchestrator import Comparison
-from molt_magic.result import usd
+from molt_magic.result import Result, usd
 from molt_magic.types import Event
 from molt_magic.views.arriving import Arriving
 from molt_magic.views.compare import cards
+from molt_magic.views.compare.cards import Row
 from molt_magic.views.progress import TimeLeft, as_html, as_text, label_of, told
 from molt_magic.views.text import for_markdown
 
@@ -29,7 +30,7 @@ class Board:
         self._left = TimeLeft()
         self._lock = threading.Lock()
         self._arriving = {name: Arriving(form) for name in self.names}
-        self._ended: dict[str, str] = {}  # name -> its card
+        self._ended: dict[str, tuple[Row, Result | None]] = {}
         self._drawn_as: dict[str, str] = {}  # name -> its card when it last changed, so that only what changed is drawn anew
         self._changed = set(self.names)
         self._spent: float | None = 0.0
@@ -58,9 +59,9 @@ class Board:
 
     def on_end(self, name: str, comparison: Comparison) -> None:
         """One of them has ended."""
-        card = cards.ended(comparison.row(name), comparison.results.get(name), self.form)
+        came = (comparison.row(name), comparison.results.get(name))
         with self._lock:
-            self._ended[name] = self._drawn_as[name] = card
+            self._ended[name] = came
             self._changed.add(name)
 
     @property
@@ -78,9 +79,8 @@ class Board:
     def card(self, name: str) -> str:
         """How a column looks now."""
         with self._lock:
-            if name in self._ended:
-                return self._ended[name]
-        return cards.arriving(name, self._arriving[name])
+            came = self._ended.get(name)
+        return cards.arriving(name, self._arriving[name]) if came is None else cards.ended(*came, self.form)
 
     def progress(self) -> Event:
         """How far the whole is: `2 of 4 answered, $0.0012 so far`."""

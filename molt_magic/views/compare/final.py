@@ -41,7 +41,7 @@ def table(comparison: Comparison, rows: Sequence[Row]) -> Table:
     costs = [row["cost_usd"] for row in rows]
     total = usd(None if any(cost is None for cost in costs) else sum(costs))
     caption = {
-        "live": f"Compared: cost {total} in all; quality as predicted and as judged, 0 to 1",
+        "live": f"Compared: cost {total} in all. Predicted quality and judged quality are 0 to 1",
         "dry run": "Plans compared: nothing was called, all figures are estimates",
         "recorded": "Recorded answers compared: nothing was paid, the costs are those of the recording",
     }[comparison.mode]
