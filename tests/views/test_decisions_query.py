@@ -129,6 +129,13 @@ def test_later_finder_takes_over_what_was_gathered_and_sees_what_is_new() -> Non
     assert ids(early, search="one") == ["d0"]
 
 
+def test_later_finder_of_the_same_rows_sees_what_was_said_of_them() -> None:
+    early = Finder(ledger({"quality": 0.1}, {"quality": 0.2}))
+    assert ids(early, sort="quality") == ["d1", "d0"]
+    said = early.frame.assign(quality=[0.9, 0.2])
+    assert ids(Finder(said, early), sort="quality") == ["d0", "d1"]
+
+
 row = st.fixed_dictionaries(
     {
         "model": st.sampled_from(["small", "big", None]),

@@ -36,7 +36,7 @@ class Finder:
 
     Args:
         frame: of `Ledger`, in the order made.
-        before: a finder of an earlier state of the same ledger; its gathered text is taken over.
+        before: a finder of an earlier state of the same ledger; what was worked out for it is taken over.
     """
 
     def __init__(self, frame: pd.DataFrame, before: Finder | None = None) -> None:
@@ -45,6 +45,9 @@ class Finder:
         self._gathering: threading.Lock = threading.Lock() if before is None else before._gathering
         self._ranks: dict[str, NDArray[np.int64]] = {}
         self._chosen: dict[str, tuple[NDArray[np.int64], list[str]]] = {}
+        if before is not None and len(before.frame) == len(frame):  # the same rows: only what was said of them may differ
+            self._ranks = {name: ranks for name, ranks in before._ranks.copy().items() if name != "quality"}
+            self._chosen = before._chosen.copy()
 
     def find(self, query: Query) -> NDArray[np.int64]:
         """Positions in the frame of what is asked for, in the order asked for; its page is not looked at.
@@ -66,11 +69,6 @@ class Finder:
             counted = [(labels[i], int(count)) for i, count in enumerate(np.bincount(codes, minlength=len(labels))) if count]
             found[name] = sorted(counted, key=lambda pair: (-pair[1], pair[0]))[:_CHOICES_LIMIT]
         return found
-
-    def prepare(self) -> None:
-        """Work out beforehand what takes longest: the searched text, and the order of the prompts."""
-        self._rank("prompt")
-        self.gather()
 
     def gather(self) -> Sequence[str]:
         """The text of each decision that is searched, gathered at the first search (or before it, on another thread)."""

@@ -107,8 +107,9 @@ class Decisions:
                 if self._finder is None:
                     self._narrow = narrow
             self._draw()
+            narrow.find(Query(sort="prompt"))  # of all orders this one takes longest to work out
             self._log.ledger.refresh()
-            self._whole().prepare()
+            self._whole().gather()
         except MoltError as error:
             self._say(str(error), failed=True)
 
