@@ -54,7 +54,7 @@ def board(
     when = WINDOWS[last]
     headline = Tiles(f"Decisions, {when}", [*_headline(totals), *_scores(quality), _wait(totals), _budget(budget)])
     panels = {
-        "Cache hits, of those that looked": _pairs(groups, "hits", "looked"),
+        "Cache hits, of lookups": _pairs(groups, "hits", "looked"),
         "Fallbacks": _pairs(groups, "fallbacks", "decisions"),
         "Escalations": _pairs(groups, "escalations", "decisions"),
     }

@@ -139,15 +139,21 @@ def panel(figure: Figure, left: float, bottom: float, width: float, height: floa
 
 
 def heading(figure: Figure, text: str, left: float, top: float) -> None:
-    """A panel's heading, in inches from the figure's lower left corner to the text's."""
+    """A panel's heading, untrusted; in inches from the figure's lower left corner to the text's."""
     across, up = figure.get_size_inches()
-    figure.text(left / across, top / up, text, color=GREY, fontsize=SIZE + 0.5, fontweight="bold", ha="left", va="bottom")
+    shown = fit(text, across - left - 0.05, SIZE + 0.5, bold=True)
+    figure.text(left / across, top / up, shown, color=GREY, fontsize=SIZE + 0.5, fontweight="bold", ha="left", va="bottom")
 
 
 def label(figure: Figure, text: str, left: float, middle: float) -> None:
     """An axis's name above its panel, where it can be read without turning the head; in inches as `heading`."""
     across, up = figure.get_size_inches()
     figure.text(left / across, middle / up, text, color=GREY, fontsize=SIZE, ha="left", va="center_baseline")
+
+
+def nothing(axes: Axes, text: str) -> None:
+    """Say in a panel's middle why it is empty."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, color=GREY, fontsize=SIZE, ha="center", va="center", fontstyle="italic")
 
 
 def foot(axes: Axes) -> None:
@@ -157,17 +163,19 @@ def foot(axes: Axes) -> None:
 
 
 def note(figure: Figure, text: str, left: float, bottom: float) -> None:
-    """Small print, in inches from the figure's lower left corner."""
+    """Small print, untrusted; in inches from the figure's lower left corner."""
     across, up = figure.get_size_inches()
-    figure.text(left / across, bottom / up, text, color=GREY, fontsize=SIZE - 1, ha="left", va="bottom")
+    shown = fit(text, across - left - 0.05, SIZE - 1)
+    figure.text(left / across, bottom / up, shown, color=GREY, fontsize=SIZE - 1, ha="left", va="bottom")
 
 
 def name(text: str, limit: int = _LIMIT) -> str:
-    """An untrusted name as a figure can show it: one line, cut to `limit` characters, every character one that the font has."""
-    line = one_line(unicodedata.normalize("NFC", text))
-    known = _glyphs()
-    shown = "".join(c if ord(c) in known else "\N{WHITE SQUARE}" for c in line if unicodedata.category(c) not in ("Cf", "Mn"))
-    return cut(shown, limit)
+    """An untrusted name as a figure can show it: one line of at most `limit` characters, each one that the font has.
+
+    It is cut in its middle: long names differ at their ends.
+    """
+    shown = _shown(text)
+    return shown if len(shown) <= limit else _halves(shown, limit)
 
 
 def cut(text: str, limit: int = _LIMIT) -> str:
@@ -176,14 +184,27 @@ def cut(text: str, limit: int = _LIMIT) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
 
 
-def fit(text: str, room: float, size: float = SIZE, *, bold: bool = False) -> str:
-    """An untrusted text as `name` makes it, as much of it as fits into `room` inches."""
-    limit = 400  # far more than a figure is wide
-    shown = name(text, limit)
+def fit(text: str, room: float, size: float = SIZE, *, bold: bool = False, is_name: bool = False) -> str:
+    """As much of an untrusted text as fits into `room` inches, cut at its end, or as `name` cuts where it is one."""
+    whole = shown = cut(_shown(text), 400)  # far more than a figure is wide
+    limit = len(whole)
     while limit > 1 and (wide := width_of(shown, size, bold=bold)) > room:
-        limit = min(len(shown) - 1, math.floor(len(shown) * room / wide) + 1)
-        shown = cut(shown, max(1, limit))
+        limit = max(1, min(limit - 1, math.floor(len(shown) * room / wide) + 1))
+        shown = _halves(whole, limit) if is_name else cut(whole, limit)
     return shown
+
+
+def _shown(text: str) -> str:
+    """One line without what cannot be drawn: a square stands for a character that the font does not have."""
+    line, known = one_line(unicodedata.normalize("NFC", text)), _glyphs()
+    kept = (c for c in line if unicodedata.category(c) not in ("Cf", "Mn"))
+    return "".join(c if ord(c) in known else "\N{WHITE SQUARE}" for c in kept)
+
+
+def _halves(text: str, limit: int) -> str:
+    """Both ends of a text, `limit` characters together."""
+    tail = (limit - 1) // 2
+    return f"{text[: limit - 1 - tail].rstrip()}…{text[len(text) - tail :].lstrip()}"
 
 
 @functools.cache

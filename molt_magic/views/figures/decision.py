@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _ROW, _HEAD, _FOOT = 0.25, 0.4, 0.5  # inches
 _MIDDLE = 2.7  # that the axes take
+_NAME = 1.9  # that a name may take
 _MOST = 24  # rows of a panel
 
 _GOOD, _BAD, _PLAIN = canvas.PALETTE[2], canvas.PALETTE[1], canvas.PALETTE[0]
@@ -32,7 +33,7 @@ def decision(d: Decision) -> Picture | None:
     if not any(tops):
         return None
     figure = canvas.blank(sum(tops))
-    names = [canvas.name(str(c["model"]), 24) for c in candidates], [_who(a) for a in attempts]
+    names = [canvas.fit(str(c["model"]), _NAME, bold=True, is_name=True) for c in candidates], [_who(a) for a in attempts]
     left = 0.15 + max(canvas.width_of(name, bold=True) for name in (*names[0], *names[1]))
     if candidates:
         bottom = tops[1] + _FOOT
@@ -111,7 +112,9 @@ def _times(axes: Axes, attempts: Sequence[Mapping[str, Any]]) -> None:
 
 def _who(a: Mapping[str, Any]) -> str:
     purpose = "" if a["purpose"] == "answer" else f", {a['purpose']}"
-    return canvas.name(f"{a['index'] + 1}. {canvas.name(str(a['model']), 22)}{purpose}", 34)
+    number = f"{a['index'] + 1}. "
+    room = _NAME - canvas.width_of(number + purpose)
+    return f"{number}{canvas.fit(str(a['model']), room, is_name=True)}{purpose}"
 
 
 def _mark(a: Mapping[str, Any]) -> str:

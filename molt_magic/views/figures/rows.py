@@ -18,6 +18,7 @@ MOST = 12  # rows; the others are in the tables
 
 _ROW, _HEAD, _FOOT = 0.27, 0.62, 0.5  # inches
 _GAP = 0.3  # between two panels
+_NAME = 1.7  # that a name may take
 _APART = 0.17  # of a row, between the marks of one group: equal scores must not hide each other
 _SOURCES = {"judge": "judges", "validator": "validators", "user": "users"}
 _PERCENTILES = ("p50", "p90", "p99")
@@ -34,7 +35,7 @@ def rates(names: Sequence[str], panels: Mapping[str, Sequence[tuple[int, int]]],
     wide = (canvas.WIDTH - left - _GAP * (len(panels) - 1)) / len(panels)
     for i, (heading, found) in enumerate(panels.items()):
         at = left + i * (wide + _GAP)
-        canvas.label(figure, heading, at, height - 0.46)
+        canvas.label(figure, canvas.fit(heading, wide + _GAP - 0.1), at, height - 0.46)
         axes = canvas.panel(figure, at, 0.08, wide, _ROW * len(names))
         _rows(axes, len(names))
         shares = [100 * count / of if of else math.nan for count, of in found[: len(names)]]
@@ -103,8 +104,8 @@ def _blank(names: Sequence[str], caption: str, *, head: float, foot: float) -> t
     shown = list(names[:MOST])
     height = head + _ROW * len(shown) + foot
     figure = canvas.blank(height)
-    canvas.heading(figure, canvas.name(caption, 90), 0.05, height - 0.22)
-    labels = [canvas.name(name, 24) for name in shown]
+    canvas.heading(figure, caption, 0.05, height - 0.22)
+    labels = [canvas.fit(name, _NAME, is_name=True) for name in shown]
     for i, label in enumerate(labels):
         canvas.label(figure, label, 0.05, foot + _ROW * (len(shown) - i - 0.5))
     return figure, shown, 0.05 + max(map(canvas.width_of, labels), default=0.0) + 0.2, height
@@ -123,6 +124,8 @@ def _quality(axes: Axes, scores: Mapping[str, Sequence[float | None]], count: in
     axes.set_xlim(low - 0.02, 1.03)
     axes.set_xticks(ticks, [f"{t:.1f}" for t in ticks])
     axes.set_xlabel("score, 0 to 1", color=canvas.GREY, fontsize=canvas.SIZE - 0.5, labelpad=2)
+    if not found:
+        canvas.nothing(axes, "no scores yet")
     for i, source in enumerate(_SOURCES):
         points = [(score, y + _APART * (i - 1)) for y, score in enumerate(scores.get(source, ())[:count]) if score is not None]
         if points:
@@ -135,6 +138,7 @@ def _latency(axes: Axes, waits: Sequence[tuple[float, float, float] | None], cou
     known = [(y, [max(1e-4, w) for w in wait]) for y, wait in enumerate(waits[:count]) if wait is not None]
     if not known:
         axes.set_xticks([])
+        canvas.nothing(axes, "no answers yet")
         return
     low = math.log10(min(w[0] for _, w in known)) - 0.12
     high = math.log10(max(w[2] for _, w in known)) + 0.12
@@ -152,3 +156,8 @@ def _latency(axes: Axes, waits: Sequence[tuple[float, float, float] | None], cou
 
 def _some(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None]
+
+
+def _short(count: int) -> str:
+    """A count in few characters: the table has it in full."""
+    return f"{count:,}" if count < 10_000 else f"{count / 1e3:.1f}k" if count < 1_000_000 else f"{count / 1e6:.1f}M"
