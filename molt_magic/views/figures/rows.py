@@ -19,6 +19,7 @@ MOST = 12  # rows; the others are in the tables
 _ROW, _HEAD, _FOOT = 0.27, 0.62, 0.5  # inches
 _GAP = 0.3  # between two panels
 _NAME = 1.7  # that a name may take
+_BAR = 0.5  # that the longest bar has at least, and the gap behind it
 _APART = 0.17  # of a row, between the marks of one group: equal scores must not hide each other
 _SOURCES = {"judge": "judges", "validator": "validators", "user": "users"}
 _PERCENTILES = ("p50", "p90", "p99")
@@ -39,9 +40,10 @@ def rates(names: Sequence[str], panels: Mapping[str, Sequence[tuple[int, int]]],
         axes = canvas.panel(figure, at, 0.08, wide, _ROW * len(names))
         _rows(axes, len(names))
         shares = [100 * count / of if of else math.nan for count, of in found[: len(names)]]
-        told = [
-            f"{share:.1f} %  {count:,} of {of:,}" if of else "none" for share, (count, of) in zip(shares, found, strict=False)
-        ]
+        rates = [f"{share:.1f} %" if share == share else "none" for share in shares]
+        told = [f"{rate}  {_short(n)} of {_short(of)}" if of else rate for rate, (n, of) in zip(rates, found, strict=False)]
+        if max(map(canvas.width_of, told)) + _BAR > wide:
+            told = rates  # the table has the counts
         room = max(map(canvas.width_of, told)) + 0.12
         most = max([share for share in shares if share == share], default=0.0) or 1.0
         axes.set_xlim(0, most * wide / max(0.2, wide - room))
@@ -123,9 +125,11 @@ def _quality(axes: Axes, scores: Mapping[str, Sequence[float | None]], count: in
     _rows(axes, count)
     axes.set_xlim(low - 0.02, 1.03)
     axes.set_xticks(ticks, [f"{t:.1f}" for t in ticks])
-    axes.set_xlabel("score, 0 to 1", color=canvas.GREY, fontsize=canvas.SIZE - 0.5, labelpad=2)
     if not found:
+        axes.set_xticks([])
         canvas.nothing(axes, "no scores yet")
+        return
+    axes.set_xlabel("score, 0 to 1", color=canvas.GREY, fontsize=canvas.SIZE - 0.5, labelpad=2)
     for i, source in enumerate(_SOURCES):
         points = [(score, y + _APART * (i - 1)) for y, score in enumerate(scores.get(source, ())[:count]) if score is not None]
         if points:
