@@ -8,7 +8,7 @@ from molt_magic.types import Event
 from molt_magic.views import answer
 from molt_magic.views.formulas import CLOSED
 from molt_magic.views.progress import TimeLeft, as_html, as_text, told
-from molt_magic.views.text import for_html, for_markdown, one_line
+from molt_magic.views.text import for_html, for_markdown, one_line, printable
 
 _WHOLE = 20_000  # characters: of a longer text the end is shown while it arrives, so that drawing it stays cheap
 
@@ -63,6 +63,10 @@ class Arriving:
         line = as_text(doing, fraction) if progresses else doing
         html = as_html(doing, fraction) if progresses else f"<em>{for_html(doing)} …</em>"
         return {"text/html": html, "text/markdown": f"*{for_markdown(line)} …*", "text/plain": f"[{line} …]"}
+
+    def in_text(self) -> str:
+        """Text and doing for a terminal, the text as it came."""
+        return f"{printable(self.text[-_WHOLE:])}\n{self.show_doing()['text/plain']}".strip()
 
     def bundle(self) -> dict[str, str]:
         """Text and doing, one under the other."""

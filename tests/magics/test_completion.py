@@ -29,6 +29,7 @@ def complete(book: Notebook, text: str) -> list[str]:
         ("%%route --compare rule,bi", ["rule,big"]),
         ("%route sta", ["status"]),
         ("%route use ca", ["cascade"]),
+        ("%route compare rule,bi", ["rule,big"]),
         ("%route use -m sm", ["small"]),
         ("%route cost --by pro", ["provider"]),
         ("%route cache cl", ["clear"]),

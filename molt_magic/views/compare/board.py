@@ -12,7 +12,6 @@ from molt_magic.views.arriving import Arriving
 from molt_magic.views.compare import cards
 from molt_magic.views.compare.cards import Row
 from molt_magic.views.progress import TimeLeft, as_html, as_text, label_of, told
-from molt_magic.views.text import for_markdown
 
 
 class Board:
@@ -105,16 +104,12 @@ class Board:
         """Events come with their names, to `on_named_event`."""
 
     def bundle(self) -> dict[str, str]:
-        """All columns and the progress below them."""
+        """All columns and the progress below them. Only what a front end shows while a cell runs: nothing of it is kept."""
         for name in self.changes():
             self._drawn_as[name] = self.card(name)
         event = self.progress()
-        line = as_text(event.text, event.fraction)
-        texts = {name: self._arriving[name].bundle() for name in self.names}
+        columns = [f"{name}\n{self._arriving[name].in_text()}" for name in self.names]
         return {
             "text/html": cards.side_by_side([self._drawn_as[name] for name in self.names]) + self.progress_html(),
-            "text/markdown": "\n\n".join(
-                [*(f"**{for_markdown(name)}**\n\n{texts[name]['text/markdown']}" for name in self.names), for_markdown(line)]
-            ),
-            "text/plain": "\n\n".join([*(f"{name}\n{texts[name]['text/plain']}" for name in self.names), line]),
+            "text/plain": "\n\n".join([*columns, as_text(event.text, event.fraction)]),
         }

@@ -87,6 +87,8 @@ def title(row: Row) -> str:
 
 def status(row: Row, result: Result | None) -> str:
     """What a reader must know before the answer; empty when all is well."""
+    if row["status"] == "planned":
+        return "Would ask:"
     if row["status"] == "interrupted" and not row["text"]:
         return "Interrupted before anything had arrived."
     if result is not None:

@@ -45,7 +45,8 @@ def table(comparison: Comparison, rows: Sequence[Row]) -> Table:
         "dry run": "Plans compared: nothing was called, all figures are estimates",
         "recorded": "Recorded answers compared: nothing was paid, the costs are those of the recording",
     }[comparison.mode]
-    hidden = {"Status"} if all(row["status"] in ("ok", "planned") for row in rows) else set()  # then it tells nothing
+    hidden = {"Status"} if all(row["status"] in ("ok", "planned") for row in rows) else set()  # where it tells nothing
+    hidden |= {"Latency", "Judged"} if comparison.mode == "dry run" else set()
     shown = [name for name in _COLUMNS if name not in hidden]
     cells = [_cells(row) for row in rows]
     optional = [name for name in _OPTIONAL if name not in hidden]
