@@ -14,8 +14,8 @@ from molt_magic.views.tables import Page
 from tests.magics.conftest import MakeNotebook, Notebook
 
 WORDS = (
-    "status", "models", "strategies", "use", "compare", "explain", "log", "export", "cost", "budget", "cache", "cassette", "thread",
-    "feedback", "config", "doctor", "version",
+    "status", "models", "strategies", "use", "compare", "explain", "log", "export", "dashboard", "cost", "budget", "cache",
+    "cassette", "thread", "feedback", "config", "doctor", "version",
 )  # fmt: skip
 
 
