@@ -151,6 +151,23 @@ def label(figure: Figure, text: str, left: float, middle: float) -> None:
     figure.text(left / across, middle / up, text, color=GREY, fontsize=SIZE, ha="left", va="center_baseline")
 
 
+def boxes(axes: Axes, left: Any, right: Any, bottom: Any, top: Any, *, colour: str, hatch: str = "") -> None:
+    """Rectangles as one shape, in the axes' own figures; sixty bars with a pattern are drawn as fast as one."""
+    import numpy as np
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    corners = np.stack([(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]).transpose(2, 0, 1)
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(corners)
+    if codes:
+        axes.add_patch(PathPatch(Path(corners.reshape(-1, 2), codes), **area(colour, hatch)))
+
+
+def area(colour: str, hatch: str) -> dict[str, Any]:
+    """How an area of a colour and its pattern is drawn."""
+    return {"facecolor": colour, "edgecolor": "#ffffffa0", "hatch": hatch, "linewidth": 0.0}
+
+
 def nothing(axes: Axes, text: str) -> None:
     """Say in a panel's middle why it is empty."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, color=GREY, fontsize=SIZE, ha="center", va="center", fontstyle="italic")
@@ -223,6 +240,7 @@ def _measure() -> Any:
     return RendererAgg(1, 1, 72), FontProperties  # type: ignore[no-untyped-call]  # matplotlib's gap
 
 
+@functools.lru_cache(4096)
 def width_of(text: str, size: float = SIZE, *, bold: bool = False) -> float:
     """How wide a text is, in inches."""
     renderer, properties = _measure()

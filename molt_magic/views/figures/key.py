@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from molt_magic.views.figures import canvas
 
@@ -47,14 +47,11 @@ def draw(figure: Figure, entries: Sequence[Entry], left: float, middle: float) -
             )
         else:
             corner = (left / across, (middle - 0.05) / up)
-            mark = Rectangle(corner, 0.15 / across, 0.1 / up, **area(entry.colour, entry.hatch), transform=figure.transFigure)
+            mark = Rectangle(
+                corner, 0.15 / across, 0.1 / up, **canvas.area(entry.colour, entry.hatch), transform=figure.transFigure
+            )
         figure.add_artist(mark)
         place = ((left + _MARK) / across, middle / up)
         figure.text(*place, text, color=canvas.GREY, fontsize=_SIZE, ha="left", va="center_baseline")
         left += _MARK + canvas.width_of(text, _SIZE) + _GAP
     return left
-
-
-def area(colour: str, hatch: str) -> dict[str, Any]:
-    """How an area of a colour and its pattern is drawn."""
-    return {"facecolor": colour, "edgecolor": "#ffffffa0", "hatch": hatch, "linewidth": 0.0}

@@ -32,6 +32,8 @@ def rates(names: Sequence[str], panels: Mapping[str, Sequence[tuple[int, int]]],
         names: of the groups; untrusted.
         panels: heading -> (how many, of how many) by group.
     """
+    import numpy as np
+
     figure, names, left, height = _blank(names, caption, head=_HEAD, foot=0.08)
     wide = (canvas.WIDTH - left - _GAP * (len(panels) - 1)) / len(panels)
     for i, (heading, found) in enumerate(panels.items()):
@@ -49,10 +51,11 @@ def rates(names: Sequence[str], panels: Mapping[str, Sequence[tuple[int, int]]],
         axes.set_xlim(0, most * wide / max(0.2, wide - room))
         axes.set_xticks([])
         lengths = [0.0 if share != share else share for share in shares]
-        axes.barh(range(len(names)), lengths, height=0.5, color=canvas.PALETTE[i], linewidth=0)
-        for y, (length, text) in enumerate(zip(lengths, told, strict=True)):
+        y = np.arange(len(names))
+        canvas.boxes(axes, np.zeros(len(names)), np.array(lengths), y - 0.25, y + 0.25, colour=canvas.PALETTE[i])
+        for row, (length, text) in enumerate(zip(lengths, told, strict=True)):
             axes.annotate(
-                text, (length, y), (5, 0), textcoords="offset points", va="center", color=canvas.GREY, fontsize=canvas.SIZE
+                text, (length, row), (5, 0), textcoords="offset points", va="center", color=canvas.GREY, fontsize=canvas.SIZE
             )
     stories = [
         f"{heading}: " + "; ".join(f"{canvas.cut(n)} {count} of {of}" for n, (count, of) in zip(names, found, strict=False))

@@ -93,18 +93,10 @@ def _bars(axes: Axes, saved: pd.Series[float]) -> None:
 
 
 def _rectangles(axes: Axes, base: Any, heights: Any, colour: str, hatch: str) -> None:
-    """Bars as one shape: a pattern is drawn once, not sixty times."""
     import numpy as np
-    from matplotlib.patches import PathPatch
-    from matplotlib.path import Path
 
     x = np.flatnonzero(heights)
-    if not len(x):
-        return
-    low, high = base[x], (base + heights)[x]
-    corners = np.stack([(x - 0.4, low), (x + 0.4, low), (x + 0.4, high), (x - 0.4, high), (x - 0.4, low)]).transpose(2, 0, 1)
-    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(x)
-    axes.add_patch(PathPatch(Path(corners.reshape(-1, 2), codes), **key.area(colour, hatch)))
+    canvas.boxes(axes, x - 0.4, x + 0.4, base[x], (base + heights)[x], colour=colour, hatch=hatch)
 
 
 def _scale(axes: Axes, low: float, high: float) -> None:
