@@ -45,7 +45,7 @@ WORD = f"<svg/onload={_RUN}>"  # of what is one word: a served model, a finish r
 
 _ALIVE = """() => {
   const found = [], outputs = document.querySelectorAll('.jp-Cell .jp-OutputArea-output');
-  const kinds = 'script,iframe,frame,object,embed,form,base,meta,link,video,audio,svg,math,style,img';
+  const kinds = 'script,iframe,frame,object,embed,form[action],base,meta,link,video,audio,svg,math,style,img,[autofocus]';
   const addresses = ['href', 'xlink:href', 'action', 'formaction', 'src', 'srcset', 'background'];
   const look = element => {
     if (element.closest('mjx-container')) return;  // what MathJax itself draws

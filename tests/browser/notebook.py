@@ -86,7 +86,7 @@ class Notebook:
 
     def settle(self, index: int) -> None:
         """Wait until a cell's widget is drawn: what is typed before is lost."""
-        self.output(index).locator(".jupyter-widgets").first.wait_for()
+        self.output(index).locator(".jupyter-widgets, .molt-decisions").first.wait_for()
 
     def error(self, index: int) -> Locator:
         """The error that a cell ended with."""

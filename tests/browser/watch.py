@@ -27,8 +27,8 @@ FLAGS = (
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
 )
 SIZE: ViewportSize = {"width": 1280, "height": 1000}
-# Chromium's own, whatever a page does: asked by the browser's services, not by a page
-_BROWSER_OWN = re.compile(r"(?:https?://)?[\w.-]*\.(?:google|googleapis|gstatic)\.com(?::443)?(?:/|$)")
+# Chromium's own, whatever a page does: its updates, its spelling dictionaries. A page that asks for these is held at the gate
+_BROWSER_OWN = re.compile(r"(?:https?://)?[\w.-]*\.(?:google|googleapis|gstatic|gvt1)\.com(?::443)?(?:/|$)")
 # what JupyterLab says of itself, each with the reason
 NOISE = (
     re.compile(r"favicon|busy\.ico"),  # the icon is swapped while a request for the other is under way
@@ -87,6 +87,7 @@ class Browser:
     context: BrowserContext
     seen: Seen
     home: str  # how the addresses begin that a page may ask for
+    file: str = ""  # and one page from the disk
 
     def page(self) -> Page:
         """A new page that is watched."""
@@ -102,7 +103,7 @@ class Browser:
     def gate(self, route: Route) -> None:
         """Let through what goes home and what never leaves the page."""
         url = route.request.url
-        if url.startswith((self.home, "data:", "blob:")):
+        if url.startswith((self.home, "data:", "blob:")) or url == self.file:
             route.continue_()
         else:
             self.seen.outside.append(url)
