@@ -16,9 +16,9 @@ _WHOLE = 20_000  # characters: of a longer text the end is shown while it arrive
 class Arriving:
     """Told of events on one thread, drawn on another."""
 
-    def __init__(self, form: str = "markdown", *, left: TimeLeft | None = None) -> None:
+    def __init__(self, form: str = "markdown") -> None:
         self._form = form
-        self._left = left or TimeLeft()
+        self._left = TimeLeft()
         self._lock = threading.Lock()
         self._pieces: list[str] = []
         self._doing = ""

@@ -78,8 +78,8 @@ def form(
         settings = Settings(text.value, way.value, which.value if way.value == "direct" else None, threshold.value)
         return begin(settings, on_event=on_event, on_end=on_end)
 
-    def draw(board: Board) -> None:
-        shown.value = board.card(board.names[0])
+    def draw(board: Board | None) -> None:
+        shown.value = board.card(board.names[0]) if board else ""
 
     def end(board: Board, comparison: Comparison) -> None:
         result = comparison.results.get(board.names[0])

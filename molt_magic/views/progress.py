@@ -86,17 +86,18 @@ class TerminalProgress:
     Where the stream is no terminal (a pipe, a CI log) it writes a line when something begins, now and then, and when it ends.
     """
 
-    def __init__(self, stream: TextIO, *, left: TimeLeft | None = None) -> None:
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._live = stream.isatty()
-        self._left = left or TimeLeft()
+        self._clock = clock
+        self._left = TimeLeft(clock)
         self._what = ""
-        self._painted = 0.0
+        self._painted = float("-inf")
         self._length = 0
 
     def __call__(self, what: str, fraction: float | None) -> None:
         """Say what is being done and how much of it is; `fraction` in [0, 1], None when unknown."""
-        now = time.monotonic()
+        now = self._clock()
         left_s = self._left(what, fraction)
         label = label_of(what)
         first, last = label != self._what, fraction is not None and fraction >= 1

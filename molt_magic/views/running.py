@@ -27,7 +27,7 @@ class Runner:
     Args:
         make: what is asked.
         form: how answers are shown, one of `answer.FORMATS`.
-        begin: lays out the columns of a new run; on the notebook's thread.
+        begin: lays out the columns of a new run, or takes them away (None); on the notebook's thread.
         draw: shows how the run stands; at most ten times a second, on a thread of its own.
         end: shows what came of it; on the same thread.
 
@@ -41,7 +41,7 @@ class Runner:
         make: Make,
         *,
         form: str,
-        begin: Callable[[Board], None],
+        begin: Callable[[Board | None], None],
         draw: Callable[[Board], None],
         end: Callable[[Board, Comparison], None],
     ) -> None:
@@ -100,10 +100,13 @@ class Runner:
             self._begin(board)
             self._comparison = comparison
             comparison.start()
-        except MoltError as error:
+        except Exception as error:
             if pace is not None:
                 pace.close()
+            self._begin(None)
             self._rest()
+            if not isinstance(error, MoltError):
+                raise
             self.tell_error(error)
 
     def _stop(self, _button: object) -> None:

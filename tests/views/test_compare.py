@@ -126,7 +126,8 @@ class Driven:
 
     def __init__(self, orch: Orchestrator, **options: Any) -> None:
         self.bound: dict[str, Any] = {}
-        self.form = CompareForm(orch, bind=self.bound.__setitem__, options={"task": "simple_qa"}, **options)
+        asked = {"task": "simple_qa", **options.pop("asked", {})}
+        self.form = CompareForm(orch, bind=self.bound.__setitem__, options=asked, **options)
         self.prompt, _, _, _, controls, self.columns, self.below, binding = self.form.widget.children
         self.boxes, self.mode = self.form.choices.boxes, self.form.choices.modes
         self.run, self.cancel, self.line = controls.children
@@ -177,6 +178,7 @@ class TestForm:
         made.run.click()
         assert (made.run.disabled, made.cancel.disabled) == (True, False)
         until(lambda: "word" in made.cards[0] and "other" in made.cards[1])
+        assert list(made.form.frame["status"]) == ["running", "running"]
         made.cancel.click()
         made.wait()
         assert list(made.form.frame["status"]) == ["interrupted", "interrupted"]
@@ -194,8 +196,7 @@ class TestForm:
 
     def test_two_quick_clicks_are_one_run_and_a_later_one_starts_clean(self, orchestrator: MakeOrchestrator) -> None:
         orch = orchestrator({"small": ["first", "second"]}, delay_s=0.02)
-        made = Driven(orch, prompt="Hello?", names=["small"])
-        made.form._options["cache"] = False
+        made = Driven(orch, prompt="Hello?", names=["small"], asked={"cache": False})
         made.run.click()
         made.run.click()
         made.wait()
@@ -226,6 +227,20 @@ class TestForm:
         assert says in made.line.value
         assert 'role="alert"' in made.line.value
         assert not made.run.disabled
+
+    def test_what_only_turns_out_wrong_when_it_is_asked_leaves_no_columns(self, orchestrator: MakeOrchestrator) -> None:
+        made = Driven(orchestrator(ANSWERS), prompt="Hello?", names=["small"], asked={"validate": ["nonemty"]})
+        made.run.click()
+        assert "Did you mean" in made.line.value
+        assert made.columns.children == ()
+        assert not made.run.disabled
+
+    def test_static_output_has_the_last_comparison(self, orchestrator: MakeOrchestrator) -> None:
+        made = Driven(orchestrator(ANSWERS), prompt="Hello?", names=["small"])
+        assert "Small says so." not in made.form.bundle()["text/plain"]
+        made.run.click()
+        made.wait()
+        assert all("Small says so." in shown for shown in made.form.bundle().values())
 
     def test_best_is_stored_as_feedback_and_shows_in_the_frame(self, orchestrator: MakeOrchestrator) -> None:
         orch = orchestrator(ANSWERS)
@@ -283,4 +298,4 @@ class TestForm:
         made.wait()
         for html in (*made.cards, made.line.value, made.below.value.partition("<img")[0]):
             assert alive(html) == []
-        assert alive(made.form._kept()["text/html"]) == []
+        assert alive(made.form.bundle()["text/html"]) == []

@@ -96,9 +96,8 @@ def test_bar_of_an_unknown_share_has_no_value() -> None:
 def test_terminal_tells_the_time_left() -> None:
     now = [0.0]
     out = Tty()
-    progress = TerminalProgress(out, left=TimeLeft(lambda: now[0]))
+    progress = TerminalProgress(out, clock=lambda: now[0])
     for i in range(10):
         now[0] = float(i)
         progress("m: fetching", i / 10)
-        progress._painted = 0.0  # as if a tenth of a second had passed
     assert "0:01 left" in out.getvalue().split("\r")[-1]

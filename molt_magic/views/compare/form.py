@@ -16,7 +16,7 @@ from molt_magic.views.compare.choices import Choices
 from molt_magic.views.formulas import CLOSED
 from molt_magic.views.running import Runner
 from molt_magic.views.tables import BORDER, Page
-from molt_magic.views.text import for_html
+from molt_magic.views.text import for_html, one_line
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FIRST = ("rule", "semantic", "arbitrage", "cascade")  # chosen at first; direct asks whatever is the default
 VARIABLE = "comparison"
+_PROMPT_LIMIT = 120  # characters
 _ABOUT = "Compare strategies and models on one prompt. The last comparison stays in this output, and in .frame of the form."
 
 
@@ -79,16 +80,32 @@ class CompareForm:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The last comparison, a row a name: the columns of `Comparison.frame`, a person's judgement in `quality`."""
+        """The last comparison, a row a name: the columns of `Comparison.frame`, a person's judgement in `quality`.
+
+        While it runs, those under way have the status `running`.
+        """
         import pandas as pd
 
         return pd.DataFrame(self._rows(), columns=list(COLUMNS))
+
+    def bundle(self) -> dict[str, str]:
+        """The static output: folded away in a notebook, where the form shows the same; whole elsewhere."""
+        about = dict(Page((_ABOUT,)).bundle())
+        if self._comparison is None:
+            return about
+        whole = final.bundle(self._comparison, self._form)
+        prompt = for_html(one_line(f"The last comparison: {self._comparison.prompt}", _PROMPT_LIMIT))
+        folded = f'<details><summary class="{CLOSED}">{prompt}</summary>{whole["text/html"]}</details>'
+        return {
+            "text/html": about["text/html"] + folded,
+            **{kind: f"{about[kind]}\n\n{whole[kind]}" for kind in ("text/markdown", "text/plain")},
+        }
 
     def show(self) -> None:
         """A static output, and the form as a second one below it."""
         from IPython.display import display
 
-        self._static = display(dict(self._page().bundle()), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._static = display(self.bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
         display(self.widget)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
@@ -135,7 +152,7 @@ class CompareForm:
             raise InputError("Nothing is chosen.", fix="Choose the strategies and models to compare.")
         if not self._prompt.value.strip():
             raise InputError("The prompt is empty.", fix="Write the question into the field above.")
-        return Comparison(
+        self._comparison = Comparison(
             self._orchestrator,
             self._prompt.value,
             self.choices.chosen,
@@ -144,14 +161,17 @@ class CompareForm:
             on_end=on_end,
             **self._options,
         )
+        return self._comparison
 
-    def _begin(self, board: Board) -> None:
+    def _begin(self, board: Board | None) -> None:
         import ipywidgets as w
 
         self._best = set()
         self._columns = {}
+        self._comparison = self._comparison if board else None
+        self._binder.disabled = True
         boxes = []
-        for name in board.names:
+        for name in board.names if board else ():
             card = w.HTML(layout=w.Layout(flex="1 1 auto", margin="0"))
             best = w.Button(
                 description=f"This one is best: {name}",
@@ -161,9 +181,12 @@ class CompareForm:
             best.on_click(lambda _, name=name: self._on_best(name))
             self._columns[name] = (card, best)
             sides = {f"border_{side}": BORDER for side in ("top", "right", "bottom", "left")}
-            around = w.Layout(flex=cards.flex(len(board.names)), min_width=cards.LEAST, padding=cards.PADDING, **sides)
+            around = w.Layout(
+                flex=cards.flex(len(board.names) if board else 1), min_width=cards.LEAST, padding=cards.PADDING, **sides
+            )
             boxes.append(w.VBox([card, best], layout=around))
-        self._draw(board)
+        if board:
+            self._draw(board)
         self._cards.children = boxes
         self._below.value = ""
         self._bound.value = ""
@@ -173,11 +196,10 @@ class CompareForm:
             self._columns[name][0].value = board.card(name)
 
     def _end(self, _board: Board, comparison: Comparison) -> None:
-        self._comparison = comparison
         for name, (_, best) in self._columns.items():
             if self._logged(comparison, name):
                 best.layout.display = ""
-        self._binder.disabled = False
+        self._binder.disabled = self._bind is None
         if self._name is not None and self._bind is not None:
             self._bind(self._name, self.frame)
             self._tell_bound(self._name)
@@ -199,7 +221,7 @@ class CompareForm:
         table = final.table(self._comparison, rows).to_html()
         self._below.value = f'<div style="{cards.TEXT}">{table}{picture.html() if picture else ""}</div>'
         if self._static is not None:
-            self._static.update(self._kept(), raw=True)  # type: ignore[no-untyped-call]
+            self._static.update(self.bundle(), raw=True)  # type: ignore[no-untyped-call]
 
     def _on_best(self, name: str) -> None:
         if self._comparison is None:
@@ -233,20 +255,5 @@ class CompareForm:
         if self._comparison is None:
             return []
         rows = final.rows_of(self._comparison)
+        # as the log has it from now on
         return [{**row, "quality": 1.0} if row["strategy"] in self._best else row for row in rows]
-
-    def _page(self) -> Page:
-        if self._comparison is None:
-            return Page((_ABOUT,))
-        return Page((_ABOUT, final.table(self._comparison, self._rows())))
-
-    def _kept(self) -> dict[str, str]:
-        """The static output after a comparison: folded away in a notebook, where the form shows the same; whole elsewhere."""
-        assert self._comparison is not None
-        whole, about = final.bundle(self._comparison, self._form), Page((_ABOUT,)).bundle()
-        prompt = for_html(f"The last comparison: {self._comparison.prompt}")
-        folded = f'<details><summary class="{CLOSED}">{prompt}</summary>{whole["text/html"]}</details>'
-        return {
-            "text/html": about["text/html"] + folded,
-            **{kind: f"{about[kind]}\n\n{whole[kind]}" for kind in ("text/markdown", "text/plain")},
-        }
