@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 logger = logging.getLogger("molt_magic")
 
 INTERVAL_S = 0.1
+_REST = 3  # times as long as the last drawing took: one that is slow must not take the machine from the answers
 
 
 class Pace:
@@ -48,8 +50,9 @@ class Pace:
             if self._closed.is_set():
                 return
             self._touched.clear()
+            begun = time.monotonic()
             try:
                 self._draw()
             except Exception:
                 logger.exception("could not be drawn; what is drawn goes on")
-            self._closed.wait(self._every_s)
+            self._closed.wait(max(self._every_s, _REST * (time.monotonic() - begun)))
