@@ -20,6 +20,11 @@ function h(tag, attributes = {}, ...children) {
 
 const number = (n) => n.toLocaleString("en-US");
 
+// JupyterLab keeps Enter from inputs inside a cell: no form is submitted, no change is told
+const onEnter = (action) => (event) => {
+  if (event.key === "Enter") action();
+};
+
 function debounced(action) {
   let timer;
   return () => {
@@ -30,7 +35,8 @@ function debounced(action) {
 
 function render({ model, el }) {
   el.classList.add("molt-decisions");
-  el.setAttribute("data-lm-suppress-shortcuts", "true"); // else the notebook takes Enter, the arrows and single letters
+  // else JupyterLab takes the arrows and single letters for its own; it looks at the focused element first, then around it
+  el.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
 
   // -- asking the kernel
 
@@ -51,7 +57,7 @@ function render({ model, el }) {
     model.save_changes();
   };
   const act = (message) => {
-    said.textContent = "…";
+    said.textContent = "Asked the kernel …";
     model.send(message);
   };
 
@@ -59,11 +65,11 @@ function render({ model, el }) {
 
   const inputs = {};
   const filter = (name, label, attributes) => {
-    const node = inputs[name] = h("input", { ...attributes, oninput: debounced(() => ask({ [name]: node.value })) });
+    const node = inputs[name] = h("input", { "aria-label": label, ...attributes, oninput: debounced(() => ask({ [name]: node.value })) });
     return h("label", {}, label, node);
   };
   const choice = ([name, label]) => {
-    const node = inputs[name] = h("select", { onchange: () => ask({ [name]: node.value }) });
+    const node = inputs[name] = h("select", { "aria-label": label, onchange: () => ask({ [name]: node.value }) });
     return h("label", {}, label, node);
   };
   const clear = h("button", { type: "button", onclick: () => {
@@ -75,9 +81,11 @@ function render({ model, el }) {
   const filters = h("div", { class: "molt-bar", role: "search", "aria-label": "Filter the decisions" },
     filter("search", "Search", { type: "search", placeholder: "words, in any column", size: 20 }),
     ...CHOICES.map(choice),
-    filter("cost_from", "Cost from", amount), filter("cost_to", "to", { ...amount, "aria-label": "Cost to" }),
-    filter("time_from", "Time, UTC, from", { type: "datetime-local" }),
-    filter("time_to", "to", { type: "datetime-local", "aria-label": "Time to, UTC" }),
+    h("span", { class: "molt-range" },
+      filter("cost_from", "Cost from", amount), filter("cost_to", "to", { ...amount, "aria-label": "Cost to" })),
+    h("span", { class: "molt-range" },
+      filter("time_from", "Time, UTC, from", { type: "datetime-local" }),
+      filter("time_to", "to", { type: "datetime-local", "aria-label": "Time, UTC, to" })),
     clear);
 
   const drawChoices = (choices) => {
@@ -195,9 +203,10 @@ function render({ model, el }) {
   const go = (text, label, page) => h("button", { type: "button", "aria-label": label, onclick: () => turn(page()) }, text);
   const back = [go("\u00ab", "First page", () => 0), go("\u2039", "Previous page", () => at().page - 1)];
   const forth = [go("\u203a", "Next page", () => at().page + 1), go("\u00bb", "Last page", () => at().last_page)];
-  const page = h("input", { type: "number", min: 1, onchange: () => turn(Number(page.value || 1) - 1) });
+  const turnToTyped = () => turn(Number(page.value || 1) - 1);
+  const page = h("input", { type: "number", min: 1, "aria-label": "Page", onchange: turnToTyped, onkeydown: onEnter(turnToTyped) });
   const pages = h("span");
-  const size = h("select", { onchange: () => ask({ page_size: Number(size.value) }) },
+  const size = h("select", { "aria-label": "Rows of a page", onchange: () => ask({ page_size: Number(size.value) }) },
     ...PAGE_SIZES.map((n) => h("option", { value: n }, String(n))));
   const refresh = h("button", { type: "button", onclick: () => act({ do: "refresh" }) }, "Refresh");
   const pager = h("div", { class: "molt-bar", role: "navigation", "aria-label": "Pages of decisions" },
@@ -208,7 +217,7 @@ function render({ model, el }) {
     const last = view.start + view.rows.length;
     const rows = view.rows.length ? `Rows ${number(view.start + 1)}\u2013${number(last)} of ${number(view.found)}` : "No rows";
     count.textContent = rows + (view.found === view.total ? "" : ` (${number(view.total)} in all)`) + (view.ready ? "" : "; reading the others …");
-    page.value = view.page + 1;
+    if (document.activeElement !== page) page.value = view.page + 1; // else it is being typed
     page.max = view.last_page + 1;
     pages.textContent = `of ${number(view.last_page + 1)}`;
     back.forEach((button) => { button.disabled = view.page === 0; });
@@ -225,11 +234,11 @@ function render({ model, el }) {
     said.classList.toggle("molt-failed", failed);
     if (failed) drawAll(); // what was asked for did not come
   };
-  const file = h("input", { type: "text", value: "decisions.csv", size: 22, spellcheck: "false" });
-  const exporting = h("form", { class: "molt-bar", onsubmit: (event) => {
-    event.preventDefault();
-    act({ do: "export", file: file.value });
-  } }, h("label", {}, "Export what is filtered to", file), h("button", { type: "submit" }, "Export"),
+  const write = () => act({ do: "export", file: file.value });
+  const file = h("input", { type: "text", value: "decisions.csv", size: 22, "aria-label": "File to export to", spellcheck: "false",
+    onkeydown: onEnter(write) });
+  const exporting = h("div", { class: "molt-bar", role: "group", "aria-label": "Export" },
+    h("label", {}, "Export what is filtered to", file), h("button", { type: "button", onclick: write }, "Export"),
     h("span", { class: "molt-hint" }, ".csv, .jsonl or .parquet, with all columns"));
 
   // -- the open decision

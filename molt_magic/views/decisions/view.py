@@ -191,7 +191,7 @@ class Decisions:
         return f"Forgotten: {count} cached {'answer' if count == 1 else 'answers'}. The question is asked anew the next time."
 
     def _export(self, content: Mapping[str, Any]) -> str:
-        path = Path(str(content.get("file") or "").strip()).expanduser()
+        path = Path(str(content.get("file") or "").strip()).expanduser().absolute()
         frames.ending(path)
         ids = self.frame["decision_id"].tolist()
 
