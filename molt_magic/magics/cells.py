@@ -120,12 +120,13 @@ def _compare(session: RouteMagics, chosen: Options, prompt: str, namespace: Mapp
         on_end=on_end,
         **shared_by_all(arguments(session, chosen, namespace)),
     )
-    comparison.start()
-    live.on_event(board.progress())  # the columns are there before anything has arrived
-    session.last = None  # several answers: the last one is what the log says
     try:
+        comparison.start()
+        session.last = None  # several answers: the last one is what the log says
+        live.on_event(board.progress())  # the columns are there before anything has arrived
         comparison.wait()
     except KeyboardInterrupt:
+        comparison.cancel()
         session.bind(chosen.name, comparison.frame)
         live.fail(final.bundle(comparison, form), partial=any(result.text for result in comparison.results.values()))
         raise

@@ -45,6 +45,18 @@ class TestStatic:
         )  # fmt: skip
         assert "small answered" in row["Reason"]
 
+    def test_table_leaves_out_what_would_tell_nothing(self, orchestrator: MakeOrchestrator) -> None:
+        orch = orchestrator({"small": "four", "big": ServerError("down")})
+        for names, options, left_out in (
+            (["small"], {}, {"Model", "Status"}),
+            (["rule", "small"], {}, {"Status"}),
+            (["rule", "big"], {}, set()),
+            (["rule"], {"mode": "dry run"}, {"Latency", "Judged", "Status"}),
+        ):
+            comparison = compared(orch, names, **options)
+            table = final.table(comparison, final.rows_of(comparison))
+            assert set(final.HEADINGS) - set(table.columns) == left_out
+
     def test_failure_is_told_with_its_fix(self, orchestrator: MakeOrchestrator) -> None:
         failed = ServerError("It fell over.", fix="Start it again.")
         shown = final.bundle(compared(orchestrator({"small": failed, "big": "five"}), ["small", "big"]))

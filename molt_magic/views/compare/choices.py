@@ -37,15 +37,15 @@ class Choices:
     def __init__(self, models: Sequence[Readiness], *, chosen: Collection[str], mode: Mode) -> None:
         import ipywidgets as w
 
-        self.boxes = {name: _box(name, name, name in chosen) for name in NAMES}
+        self.boxes = {name: _box(name, name in chosen) for name in NAMES}
         self._hidden = []
         for model in models:
             label = model.model if model.ready else f"{model.model} (not ready)"
-            box = self.boxes[model.model] = _box(model.model, label, model.model in chosen)
+            box = self.boxes[model.model] = _box(label, model.model in chosen)
             if not model.ready:
                 box.tooltip = one_line(f"{model.reason}. {model.fix}")
                 self._hidden += [] if box.value else [box]
-        self.others = _box("others", f"show {len(self._hidden)} that are not ready", False)
+        self.others = _box(f"show {len(self._hidden)} that are not ready", False)
         self.others.observe(lambda change: self._show(change["new"]), names="value")
         self._show(False)
         self.modes = w.RadioButtons(
@@ -74,10 +74,10 @@ class Choices:
             box.layout.display = "" if shown or box.value else "none"
 
 
-def _box(name: str, label: str, chosen: bool) -> ipywidgets.Checkbox:
+def _box(label: str, chosen: bool) -> ipywidgets.Checkbox:
     import ipywidgets as w
 
-    return w.Checkbox(value=chosen, description=one_line(label), indent=False, layout=w.Layout(width="auto"), tooltip=name)
+    return w.Checkbox(value=chosen, description=one_line(label), indent=False, layout=w.Layout(width="auto"))
 
 
 def _line(label: str, choices: Sequence[ipywidgets.Widget]) -> ipywidgets.HBox:

@@ -15,7 +15,7 @@ from molt_magic.views.tables import Table
 if TYPE_CHECKING:
     from molt_magic.views.figures.canvas import Picture
 
-_COLUMNS = ("Name", "Model", "Cost", "Saved", "Latency", "Predicted", "Judged", "Status", "Reason")
+HEADINGS = ("Name", "Model", "Cost", "Saved", "Latency", "Predicted", "Judged", "Status", "Reason")
 _OPTIONAL = ("Status", "Saved", "Predicted")  # what a narrow terminal can do without
 
 
@@ -47,7 +47,8 @@ def table(comparison: Comparison, rows: Sequence[Row]) -> Table:
     }[comparison.mode]
     hidden = {"Status"} if all(row["status"] in ("ok", "planned") for row in rows) else set()  # where it tells nothing
     hidden |= {"Latency", "Judged"} if comparison.mode == "dry run" else set()
-    shown = [name for name in _COLUMNS if name not in hidden]
+    hidden |= {"Model"} if all(row["model"] in (None, row["strategy"]) for row in rows) else set()
+    shown = [name for name in HEADINGS if name not in hidden]
     cells = [_cells(row) for row in rows]
     optional = [name for name in _OPTIONAL if name not in hidden]
     return Table(caption, shown, [[cell[name] for name in shown] for cell in cells], optional=optional)
