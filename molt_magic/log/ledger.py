@@ -42,6 +42,11 @@ class Ledger:
         self._said = 0  # and of the newest feedback
 
     @property
+    def read(self) -> bool:
+        """Whether the log was read once: `frame` is there at once then."""
+        return self._frame is not None
+
+    @property
     def frame(self) -> pd.DataFrame:
         """The columns, typed as in `DecisionLog.to_frame`, in the order made. It is shared: not to be changed in place."""
         if self._frame is None:

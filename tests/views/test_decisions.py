@@ -134,6 +134,13 @@ def test_long_log_shows_its_newest_at_once_and_is_read_meanwhile(opened: Open, m
     assert len(table.frame) == 1
 
 
+def test_table_that_is_opened_later_shows_what_was_logged_since(opened: Open, orch: Orchestrator) -> None:
+    first = opened({})
+    orch.log.append(replace(DECISION, decision_id="late", time="2026-11-03T10:00:00+00:00"))
+    assert Decisions(orch).widget.view["ids"] == ["late", "d0"]
+    assert first.widget.view["ids"] == ["d0"]
+
+
 # -- the open decision
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from molt_magic.errors import InputError, MoltError
 from molt_magic.log import frame as frames
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 10_000  # decisions that are read before the table is shown; of more, the newest are shown while the others are read
 _STATIC_ROWS = 10
+_finders: WeakKeyDictionary[Ledger, Finder] = WeakKeyDictionary()
+_finders_lock = threading.Lock()
 _NARROW = ("decision_id", "quality_source", *SHOWN)
 
 
@@ -47,10 +50,10 @@ class Decisions:
         self._orch = orch
         self._log = orch.log
         self._before = before
-        self._finder: Finder | None = None
-        self._narrow: Finder | None = None  # of fewer columns, until all are read
+        self._narrow: Finder | None = None  # of the shown columns, until all are read
+        self._sortable = threading.Event()  # there is a finder, if only a narrow one
         self._query = Query()
-        self._lock = threading.Lock()  # of the finders and of drawing: two threads do both while a long log is read
+        self._lock = threading.Lock()  # of drawing: two threads do while a long log is read
         self._writing = threading.Lock()
         self._actions: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
             "mark": self._mark,
@@ -60,11 +63,14 @@ class Decisions:
         }
         self.widget = DecisionTable(query=self._query.write())
         total = int(self._log.stats()["decisions"])
-        if total > _AT_ONCE:
+        if total > _AT_ONCE and not self._log.ledger.read:
             self.widget.view = pages.first(self._log.to_frame(limit=self._query.page_size), total, self._query)
-            threading.Thread(target=self._read, name="molt-decisions", daemon=True).start()
         else:
+            self._log.ledger.refresh()
+            self._sortable.set()
             self._draw()
+        if total > _AT_ONCE:
+            threading.Thread(target=self._read, name="molt-decisions", daemon=True).start()
         self.widget.observe(self._on_query, "query")
         self.widget.observe(self._on_opened, "opened")
         self.widget.on_msg(self._on_message)
@@ -86,38 +92,41 @@ class Decisions:
         """Take in what was logged since; returns how many decisions are new in the table. Raises StoreError."""
         shown = int(self.widget.view["total"])
         self._log.ledger.refresh()
+        now = len(self._whole().frame)
         self._draw()
-        return len(self._whole().frame) - shown
+        return now - shown
 
     # reading
 
     def _whole(self) -> Finder:
-        """The finder over all columns, of the ledger as it is."""
-        frame = self._log.ledger.frame  # before the lock is taken: it may have to be read
-        with self._lock:
-            if self._finder is None or self._finder.frame is not frame:
-                self._finder, self._narrow = Finder(frame, self._finder), None
-            return self._finder
+        """The finder over all columns, of the ledger as it is; one for all tables of a log."""
+        with _finders_lock:
+            frame, finder = self._log.ledger.frame, _finders.get(self._log.ledger)
+            if finder is None or finder.frame is not frame:
+                finder = _finders[self._log.ledger] = Finder(frame, finder or self._narrow)
+        self._narrow = None
+        return finder
 
     def _read(self) -> None:
         """Read a long log, on a thread of its own: first what the table shows, then the other columns."""
         try:
-            narrow = Finder(Ledger(self._log, _NARROW).frame)
-            with self._lock:
-                if self._finder is None:
-                    self._narrow = narrow
-            self._draw()
-            narrow.find(Query(sort="prompt"))  # of all orders this one takes longest to work out
-            self._log.ledger.refresh()
+            if not self._sortable.is_set():
+                narrow = self._narrow = Finder(Ledger(self._log, _NARROW).frame)
+                self._sortable.set()
+                self._draw()
+                narrow.find(Query(sort="prompt"))  # of all orders this one takes longest to work out
+                self._log.ledger.refresh()
             self._whole().gather()
         except MoltError as error:
             self._say(str(error), failed=True)
+        finally:
+            self._sortable.set()
 
     # drawing
 
     def _draw(self) -> None:
-        query = self._query
-        finder = self._narrow
+        self._sortable.wait()
+        query, finder = self._query, self._narrow
         if finder is None or query.search:  # every column is searched
             finder = self._whole()
         with self._lock:
