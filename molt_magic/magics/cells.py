@@ -11,6 +11,7 @@ from molt_magic.magics import interpolation, options
 from molt_magic.types import Event
 from molt_magic.views import answer
 from molt_magic.views.arriving import Arriving
+from molt_magic.views.beside import show_beside
 from molt_magic.views.live import Drawn, Live, is_terminal, screen
 from molt_magic.views.tables import Listing, Page
 
@@ -179,8 +180,6 @@ def note(chosen: Options) -> str:
 
 
 def _interact(session: RouteMagics, chosen: Options, prompt: str, namespace: Namespace) -> None:
-    from IPython.display import display
-
     from molt_magic.orchestrator import Comparison
     from molt_magic.strategies import NAMES
     from molt_magic.views.interact import Settings, form
@@ -208,4 +207,4 @@ def _interact(session: RouteMagics, chosen: Options, prompt: str, namespace: Nam
     made = form(
         begin, take, first=first, strategies=NAMES, models=list(orch.catalog.models), shown_as=chosen.form or session.form
     )
-    display(made)  # type: ignore[no-untyped-call]
+    show_beside(made, "The form")

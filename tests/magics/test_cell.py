@@ -346,7 +346,7 @@ def test_compare_shows_hostile_answers_dead(notebook: MakeNotebook) -> None:
 
 def test_interact_form_starts_with_the_cell_s_model(notebook: MakeNotebook, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
-    monkeypatch.setattr("IPython.display.display", lambda shown, **how: made.append(shown))
+    monkeypatch.setattr("molt_magic.magics.cells.show_beside", lambda widget, _what: made.append(widget))
     assert notebook().run("%%route -m big --interact --quiet\nHello?").error is None
     assert [part.value for part in made[-1].children[1].children][:2] == ["direct", "big"]
 

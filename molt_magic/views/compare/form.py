@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from molt_magic.errors import InputError, MoltError
 from molt_magic.orchestrator import Comparison, Mode
 from molt_magic.orchestrator.comparison import COLUMNS, check_names
+from molt_magic.views.beside import show_beside
 from molt_magic.views.compare import cards, final
 from molt_magic.views.compare.cards import Row
 from molt_magic.views.compare.choices import Choices
@@ -106,7 +107,7 @@ class CompareForm:
         from IPython.display import display
 
         self._static = display(self.bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        display(self.widget)  # type: ignore[no-untyped-call]
+        show_beside(self.widget, "The form")
 
     def close(self) -> None:
         """Take the form away; what is under way is cancelled."""

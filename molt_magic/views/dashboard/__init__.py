@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from molt_magic.errors import UnknownName
 from molt_magic.log.ledger import Ledger
+from molt_magic.views.beside import show_beside
 from molt_magic.views.dashboard import metrics
 from molt_magic.views.dashboard.board import Budget, board
 from molt_magic.views.dashboard.metrics import BY, LAST, By, Last
@@ -92,7 +93,7 @@ class Dashboard:
         for part in self.parts():
             part.show() if isinstance(part, Picture) else display(part)  # type: ignore[no-untyped-call]
         if hasattr(get_ipython(), "kernel"):  # a terminal shows no widget
-            display(self.widget)  # type: ignore[no-untyped-call]
+            show_beside(self.widget, "The dashboard that redraws itself")
 
     def __repr__(self) -> str:
         return f"Dashboard(last={self.last!r}, by={self.by!r})"
