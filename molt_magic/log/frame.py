@@ -35,6 +35,7 @@ def to_frame(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
 
 def from_columns(by_column: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     """Some of COLUMNS, with their stored values, as a frame."""
+    import numpy as np
     import pandas as pd
 
     data: dict[str, Any] = {}
@@ -42,9 +43,9 @@ def from_columns(by_column: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
         if name == "time":
             data[name] = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601").dt.as_unit("us")
         elif name in _WHOLE:
-            data[name] = pd.array(values, dtype="int64")
+            data[name] = np.array(values, dtype="int64")
         elif name in _REAL:
-            data[name] = pd.array([float("nan") if value is None else value for value in values], dtype="float64")
+            data[name] = np.array(values, dtype="float64")  # None becomes NaN
         elif name in JSON_COLUMNS:
             data[name] = pd.Series([json.loads(value) for value in values], dtype=object)
         else:

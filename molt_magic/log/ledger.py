@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from molt_magic.log import RANK
@@ -69,14 +68,14 @@ class Ledger:
 
     def _read(self) -> tuple[list[list[Any]], int]:
         """The new decisions, column by column, and the row of the newest."""
-        parts: list[list[Sequence[Any]]] = [[] for _ in self._columns]
+        read: list[list[Any]] = [[] for _ in self._columns]
         seq = self._seq
         while rows := self._log.rows_since(seq, self._columns, limit=_CHUNK):
             seqs, *columns = zip(*rows, strict=True)
             seq = seqs[-1]
-            for part, values in zip(parts, columns, strict=True):
-                part.append(values)
-        return [list(chain.from_iterable(part)) for part in parts], seq
+            for held, values in zip(read, columns, strict=True):
+                held.extend(values)
+        return read, seq
 
     def _with(self, columns: Sequence[Sequence[Any]]) -> pd.DataFrame:
         """The frame with these rows at its end."""
