@@ -30,9 +30,10 @@ LOG = "%route log --interact"
 OURS = ".molt-decisions tbody tr[data-id]"
 THEIRS = "table.dataTable tbody tr:nth-child(10)"
 
-_WATCH = """() => { window.painted = (test, from) => new Promise(done => {
+_WATCH = """() => { window.painted = (test, from) => new Promise((done, refuse) => {
   const told = () => done(performance.now() - from);
-  const look = () => test() ? requestAnimationFrame(() => setTimeout(told)) : setTimeout(look, 5);
+  const look = () => test() ? requestAnimationFrame(() => setTimeout(told))
+    : performance.now() - from > 120_000 ? refuse(new Error(`not painted: ${test}`)) : setTimeout(look, 5);
   look(); }); }"""
 _SHOWN = """async ([index, rows, all]) => {
   const notebook = window.jupyterapp.shell.currentWidget.content;
@@ -52,9 +53,9 @@ _SORT_OURS = """async ([index, name]) => {
   return await window.painted(() => head.ariaSort !== before && table.ariaBusy === 'false' && !rows.isConnected, from); }"""
 _SORT_THEIRS = """async ([index, name]) => {
   const cell = document.querySelectorAll('.jp-Notebook .jp-Cell')[index], heads = [...cell.querySelectorAll('thead th')];
-  const head = heads.find(th => th.innerText.trim() === name), before = head.className, from = performance.now();
-  head.click();
-  return await window.painted(() => head.className !== before, from); }"""
+  const head = heads.find(th => th.innerText.trim() === name), before = head.ariaSort, from = performance.now();
+  head.querySelector('.dt-column-title').click();
+  return await window.painted(() => head.ariaSort && head.ariaSort !== before, from); }"""
 
 
 def opened(chromium: Browser, lab: jupyterlab.Lab, cells: list[str]) -> Notebook:
@@ -93,11 +94,11 @@ def ours(chromium: Browser, lab: jupyterlab.Lab, count: int, picture: Path) -> d
 
 def theirs(chromium: Browser, lab: jupyterlab.Lab, options: str) -> dict[str, Any]:
     """Figures of itables with the same columns, in seconds."""
-    load = """import itables, molt_magic
-itables.init_notebook_mode(connected=False)
+    load = """import molt_magic
+from itables.widget import ITable
 names = ["time", "prompt", "strategy", "task", "model", "status", "cache", "cost_usd", "saved_usd", "latency_s"]
 frame = molt_magic.Orchestrator().log.to_frame()[names]"""
-    page = opened(chromium, lab, [load, f"itables.show(frame{options})"]).page
+    page = opened(chromium, lab, [load, f"ITable(frame{options})"]).page
     first, _ = page.evaluate(_SHOWN, [1, THEIRS, ""])
     sorts = [page.evaluate(_SORT_THEIRS, [1, name]) for name in ("cost_usd", "latency_s", "prompt", "model", "saved_usd")]
     return {"first rows": first / 1000, "sorts": [ms / 1000 for ms in sorts]}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from tests.browser.notebook import Notebook
 from tests.browser.watch import Browser, browser
 
 OpenNotebook = Callable[..., Notebook]
+OpenFile = Callable[..., Notebook]
 LOAD = "%load_ext molt_magic"
 expect.set_options(timeout=20_000)  # a slow machine under load; nothing waits that long where all is well
 
@@ -75,23 +78,47 @@ def watched(chromium: Browser) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def notebook(
-    lab: jupyterlab.Lab, watched: Browser, models: Models, artefacts: Path, request: pytest.FixtureRequest
-) -> Iterator[OpenNotebook]:
-    """Opens a notebook of the given cells in a folder of its own, its kernel ready, its models those of `models`."""
-    name = re.sub(r"\W+", "-", request.node.name).strip("-")
+def folder(lab: jupyterlab.Lab, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder that JupyterLab shows, for one test; kernels that were begun in it end with it."""
+    path = lab.root / re.sub(r"\W+", "-", request.node.name).strip("-")
+    path.mkdir()
+    yield path
+    lab.end_sessions()
+
+
+@pytest.fixture
+def show(lab: jupyterlab.Lab, watched: Browser, artefacts: Path) -> Callable[[Path], Notebook]:
+    """Opens a notebook that is there; returns when its kernel is ready."""
+
+    def shown(path: Path) -> Notebook:
+        page = watched.page()
+        page.goto(f"{lab.url}lab/tree/{path.relative_to(lab.root)}?token={lab.token}&reset")
+        found = Notebook(page, path.parent, artefacts)
+        found.wait_for_kernel()
+        found.theme("Light")  # the one before may have left another
+        return found
+
+    return shown
+
+
+@pytest.fixture
+def notebook(folder: Path, show: Callable[[Path], Notebook], models: Models) -> OpenNotebook:
+    """Opens a notebook of the given cells, its models those of `models` and what `more_models` adds."""
 
     def opened(cells: Sequence[str], more_models: Mapping[str, Mapping[str, Any]] | None = None) -> Notebook:
-        folder = lab.root / name
-        folder.mkdir()
         (folder / "molt.toml").write_text(configuration(models.url, more_models))
-        notebooks.write(folder / "notebook.ipynb", cells)
-        page = watched.page()
-        page.goto(f"{lab.url}lab/tree/{name}/notebook.ipynb?token={lab.token}&reset")
-        shown = Notebook(page, folder, artefacts)
-        shown.wait_for_kernel()
-        shown.theme("Light")  # the one before may have left another
-        return shown
+        return show(notebooks.write(folder / "notebook.ipynb", cells))
 
-    yield opened
-    lab.end_sessions()
+    return opened
+
+
+@pytest.fixture
+def notebook_file(folder: Path, show: Callable[[Path], Notebook]) -> OpenFile:
+    """Opens a copy of a notebook with all that lies beside it; keywords go into the kernel's environment."""
+
+    def opened(path: Path, **environment: str) -> Notebook:
+        shutil.copytree(path.parent, folder, dirs_exist_ok=True)
+        (folder / jupyterlab.ENVIRONMENT).write_text(json.dumps(environment))
+        return show(folder / path.name)
+
+    return opened

@@ -25,10 +25,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "docmanager-extension/plugin": {"autosave": False},
 }
-# every notebook's folder has a log and a cache of its own
-STARTUP = """
-import os, pathlib
-os.environ["MOLT_HOME"] = str(pathlib.Path.cwd() / "home")
+ENVIRONMENT = "environment.json"  # beside a notebook: variables for its kernel
+# every notebook's folder has a log, a cache and an environment of its own, and no weights
+STARTUP = f"""
+import json, os, pathlib
+os.environ |= {{"MOLT_HOME": str(pathlib.Path.cwd() / "home"), "MOLT_MODELS": str(pathlib.Path.cwd() / "home" / "none")}}
+if (file := pathlib.Path("{ENVIRONMENT}")).exists():
+    os.environ |= json.loads(file.read_text())
+del file
 """
 
 
