@@ -69,6 +69,11 @@ def test_cost_of_each_call_is_told_with_its_share_and_an_unknown_one_as_unknown(
     assert "unknown" in html
 
 
+def test_what_cost_more_than_the_best_model_is_not_told_as_a_saving() -> None:
+    assert "$0.0050 more than huge" in told(saved_usd=-0.005)
+    assert "saved $0.0099 against huge" in told()
+
+
 def test_context_is_told_before_and_after() -> None:
     html = told(
         context_action="summary",

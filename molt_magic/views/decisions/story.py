@@ -55,7 +55,9 @@ def _summary(decision: Decision) -> str:
     d = decision
     facts = [listings.cell("status", d.status), f"cost {usd(d.cost_usd)}"]
     if d.baseline_model and d.saved_usd is not None:
-        facts.append(f"saved {usd(d.saved_usd)} against {short(d.baseline_model, 80)}")
+        model = short(d.baseline_model, 80)
+        more = f"{usd(-d.saved_usd)} more than {model}"
+        facts.append(more if d.saved_usd < 0 else f"saved {usd(d.saved_usd)} against {model}")
     facts += [listings.seconds(d.latency_s), f"cache {d.cache}"]
     if d.predicted_quality is not None:
         needed = "" if d.quality_threshold is None else f" ({d.quality_threshold:.2f} wanted)"

@@ -93,11 +93,10 @@ def _waiting(attempt: Attempt) -> float:
 
 
 def _cost(attempt: Attempt, decision: Decision) -> str:
-    cost = attempt["cost_usd"]
-    share = (
-        f" ({cost / decision.cost_usd:.0%})" if cost is not None and decision.cost_usd and len(decision.attempts) > 1 else ""
-    )
-    return f"{usd(cost)}{share}"
+    """What a call cost, and its share of the whole."""
+    cost, whole = attempt["cost_usd"], decision.cost_usd
+    shared = cost is not None and whole and len(decision.attempts) > 1
+    return f"{usd(cost)} ({cost / whole:.0%})" if shared else usd(cost)
 
 
 def _came(attempt: Attempt) -> tuple[str, str]:
