@@ -202,7 +202,8 @@ class Decisions:
     def _export(self, content: Mapping[str, Any]) -> str:
         path = Path(str(content.get("file") or "").strip()).expanduser().absolute()
         frames.ending(path)
-        ids = self.frame["decision_id"].tolist()
+        finder = self._whole()
+        ids = finder.frame["decision_id"].iloc[finder.find(self._query)].tolist()
 
         def write() -> None:
             try:
