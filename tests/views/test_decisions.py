@@ -224,7 +224,14 @@ def test_export_writes_what_is_filtered_in_its_order_with_every_column(
     assert {"candidates", "attempts"} <= set(written.columns)
 
 
-@pytest.mark.parametrize(("file", "says"), [("", ".csv, .jsonl or .parquet"), ("out.xlsx", ".csv, .jsonl or .parquet")])
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("", ".csv, .jsonl or .parquet"),
+        ("out.xlsx", ".csv, .jsonl or .parquet"),
+        ("~nobody-of-this-name/out.csv", "whole path"),
+    ],
+)
 def test_export_to_a_wrong_name_is_told_at_once(opened: Open, file: str, says: str) -> None:
     text, failed = act(opened({}), do="export", file=file)
     assert failed

@@ -55,7 +55,7 @@ class Decisions:
         self._query = Query()
         self._lock = threading.Lock()  # of drawing: two threads do while a long log is read
         self._writing = threading.Lock()
-        self._actions: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+        self._actions: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
             "mark": self._mark,
             "forget": self._forget,
             "export": self._export,
@@ -157,7 +157,7 @@ class Decisions:
     def _on_message(self, _widget: object, content: Mapping[str, Any], _buffers: object) -> None:
         action = self._actions.get(str(content.get("do")))
         if action is not None:
-            self._telling(lambda: self._say(action(content)))
+            self._telling(lambda: action(content))
 
     def _telling(self, action: Callable[[], None]) -> None:
         """Do it; what goes wrong is told on the page, with its fix."""
@@ -184,44 +184,47 @@ class Decisions:
             "cached": any(attempt.get("cache_keys") for attempt in decision.attempts),
         }
 
-    # actions: each returns what is to be told
+    # actions: each tells what came of it
 
-    def _mark(self, content: Mapping[str, Any]) -> str:
+    def _mark(self, content: Mapping[str, Any]) -> None:
         decision, good = self._opened(), bool(content.get("good"))
         self._orch.feedback(decision.decision_id, 1.0 if good else 0.0)
         self.refresh()
         self.widget.story = self._story(decision.decision_id)
-        return f"Marked {'good' if good else 'bad'}: the answer of {short(decision.model or 'no model')}."
+        self._say(f"Marked {'good' if good else 'bad'}: the answer of {short(decision.model or 'no model')}.")
 
-    def _forget(self, _content: Mapping[str, Any]) -> str:
+    def _forget(self, _content: Mapping[str, Any]) -> None:
         count = self._orch.forget(self._opened().decision_id)
         if not count:
-            return "Nothing of this decision is in the cache any more."
-        return f"Forgotten: {count} cached {'answer' if count == 1 else 'answers'}. The question is asked anew the next time."
+            self._say("Nothing of this decision is in the cache any more.")
+            return
+        answers = "answer" if count == 1 else "answers"
+        self._say(f"Forgotten: {count} cached {answers}. The question is asked anew the next time.")
 
-    def _export(self, content: Mapping[str, Any]) -> str:
-        path = Path(str(content.get("file") or "").strip()).expanduser().absolute()
-        frames.ending(path)
+    def _export(self, content: Mapping[str, Any]) -> None:
+        path = _path(str(content.get("file") or ""))
         finder = self._whole()
         ids = finder.frame["decision_id"].iloc[finder.find(self._query)].tolist()
+        if not self._writing.acquire(blocking=False):
+            raise InputError("An export is being written.", fix="Wait until it is done.")
+        self._say(f"Writing {_count(len(ids))} …")
 
         def write() -> None:
+            written = self._log.export(path, self._log.to_frame(ids=ids))
+            self._say(f"Wrote {_count(len(ids))} to {written}.")
+
+        def finish() -> None:
             try:
-                self._telling(
-                    lambda: self._say(f"Wrote {_count(len(ids))} to {self._log.export(path, self._log.to_frame(ids=ids))}.")
-                )
+                self._telling(write)
             finally:
                 self._writing.release()
 
-        if not self._writing.acquire(blocking=False):
-            raise InputError("An export is being written.", fix="Wait until it is done.")
         # on a thread of its own: a hundred thousand decisions take their time
-        threading.Thread(target=write, name="molt-export").start()
-        return f"Writing {_count(len(ids))} …"
+        threading.Thread(target=finish, name="molt-export").start()
 
-    def _refresh(self, _content: Mapping[str, Any]) -> str:
+    def _refresh(self, _content: Mapping[str, Any]) -> None:
         new = self.refresh()
-        return f"{_count(new)} more." if new else "Nothing new."
+        self._say(f"{_count(new)} more." if new else "Nothing new.")
 
     # display
 
@@ -243,6 +246,16 @@ def latest(frame: pd.DataFrame, note: str = "") -> Page:
     """
     rows = [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
     return Page((listings.log(rows, f"The last {_count(len(rows))}. {note}".rstrip()),))
+
+
+def _path(text: str) -> Path:
+    """The file a person typed. Raises InputError."""
+    try:
+        path = Path(text.strip()).expanduser().absolute()
+    except RuntimeError as error:  # `~somebody` who is not there
+        raise InputError(f"{text!r} is no file name: {error}", fix="Write the whole path.") from error
+    frames.ending(path)
+    return path
 
 
 def _count(number: int) -> str:
