@@ -42,8 +42,13 @@ def test_answer_streams_and_ends_whole(notebook: OpenNotebook, models: Models) -
 
 
 def test_details_of_an_answer_open(notebook: OpenNotebook, models: Models) -> None:
-    models.answers |= {"small": Says("four"), "medium": Says("4")}
-    page = notebook([LOAD, "%%route -s cascade -v regex:[0-9]\nTwo and two?"])
+    models.answers["small"] = Says("Because most people earn less than the mean.")
+    models.answers["medium"] = Says(
+        "A few very high incomes pull the **mean** up, while the **median** only counts how many people earn more or less: "
+        "the long tail on the right does not move it."
+    )
+    ask = "%%route -s cascade -v regex:tail|outlier\nIn one sentence: why is the median of incomes lower than their mean?"
+    page = notebook([LOAD, ask])
     assert page.run_all()
     output = page.output(1)
     table = output.get_by_role("table", name="Attempts")
@@ -52,9 +57,9 @@ def test_details_of_an_answer_open(notebook: OpenNotebook, models: Models) -> No
     expect(table).to_be_visible()
     expect(table.locator("tbody tr")).to_have_count(2)
     expect(table.locator("tbody tr").first).to_contain_text("refused by regex")
-    page.screenshot("answer-details", of=output)
+    page.screenshot("answer-details", of=page.cell(1))
     page.theme("Dark")
-    page.screenshot("answer-details-dark", of=output)
+    page.screenshot("answer-details-dark", of=page.cell(1))
 
 
 def test_interrupt_from_the_toolbar_keeps_the_partial_text(notebook: OpenNotebook, models: Models) -> None:

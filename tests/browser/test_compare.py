@@ -8,8 +8,14 @@ from tests.browser.accessible import faults
 from tests.browser.conftest import LOAD, OpenNotebook
 from tests.browser.models import Models, Says
 
-SHORT = "The median is the middle value, and half of the values lie below it."
-LONG = " ".join(["Half of the incomes lie below the median, half above it."] * 8)
+SHORT = "The **median** is the value in the middle: half of the values lie below it, half above it."
+LONG = """The median is the value in the middle of the sorted data.
+
+1. Sort the values.
+2. With an odd count take the one in the middle,
+3. with an even count the mean of the two in the middle.
+
+Half of the incomes lie below it, and a millionaire more or less does not move it."""
 FRAME = (
     "import molt_magic\nframe = molt_magic.current().log.to_frame()\nprint(list(zip(frame.model, frame.quality, frame.status)))"
 )
@@ -17,7 +23,7 @@ FRAME = (
 
 def test_prompt_is_typed_run_and_judged(notebook: OpenNotebook, models: Models) -> None:
     models.answers |= {"small": Says(SHORT), "medium": Says(LONG), "large": Says(LONG)}
-    page = notebook([LOAD, "%route compare small,large -o comparison", FRAME, "comparison"])
+    page = notebook([LOAD, "%route compare small,medium,large -o comparison", FRAME, "comparison"])
     assert page.run(0)
     assert page.run(1)
     view = page.output(1)
@@ -27,15 +33,15 @@ def test_prompt_is_typed_run_and_judged(notebook: OpenNotebook, models: Models) 
         view.get_by_role("button", name="Run", exact=True).click()
         expect(view).to_contain_text("is best: small")
         expect(view.get_by_role("table").last).to_be_visible()
-        growing = {frame.count("Half of the incomes") for frame in frames()}
+        growing = {frame.count("middle") for frame in frames()}
     assert len(growing) >= 3, "the columns did not stream"
-    assert len(models.asked) == 2
+    assert len(models.asked) == 3
     view.get_by_role("button", name="This one is best: small").click()
     expect(view).to_contain_text("Noted: small is best")
     assert faults(view) == []
     for theme in ("Light", "Dark"):
         page.theme(theme)
-        page.screenshot(f"compare-{theme.lower()}", of=view)
+        page.screenshot(f"compare-{theme.lower()}", of=view.locator(".jupyter-widgets").first)
     assert page.run(2)
     expect(page.output(2)).to_contain_text("('small', 1.0, 'ok')")
     assert page.run(3)

@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 
 from tests.browser.accessible import faults
 from tests.browser.conftest import LOAD, OpenNotebook
+from tests.browser.log import fill
 from tests.browser.models import Models, Says
 
 
@@ -25,18 +26,19 @@ def test_dashboard_redraws_after_a_new_decision(notebook: OpenNotebook, models: 
     assert page.run(4)
     expect(live).to_contain_text("Quality, users")
     assert faults(view) == []
+
+
+def test_dashboard_groups_by_what_is_chosen(notebook: OpenNotebook) -> None:
+    page = notebook([LOAD, "%route dashboard --last all"])
+    fill(page.folder / "home", 240)
+    assert page.run_all()
+    live = page.output(1).locator(".jupyter-widgets").first
+    page.settle(1)
+    live.get_by_label("Group by").select_option(label="Strategy")
+    expect(live).to_contain_text("Decisions and money by strategy")
+    expect(live.get_by_role("table").first).to_contain_text("cascade")
+    live.get_by_label("Group by").select_option(label="Model")
+    expect(live).to_contain_text("Decisions and money by model")
     for theme in ("Light", "Dark"):
         page.theme(theme)
         page.screenshot(f"dashboard-{theme.lower()}", of=live)
-
-
-def test_dashboard_groups_by_what_is_chosen(notebook: OpenNotebook, models: Models) -> None:
-    models.answers["small"] = Says("2", pause_s=0)
-    page = notebook([LOAD, "%%route -m small\nOne and one?", "%route dashboard"])
-    for index in range(3):
-        assert page.run(index)
-    live = page.output(2).locator(".jupyter-widgets").first
-    page.settle(2)
-    live.get_by_label("Group by").select_option(label="Strategy")
-    expect(live).to_contain_text("Decisions and money by strategy")
-    expect(live.get_by_role("table").first).to_contain_text("direct")

@@ -15,12 +15,15 @@ from tests.browser.notebook import Notebook
 
 SHOW = "%route log --interact"
 COUNT = 240
+JUDGED = """import molt_magic
+frame = molt_magic.current().log.to_frame()
+frame[frame.quality_source == "user"][["model", "strategy", "quality"]].values.tolist()"""
 
 
 @pytest.fixture
 def shown(notebook: OpenNotebook) -> Notebook:
     """A notebook with the table of a log in its second cell."""
-    page = notebook([LOAD, SHOW, "%route log -n 3", "import molt_magic\nmolt_magic.current().log.to_frame().quality.iloc[-1]"])
+    page = notebook([LOAD, SHOW, "%route log -n 3", JUDGED])
     fill(page.folder / "home", COUNT)
     assert page.run(0)
     assert page.run(1)
@@ -66,18 +69,22 @@ def test_decisions_are_sorted_searched_and_filtered(shown: Notebook) -> None:
 
 
 def test_decision_is_opened_and_judged(shown: Notebook) -> None:
+    view(shown).get_by_label("Strategy").select_option("cascade")
+    view(shown).get_by_label("Model").select_option("large")
+    expect(view(shown).get_by_role("status")).to_contain_text(f"({COUNT} in all)")
+    expect(table(shown)).to_have_attribute("aria-busy", "false")
     table(shown).locator("tbody th button").first.click()
     story = view(shown).get_by_role("region", name="The open decision")
-    for told in ("Candidates", "refused by arithmetic", "it is not 4", "no key"):
+    for told in ("Candidates", "refused by arithmetic", "the figures do not add up", "accepted by arithmetic"):
         expect(story).to_contain_text(told)
     assert faults(view(shown)) == []
     for theme in ("Light", "Dark"):
         shown.theme(theme)
         shown.screenshot(f"decisions-{theme.lower()}", of=view(shown))
     story.get_by_role("button", name="Bad").click()
-    expect(view(shown)).to_contain_text("Marked bad: the answer of small.")
+    expect(view(shown)).to_contain_text("Marked bad: the answer of large.")
     assert shown.run(3)
-    expect(shown.output(3)).to_contain_text("0.0")
+    expect(shown.output(3)).to_contain_text("[['large', 'cascade', 0.0]]")
     story.get_by_role("button", name="Copy as code").click()
     expect(story.get_by_role("region", name="Code that asks the same again")).to_contain_text(
         "What do the figures say", ignore_case=True
