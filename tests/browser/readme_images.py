@@ -22,7 +22,7 @@ def main() -> None:
     for name in SHOWN:
         file = FOLDER / f"{name.removesuffix('-light').removesuffix('-details')}.png"
         picture = Image.open(artefacts / f"{name}.png").convert("RGB")
-        picture.quantize(64, dither=Image.Dither.NONE).save(file, optimize=True)
+        picture.quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
         size = file.stat().st_size
         print(f"{file.relative_to(ROOT)}: {picture.width} x {picture.height}, {size:,} bytes")
         assert size <= MOST_BYTES, f"{file} is larger than {MOST_BYTES:,} bytes"
