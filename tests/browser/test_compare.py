@@ -59,6 +59,7 @@ def test_comparison_is_cancelled(notebook: OpenNotebook, models: Models) -> None
     view.get_by_label("Prompt").fill("What is a median?")
     view.get_by_role("button", name="Run", exact=True).click()
     expect(view).to_contain_text("It begins")
+    expect(view).to_contain_text("cache: miss")  # the other one has ended
     assert page.run(2)  # the kernel is free while it runs
     view.get_by_role("button", name="Cancel").click()
     expect(view).to_contain_text("Interrupted")
