@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from molt_magic.orchestrator.engine import Engine, Trace, free
@@ -11,12 +11,14 @@ from molt_magic.strategies.walk import judged
 from molt_magic.types import Attempt, Call, Choice, Request, Situation
 
 
-def whole_key(strategy: str, situation: Situation) -> str:
+def whole_key(strategy: str, situation: Situation, engine: Engine) -> str:
     """The cache key of a whole question: all that shapes which answer it gets."""
-    return canonical_key({**_shape(strategy, situation), "messages": [message_to_json(m) for m in situation.request.messages]})
+    return canonical_key(
+        {**_shape(strategy, situation, engine), "messages": [message_to_json(m) for m in situation.request.messages]}
+    )
 
 
-def semantic_scope(strategy: str, situation: Situation) -> str | None:
+def semantic_scope(strategy: str, situation: Situation, engine: Engine) -> str | None:
     """All that shapes the answer but the words of the last user message: a semantic hit must share it.
 
     None where a similar question's answer may not stand in: there is more than text, or a form to follow to the letter.
@@ -26,7 +28,7 @@ def semantic_scope(strategy: str, situation: Situation) -> str | None:
     messages = list(situation.request.messages)
     last = max(i for i, m in enumerate(messages) if m.role == "user")
     messages[last] = replace(messages[last], content="")
-    return canonical_key({**_shape(strategy, situation), "messages": [message_to_json(m) for m in messages]})
+    return canonical_key({**_shape(strategy, situation, engine), "messages": [message_to_json(m) for m in messages]})
 
 
 async def recall(strategy: str, situation: Situation, *, engine: Engine, trace: Trace) -> Choice | None:
@@ -36,8 +38,8 @@ async def recall(strategy: str, situation: Situation, *, engine: Engine, trace: 
         return None
     request = situation.request
     kind: Literal["exact", "semantic"] = "exact"
-    entry = cache.get(whole_key(strategy, situation))
-    if entry is None and (scope := semantic_scope(strategy, situation)) is not None:
+    entry = cache.get(whole_key(strategy, situation, engine))
+    if entry is None and (scope := semantic_scope(strategy, situation, engine)) is not None:
         entry, kind = cache.nearest(scope, request.prompt), "semantic"
     completion = None if entry is None else completion_from_json(entry.value)
     if entry is None or completion is None:
@@ -79,12 +81,12 @@ def keep(strategy: str, situation: Situation, choice: Choice, *, engine: Engine,
     if (key := trace.keys.get(answer.index)) is not None:
         engine.store(key, answer)
     if answer.cache in ("miss", "off"):
-        scope = semantic_scope(strategy, situation)
+        scope = semantic_scope(strategy, situation, engine)
         prompt = situation.request.prompt if scope else None
-        engine.store(whole_key(strategy, situation), answer, scope=scope, prompt=prompt)
+        engine.store(whole_key(strategy, situation, engine), answer, scope=scope, prompt=prompt)
 
 
-def _shape(strategy: str, situation: Situation) -> dict[str, Any]:
+def _shape(strategy: str, situation: Situation, engine: Engine) -> dict[str, Any]:
     request: Request = situation.request
     return {
         "kind": "question",
@@ -96,6 +98,7 @@ def _shape(strategy: str, situation: Situation) -> dict[str, Any]:
         "params": dict(request.params),
         "schema": None if request.schema is None else dict(request.schema),
         "checks": [check.name for check in situation.checks],
+        "context": asdict(engine.settings.context),  # what a model is shown of a long conversation
         "reachable": sorted(c.name for c in situation.candidates if c.reachable),
     }
 

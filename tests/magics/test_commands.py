@@ -162,7 +162,7 @@ def test_log_shows_the_last_and_binds_all(notebook: MakeNotebook) -> None:
     say(book, "log -o frame")
     assert isinstance(book["frame"], pd.DataFrame)
     assert len(book["frame"]) == 4
-    assert "All 2 are in few" in say(book, "log -n 2 -o few")
+    assert "2 are in few" in say(book, "log -n 2 -o few")
 
 
 def test_export_writes_the_file(notebook: MakeNotebook, tmp_path: Path) -> None:

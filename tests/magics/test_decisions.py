@@ -26,7 +26,7 @@ def test_interact_binds_the_frame_too(notebook: MakeNotebook) -> None:
     book = notebook()
     book.run("%%route -m small\nHello?")
     static, _widget = book.run("%route log -o frame --interact").outputs
-    assert "All 1 are in frame." in static["text/plain"]
+    assert "1 are in frame." in static["text/plain"]
     assert len(book["frame"]) == 1
 
 

@@ -386,3 +386,16 @@ def test_the_result_shows_itself_as_a_row_and_in_words(orchestrator: MakeOrchest
 )
 def test_an_amount_is_told_in_plain_figures(amount: float | None, said: str) -> None:
     assert usd(amount) == said
+
+
+def test_an_answer_to_a_whole_conversation_is_none_to_one_that_is_cut(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": ["First.", "Second."], "big": "B"})
+    told = [{"role": role, "content": f"{n} " * 20} for n in range(6) for role in ("user", "assistant")]
+    conversation = [*told, {"role": "user", "content": "What is my name?"}]
+    assert orch.route(conversation, model="small").text == "First."
+    assert orch.route(conversation, model="small").cached
+    orch.configure({"context.mode": "window", "context.keep_turns": 1, "context.max_tokens": 128})
+    again = orch.route(conversation, model="small", max_tokens=16)
+    assert (again.text, again.decision.context_action) == ("Second.", "window")
+    orch.configure({"context.max_tokens": None})
+    assert orch.route(conversation, model="small").text == "First."  # the same messages were sent once before

@@ -49,7 +49,7 @@ def _log(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Pa
     orch = session.orchestrator
     frame = orch.log.to_frame(limit=None if found.name and "-n" not in rest else found.n)
     session.bind(found.name, frame)
-    page = latest(frame.tail(found.n), f"All {len(frame)} are in {found.name}." if found.name else "")
+    page = latest(frame.tail(found.n), f"{len(frame)} are in {found.name}." if found.name else "")
     return Decisions(orch, before=page) if found.interact else page
 
 

@@ -11,6 +11,7 @@ from molt_magic.views.figures import canvas, key
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from molt_magic.views.figures.canvas import Picture
 
@@ -62,6 +63,7 @@ def spending(spent: pd.DataFrame, saved: pd.Series[float], *, seconds: int, unit
     canvas.label(figure, f"Saved, USD per {unit}", 0.05, 0.45 + _TALL + 0.2)
     below = canvas.panel(figure, _LEFT, 0.45, _WIDTH, _TALL, grid="y")
     _bars(below, saved)
+    _make_room(figure, (above, below))
     for axes in (above, below):
         axes.set_xlim(-0.6, max(len(saved), _FEWEST) - 0.4)
         axes.set_xticks([])
@@ -70,6 +72,15 @@ def spending(spent: pd.DataFrame, saved: pd.Series[float], *, seconds: int, unit
     below.set_xticks(places, told)
     canvas.note(figure, "Time, UTC", canvas.WIDTH - canvas.width_of("Time, UTC", canvas.SIZE - 1) - 0.1, 0.02)
     return canvas.Picture.of(figure, _words(caption, spent, saved, unit))
+
+
+def _make_room(figure: Figure, panels: Sequence[Axes]) -> None:
+    """Move the panels to the right where their amounts are long, such as small losses."""
+    longest = max(canvas.width_of(tick.get_text()) for axes in panels for tick in axes.get_yticklabels())
+    more = (longest + 0.15 - _LEFT) / figure.get_figwidth()
+    for axes in panels if more > 0 else ():
+        box = axes.get_position()
+        axes.set_position((box.x0 + more, box.y0, box.width - more, box.height))
 
 
 def _stack(axes: Axes, spent: pd.DataFrame) -> None:
