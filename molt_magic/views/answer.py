@@ -17,9 +17,7 @@ FORMATS: tuple[str, ...] = get_args(Format)
 
 _PRE = f'style="{markdown.PRE}"'
 _INERT = formulas.CLOSED
-SHOWN = (
-    100_000  # characters of an answer that are drawn, some thirty pages: more stall a browser and swell the notebook
-)
+SHOWN = 100_000  # characters of an answer that are drawn, some thirty pages: more stall a browser and swell the notebook
 _BLOCK = re.compile(
     r"^(?P<fence>`{3,}|~{3,})(?P<language>[\w+#.-]*)[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.DOTALL | re.MULTILINE
 )
@@ -60,7 +58,8 @@ def _html(result: Result, answer: str, form: str, tables: list[Table]) -> str:
     parts = [f'<p class="{_INERT}"><strong>{for_html(status)}</strong></p>'] if status else []
     if answer:
         parts.append(_text_html(answer, form))
-    line = " · ".join(for_html(fact) for fact in words.facts(result))
+    # each on its own: text that runs from right to left in a reason must not turn the others around
+    line = " · ".join(f"<bdi>{for_html(fact)}</bdi>" for fact in words.facts(result))
     style = f"border-top: {BORDER}; padding-top: 4px; margin-top: 8px; font-size: 90%"
     parts.append(f'<div class="molt-line {_INERT}" style="{style}">{line}</div>')
     if tables:

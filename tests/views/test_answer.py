@@ -162,3 +162,9 @@ def test_answer_of_megabytes_is_cut_and_says_by_how_much(form: str) -> None:
         for text in shown.values():
             assert len(text) < 1.1 * answer.SHOWN
             assert "4,900,000 more characters" in text
+
+
+def test_right_to_left_text_in_a_reason_turns_nothing_else_around() -> None:
+    html = answer.bundle(result(reason="\u202eevil"))["text/html"]
+    assert "<bdi>cost $0.0011</bdi>" in html
+    assert "<bdi>\u202eevil</bdi>" in html
