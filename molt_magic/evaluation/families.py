@@ -1,0 +1,131 @@
+"""The strategies as families over one threshold: the generator for every setting, and the same decisions all at once.
+
+A family that calls one model a prompt also says its picks as a matrix (the fast path). `evaluate` compares a sample of them
+with what the generator does and replays everything by the generator where they differ, so a strategy that changes is still
+measured as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from molt_magic.embed import Embedder
+from molt_magic.evaluation.cases import Case
+from molt_magic.evaluation.matrix import Floats, Ints, Outcomes
+from molt_magic.evaluation.routes import TaskMeans, price_grid
+from molt_magic.strategies import Arbitrage, Rule, Semantic
+from molt_magic.strategies.classifier import TaskClassifier
+from molt_magic.types import Situation, Strategy, TaskGuess
+
+EXAMPLES = 1500  # labelled prompts the classifier is given at most: its fit takes their cube in time
+
+
+class Family(Protocol):
+    """A strategy fitted on training rows, with T settings of its threshold."""
+
+    name: str
+    thresholds: Floats  # (T,)
+    unit: str  # of the thresholds
+
+    def at(self, t: int, case: Case, row: int) -> tuple[Strategy, Situation]:
+        """The real strategy at setting t, and what it is told of a prompt."""
+        ...
+
+    def picks(self, case: Case) -> Ints:
+        """The model every prompt goes to, shape (T, n)."""
+        ...
+
+
+class ArbitrageFamily:
+    """Arbitrage over its threshold of predicted quality, the user's own dial."""
+
+    name = "arbitrage"
+    unit = "predicted quality, lower bound"
+
+    def __init__(self, left_out: Case, *, size: int) -> None:
+        levels = np.quantile(left_out.low, np.linspace(0, 1, max(2, size - 2)))
+        self.thresholds = np.unique(np.concatenate([[0.0], levels, [1.01]]))  # above 1: always the strongest
+
+    def at(self, t: int, case: Case, row: int) -> tuple[Strategy, Situation]:
+        return Arbitrage(), case.situation(row, quality=float(self.thresholds[t]))
+
+    def picks(self, case: Case) -> Ints:
+        strongest = _strongest(case)
+        found = np.empty((len(self.thresholds), len(case)), np.intp)
+        for t, threshold in enumerate(self.thresholds):
+            adequate = case.low >= threshold
+            cheapest = np.where(adequate, case.expected_usd, np.inf).argmin(axis=1)
+            found[t] = np.where(adequate.any(axis=1), cheapest, strongest)
+        return found
+
+
+class RuleFamily:
+    """Rule over the price of quality by which its routing table was made."""
+
+    name = "rule"
+    unit = "price of quality, 1/USD"
+
+    def __init__(self, train: Outcomes, *, size: int) -> None:
+        self.means = TaskMeans.fit(train)
+        self.thresholds = price_grid(self.means.quality, self.means.cost, size)
+
+    def at(self, t: int, case: Case, row: int) -> tuple[Strategy, Situation]:
+        routes, default = self.means.routes(float(self.thresholds[t]))
+        rule = Rule(routes=routes, classify=lambda _: TaskGuess(None, 0.0), default=default)
+        return rule, case.situation(row, quality=0.0)
+
+    def picks(self, case: Case) -> Ints:
+        return along_tasks(self.means, self.thresholds, case.outcomes.tasks)
+
+
+class SemanticFamily:
+    """Semantic over the price of quality, its classifier fitted on the training prompts.
+
+    Args:
+        own: the guesses for the training prompts themselves, each judged by the others, are known without asking again.
+    """
+
+    name = "semantic"
+    unit = "price of quality, 1/USD"
+
+    def __init__(self, train: Outcomes, *, size: int, embedder: Embedder, seed: int) -> None:
+        self.means = TaskMeans.fit(train)
+        self.thresholds = price_grid(self.means.quality, self.means.cost, size)
+        labelled = [i for i, task in enumerate(train.tasks) if task is not None]
+        if len(labelled) > EXAMPLES:
+            chosen = np.random.default_rng(seed).choice(len(labelled), EXAMPLES, replace=False)
+            labelled = [labelled[i] for i in np.sort(chosen)]
+        examples = [(train.texts[i], train.tasks[i]) for i in labelled]
+        self.classifier = TaskClassifier(embedder, examples)
+        self._guesses: dict[str, TaskGuess] = {}
+
+    def classify(self, prompt: str) -> TaskGuess:
+        """The classifier's guess, made once a prompt."""
+        if prompt not in self._guesses:
+            self._guesses[prompt] = self.classifier.guess(prompt)
+        return self._guesses[prompt]
+
+    def at(self, t: int, case: Case, row: int) -> tuple[Strategy, Situation]:
+        routes, default = self.means.routes(float(self.thresholds[t]))
+        return Semantic(routes=routes, classify=self.classify, default=default), case.situation(row, quality=0.0)
+
+    def picks(self, case: Case) -> Ints:
+        return along_tasks(self.means, self.thresholds, [self.classify(text).task for text in case.outcomes.texts])
+
+
+def along_tasks(means: TaskMeans, prices: Floats, tasks: Sequence[str | None]) -> Ints:
+    """The model each prompt goes to by its task, shape (T, n); prompts of no known task go to the default."""
+    position = {task: i for i, task in enumerate(means.tasks)}
+    rows = np.array([position.get(task, len(means.tasks)) if task is not None else len(means.tasks) for task in tasks])
+    found: Ints = means.best(prices)[:, rows]
+    return found
+
+
+def _strongest(case: Case) -> Ints:
+    """By predicted quality, the cheaper at equal quality."""
+    best = case.predicted.max(axis=1, keepdims=True)
+    found: Ints = np.where(case.predicted == best, case.expected_usd, np.inf).argmin(axis=1)
+    return found
