@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from molt_magic.evaluation.metrics import hull
 from molt_magic.evaluation.matrix import Floats, Outcomes
+from molt_magic.evaluation.metrics import hull
 from molt_magic.evaluation.routes import price_grid
 from molt_magic.evaluation.runs import Run, run_of
 
@@ -42,7 +44,7 @@ def random_mix(train: Outcomes, test: Outcomes, strong: int) -> Run:
     corner_cost, corner_quality = hull(cost, quality)
     corners = [int(np.flatnonzero((cost == c) & (quality == q))[0]) for c, q in zip(corner_cost, corner_quality, strict=True)]
     shares = [np.eye(len(train.models))[corners[0]]]
-    for a, b in zip(corners, corners[1:], strict=False):
+    for a, b in pairwise(corners):
         for part in np.linspace(0, 1, _STEPS)[1:]:
             shares.append((1 - part) * np.eye(len(train.models))[a] + part * np.eye(len(train.models))[b])
     mixed = np.stack(shares)  # (T, m)

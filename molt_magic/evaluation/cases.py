@@ -56,9 +56,7 @@ class Case:
 def predict_test(make: Predicts, train: Outcomes, test: Outcomes) -> Case:
     """The test prompts as they look to what was fitted on all training rows."""
     fitted = make.fit(train.texts, train.scores, train.models, _tasks(train))
-    return Case.of(
-        test, fitted.predict(test.texts, _tasks(test)), costs=ExpectedCost.fit(train), evidence=_evidence(train)
-    )
+    return Case.of(test, fitted.predict(test.texts, _tasks(test)), costs=ExpectedCost.fit(train), evidence=_evidence(train))
 
 
 def predict_left_out(make: Predicts, train: Outcomes, folds: Sequence[np.ndarray]) -> Case:

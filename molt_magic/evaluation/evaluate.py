@@ -135,7 +135,7 @@ NOTES = (
 )
 
 
-def live_predictor(embedder: Embedder, seed: int) -> Callable[[], Predicts]:
+def live_predictor(embedder: Embedder, _seed: int) -> Callable[[], Predicts]:
     """What predicts quality live."""
     return lambda: Knn(embedder=embedder)
 
@@ -155,20 +155,21 @@ def _aligned(train: Outcomes, test: Outcomes) -> tuple[Outcomes, Outcomes, list[
     notes = []
     shared = [name for name in train.models if name in test.models]
     if not shared:
-        raise InputError("No model is in both tables.", fix=f"Train has {', '.join(train.models)}; test {', '.join(test.models)}.")
+        fix = f"Train has {', '.join(train.models)}; test has {', '.join(test.models)}."
+        raise InputError("No model is in both tables.", fix=fix)
     left = sorted({*train.models, *test.models} - {*shared})
     if left:
         notes.append(f"Left out, as they are in one table only: {', '.join(left)}.")
     train, test = train.with_models(shared), test.with_models(shared)
-    known = ~np.isnan(train.scores).all(axis=1)
-    train = train.take(known)
+    train = train.take(np.isfinite(train.scores).sum(axis=1) > 0)
     whole = int(test.complete.sum())
     if whole < len(test):
         notes.append(f"{len(test) - whole} of {len(test)} test prompts lack some model's outcome and are not scored.")
         test = test.take(test.complete)
     if len(train) < LEAST or len(test) < LEAST or int(train.complete.sum()) < LEAST:
         raise InputError(
-            f"{int(train.complete.sum())} whole training and {len(test)} whole test prompts are too few (at least {LEAST} each).",
+            f"{int(train.complete.sum())} training and {len(test)} test prompts that every model answered are too few "
+            f"(at least {LEAST} each).",
             fix="Every model has to answer the same prompts: let orch.compare or a table fill the gaps.",
         )
     if train.has_tasks is False:

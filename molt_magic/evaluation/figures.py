@@ -43,9 +43,7 @@ def operating_points(run: Run, strong: Floats) -> dict[str, int]:
     return found
 
 
-def figures(
-    run: Run, points: Mapping[str, int], test: Outcomes, singles: Singles, weights: Floats
-) -> Mapping[str, Floats]:
+def figures(run: Run, points: Mapping[str, int], test: Outcomes, singles: Singles, weights: Floats) -> Mapping[str, Floats]:
     """Figures for each resample: name -> (resamples,). `NAMES` says which; those of a curve are NaN for a single point.
 
     quality, cost_usd, saved_at_*, kept_at_* (share of the best single model's quality): of the settings chosen in training.

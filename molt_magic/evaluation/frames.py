@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BINS = 10
+RELIABILITY = ("model", "bin", "predicted", "observed", "n")
 
 
 def curve(runs: Mapping[str, Run], models: Sequence[str], settings: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -61,6 +62,6 @@ def reliability(case: Case) -> pd.DataFrame:
         for b in np.unique(bins):
             here = bins == b
             predicted, observed = case.predicted[here, j].mean(), case.outcomes.scores[here, j].mean()
-            row = {"model": model, "bin": int(b), "predicted": float(predicted), "observed": float(observed), "n": int(here.sum())}
-            rows.append(row)
-    return pd.DataFrame(rows, columns=["model", "bin", "predicted", "observed", "n"])
+            found = (model, int(b), float(predicted), float(observed), int(here.sum()))
+            rows.append(dict(zip(RELIABILITY, found, strict=True)))
+    return pd.DataFrame(rows, columns=list(RELIABILITY))

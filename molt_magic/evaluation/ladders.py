@@ -10,7 +10,7 @@ import numpy as np
 
 from molt_magic.evaluation.cases import Case
 from molt_magic.evaluation.checks import Flags, accepted, answer_codes
-from molt_magic.evaluation.matrix import Floats, Ints, Outcomes
+from molt_magic.evaluation.matrix import Floats, Ints
 from molt_magic.evaluation.runs import Run
 from molt_magic.strategies import Cascade
 from molt_magic.strategies.cascade import HOPELESS_EVIDENCE, HOPELESS_QUALITY

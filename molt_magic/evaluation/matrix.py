@@ -42,7 +42,8 @@ class Outcomes:
     @property
     def complete(self) -> npt.NDArray[np.bool_]:
         """(n,) whether every model's score and cost is known."""
-        return ~(np.isnan(self.scores) | np.isnan(self.costs)).any(axis=1)
+        found: npt.NDArray[np.bool_] = np.isfinite((self.scores + self.costs).sum(axis=1))
+        return found
 
     def take(self, rows: Sequence[int] | npt.NDArray[Any]) -> Outcomes:
         """These prompts only, by position or by a mask of shape (n,)."""
@@ -103,12 +104,13 @@ def to_outcomes(table: pd.DataFrame) -> Outcomes:
         responses = np.full((len(ids), len(models)), None, dtype=object)
         responses[row, column] = table["response"].to_numpy(dtype=object)
     prompts = tuple(first["prompt"])
+    tasks = first["task"] if "task" in first.columns else [None] * len(ids)
     short = first["prompt_short"] if "prompt_short" in first.columns else [None] * len(ids)
     return Outcomes(
         prompt_ids=tuple(ids),
         prompts=prompts,
         texts=tuple(s or p for s, p in zip(short, prompts, strict=True)),
-        tasks=tuple(t if isinstance(t, str) else None for t in first["task"]) if "task" in first.columns else (None,) * len(ids),
+        tasks=tuple(t if isinstance(t, str) else None for t in tasks),
         models=models,
         scores=filled("score"),
         costs=filled("cost_usd"),

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
-from molt_magic.errors import InputError, UnknownName
+from molt_magic.errors import UnknownName
 from molt_magic.evaluation.bootstrap import Difference, difference
 from molt_magic.evaluation.matrix import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from molt_magic.views.figures.canvas import Picture
+
 LESS_IS_BETTER = ("cost_usd", "cpt50", "cpt80", "cost_at_best", "cost_at_99", "cost_at_95")
-
-
-def _no_views(report: Report) -> Any:
-    raise InputError("This report cannot draw itself.", fix="Import molt_magic.evaluation through molt_magic.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +31,6 @@ class Report:
         n_train, n_test: prompts.
         notes: what a reader of the figures has to know.
     """
-
-    # replaced by the package root, which knows the views; this layer does not
-    draw: ClassVar[Callable[[Report], Any]] = _no_views
 
     curve: pd.DataFrame
     summary: pd.DataFrame
@@ -68,9 +63,11 @@ class Report:
             less_is_better=figure in LESS_IS_BETTER,
         )
 
-    def plot(self) -> Any:
+    def plot(self) -> Picture:
         """Cost against quality with the Pareto line, and whether predicted quality is what came: a picture."""
-        return type(self).draw(self)
+        import molt_magic  # the package root knows the views; this layer does not
+
+        return molt_magic._plot(self)
 
     def __str__(self) -> str:
         shown = self.summary[["strategy", *(c for c in SHOWN if c in self.summary.columns)]]

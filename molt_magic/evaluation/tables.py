@@ -65,6 +65,29 @@ def read_outcomes(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame
     return frame
 
 
+def split(table: pd.DataFrame, *, share: float = 0.7, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(rows to learn from, rows to score): by the column `split` where it says train and test, else at random by prompt.
+
+    Args:
+        table: of `read_outcomes`.
+        share: of the prompts to learn from, in (0, 1).
+
+    Raises:
+        InputError: the share is out of range.
+    """
+    import numpy as np
+
+    if not 0.0 < share < 1.0:
+        raise InputError(f"The share to learn from must be between 0 and 1, not {share!r}.")
+    if "split" in table.columns and {"train", "test"} <= set(table["split"]):
+        return table[table["split"] == "train"], table[table["split"] == "test"]
+    ids = table["prompt_id"].unique().tolist()
+    order = np.random.default_rng(seed).permutation(len(ids))
+    chosen = {ids[i] for i in order[: round(share * len(ids))]}
+    learn = table["prompt_id"].isin(chosen)
+    return table[learn], table[~learn]
+
+
 def from_log(orch: HasLog) -> pd.DataFrame:
     """The outcomes in the decision log: answers that a person, a judge or a scoring check has marked.
 
@@ -79,7 +102,8 @@ def from_log(orch: HasLog) -> pd.DataFrame:
 
     rank = {"user": 3, "judge": 2, "validator": 1}
     found: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
-    for decision in orch.log.to_frame().to_dict("records"):
+    decisions: list[dict[str, Any]] = orch.log.to_frame().to_dict("records")  # type: ignore[assignment]  # our own names
+    for decision in decisions:
         if not decision["prompt"] or decision["status"] == "planned":
             continue
         for attempt in decision["attempts"]:
@@ -132,7 +156,8 @@ def _read(path: Path) -> pd.DataFrame:
             case ".jsonl":
                 return pd.read_json(path, lines=True, dtype=False, convert_dates=False)
     except ImportError as error:
-        raise InputError("Parquet needs pyarrow.", fix="Install it with: pip install pyarrow; or give .csv or .jsonl.") from error
+        fix = "Install it with: pip install pyarrow; or give .csv or .jsonl."
+        raise InputError("Parquet needs pyarrow.", fix=fix) from error
     except FileNotFoundError as error:
         raise InputError(f"There is no file {path}.", fix="Give the path of a .parquet, .csv or .jsonl file.") from error
     except (OSError, ValueError) as error:
@@ -164,12 +189,14 @@ def _numbers(frame: pd.DataFrame, name: str, low: float, high: float | None) -> 
     values = pd.to_numeric(given, errors="coerce").astype("float64")
     wrong = frame.index[values.isna() & given.notna()]
     if len(wrong):
-        raise InputError(f"{name} is no number in {_rows(wrong)}: {given[wrong[0]]!r}.", fix="Write a number, or leave it empty.")
+        said = f"{name} is no number in {_rows(wrong)}: {given[wrong[0]]!r}."
+        raise InputError(said, fix="Write a number, or leave it empty.")
     outside = frame.index[(values < low) | (values > (float("inf") if high is None else high))]
     if len(outside) or (values == float("inf")).any():
         span = f"{low:g} or more" if high is None else f"between {low:g} and {high:g}"
         first = values[outside[0]] if len(outside) else float("inf")
-        fix = "Scale it to [0, 1], as in table['score'] / 10." if name == "score" else "Amounts are in USD, and none is negative."
+        fix = "Amounts are in USD or tokens, and none is negative."
+        fix = "Scale it to [0, 1], as in table['score'] / 10." if name == "score" else fix
         raise InputError(f"{name} must be {span}, not {first:g} ({_rows(outside)}).", fix=fix)
     return values
 
@@ -180,7 +207,7 @@ def _once(frame: pd.DataFrame) -> None:
         pair = frame.loc[again[0], ["prompt_id", "model"]].tolist()
         raise InputError(
             f"{pair[1]!r} answers prompt {pair[0]!r} more than once ({_rows(again)}).",
-            fix="Keep one, as in table.drop_duplicates(['prompt_id', 'model']), or give every repetition a prompt_id of its own.",
+            fix="Keep one: table.drop_duplicates(['prompt_id', 'model']); or give every repetition a prompt_id of its own.",
         )
     texts = frame.groupby("prompt_id")["prompt"].nunique()
     if (texts > 1).any():

@@ -21,16 +21,18 @@ def verified(family: Family | CascadeFamily, run: Run, case: Case, strong: int, 
     rng = np.random.default_rng(seed)
     shape = run.quality.shape
     pairs = rng.choice(shape[0] * shape[1], min(SAMPLE, shape[0] * shape[1]), replace=False)
-    if all(agrees(run, int(p) // shape[1], int(p) % shape[1], by_generator(family, case, p // shape[1], p % shape[1])) for p in pairs):
+    tried = [divmod(int(pair), shape[1]) for pair in pairs]
+    if all(agrees(run, t, row, by_generator(family, case, t, row)) for t, row in tried):
         return run
-    warnings.warn(f"{family.name} decides otherwise than its fast path; every prompt is replayed.", RuntimeWarning, stacklevel=2)
+    said = f"{family.name} decides otherwise than its fast path; every prompt is replayed."
+    warnings.warn(said, RuntimeWarning, stacklevel=2)
     return replayed(family, run, case, strong)
 
 
 def by_generator(family: Family | CascadeFamily, case: Case, t: int, row: int) -> Replayed:
     """One prompt at one setting, by the strategy itself."""
-    strategy, situation = family.at(int(t), case, int(row))
-    return replay(strategy, situation, case.outcomes, int(row))
+    strategy, situation = family.at(t, case, row)
+    return replay(strategy, situation, case.outcomes, row)
 
 
 def agrees(run: Run, t: int, row: int, found: Replayed) -> bool:
