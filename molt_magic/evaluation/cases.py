@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from molt_magic.evaluation.costs import ExpectedCost
 from molt_magic.evaluation.knn import Predicts
@@ -26,11 +28,21 @@ class Case:
     evidence: Floats  # (m,) training outcomes of each model
 
     @classmethod
-    def of(cls, outcomes: Outcomes, predicted: Floats, *, costs: ExpectedCost, evidence: Floats) -> Case:
-        """The bound is one standard deviation of a Beta posterior below the prediction, as live."""
+    def of(
+        cls, outcomes: Outcomes, predicted: Floats, *, costs: ExpectedCost, evidence: Floats, low: Floats | None = None
+    ) -> Case:
+        """Where the predictor gives no bound, it is one standard deviation of a Beta posterior below the prediction."""
         p = np.clip(predicted, 0.0, 1.0)
-        low = np.maximum(0.0, p - np.sqrt(p * (1.0 - p) / (evidence + _PRIOR)))
-        return cls(outcomes, p, low, costs.predict(outcomes.prompts), evidence)
+        bound = p - np.sqrt(p * (1.0 - p) / (evidence + _PRIOR)) if low is None else low
+        return cls(outcomes, p, np.clip(bound, 0.0, 1.0), costs.predict(outcomes.prompts), evidence)
+
+    def take(self, rows: npt.NDArray[Any]) -> Case:
+        """These prompts only, by position or by a mask of shape (n,)."""
+        return Case(self.outcomes.take(rows), self.predicted[rows], self.low[rows], self.expected_usd[rows], self.evidence)
+
+    def whole(self) -> Case:
+        """The prompts of which every model's outcome is known."""
+        return self.take(self.outcomes.complete)
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -53,29 +65,42 @@ class Case:
         return Situation(request=request, candidates=candidates, quality=quality, checks=checks)
 
 
-def predict_test(make: Predicts, train: Outcomes, test: Outcomes) -> Case:
-    """The test prompts as they look to what was fitted on all training rows."""
-    fitted = make.fit(train.texts, train.scores, train.models, _tasks(train))
-    return Case.of(test, fitted.predict(test.texts, _tasks(test)), costs=ExpectedCost.fit(train), evidence=_evidence(train))
+def predict(
+    make: Callable[[], Predicts], train: Outcomes, test: Outcomes, folds: Sequence[npt.NDArray[Any]]
+) -> tuple[Case, Case]:
+    """(the training prompts, each as it looks to what was fitted without it; the test prompts as they look to what was fitted
+    on all training rows).
 
-
-def predict_left_out(make: Predicts, train: Outcomes, folds: Sequence[np.ndarray]) -> Case:
-    """The training prompts, each as it looks to what was fitted without it.
-
-    A fitted predictor that can say so itself (`left_out()`, shape (n, m)) is asked; any other is fitted once a fold.
+    A fitted predictor that can say the first itself (`left_out()`, shape (n, m)) is asked; any other is fitted once a fold.
     """
-    own = getattr(make, "left_out", None)
+    fitted = _fit(make(), train)
+    costs, evidence = ExpectedCost.fit(train), (~np.isnan(train.scores)).sum(axis=0).astype(float)
+    predicted, low = _said(fitted, test)
+    tested = Case.of(test, predicted, costs=costs, evidence=evidence, low=low)
+    own = getattr(fitted, "left_out", None)
     if callable(own):
-        make.fit(train.texts, train.scores, train.models, _tasks(train))
-        predicted = np.asarray(own(), dtype=float)
-    else:
-        predicted = np.empty(train.scores.shape)
-        for fold in folds:
-            rest = train.take(np.setdiff1d(np.arange(len(train)), fold))
-            held = train.take(fold)
-            fitted = make.fit(rest.texts, rest.scores, rest.models, _tasks(rest))
-            predicted[fold] = fitted.predict(held.texts, _tasks(held))
-    return Case.of(train, predicted, costs=ExpectedCost.fit(train), evidence=_evidence(train))
+        return Case.of(train, np.asarray(own(), dtype=float), costs=costs, evidence=evidence), tested
+    predicted, low = np.empty(train.scores.shape), None
+    for fold in folds:
+        held = train.take(fold)
+        predicted[fold], bound = _said(_fit(make(), train.take(np.setdiff1d(np.arange(len(train)), fold))), held)
+        if bound is not None:
+            low = np.empty(train.scores.shape) if low is None else low
+            low[fold] = bound
+    return Case.of(train, predicted, costs=costs, evidence=evidence, low=low), tested
+
+
+def _fit(predictor: Predicts, train: Outcomes) -> Predicts:
+    return predictor.fit(train.texts, train.scores, train.models, _tasks(train))
+
+
+def _said(fitted: Predicts, held: Outcomes) -> tuple[Floats, Floats | None]:
+    """(predictions, their lower bounds where the predictor gives some), both (n, m)."""
+    assess = getattr(fitted, "assess", None)
+    if callable(assess):
+        found = assess(held.texts, _tasks(held))
+        return found.quality, found.low
+    return fitted.predict(held.texts, _tasks(held)), None
 
 
 def folds_of(n: int, k: int, seed: int) -> list[np.ndarray]:
@@ -85,8 +110,3 @@ def folds_of(n: int, k: int, seed: int) -> list[np.ndarray]:
 
 def _tasks(outcomes: Outcomes) -> tuple[str | None, ...] | None:
     return outcomes.tasks if outcomes.has_tasks else None
-
-
-def _evidence(train: Outcomes) -> Floats:
-    count: Floats = (~np.isnan(train.scores)).sum(axis=0).astype(float)
-    return count

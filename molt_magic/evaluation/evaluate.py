@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from molt_magic import validators
+from molt_magic import quality, validators
 from molt_magic.embed import Embedder, StaticEmbedder
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.evaluation import baselines, frames
 from molt_magic.evaluation.bootstrap import weights
-from molt_magic.evaluation.cases import Case, folds_of, predict_left_out, predict_test
+from molt_magic.evaluation.cases import Case, folds_of, predict
 from molt_magic.evaluation.checks import SimulatedCheck
 from molt_magic.evaluation.families import ArbitrageFamily, Family, RuleFamily, SemanticFamily
 from molt_magic.evaluation.figures import Singles, figures, operating_points
@@ -81,40 +81,43 @@ def evaluate(
     parts = folds_of(len(learn), min(folds, len(learn)), seed)
     make = predictor or live_predictor(remembering, seed)
     needed = "arbitrage" in strategies or "cascade" in strategies
-    knn = Knn(embedder=remembering)
-    neighbours = _cases(lambda: knn, learn, held, parts)
-    predicted = _cases(make, learn, held, parts) if needed else neighbours
+    neighbours = predict(lambda: Knn(embedder=remembering), learn, held, parts)
+    predicted = predict(make, learn, held, parts) if needed else neighbours
     strong = baselines.best_single(learn)
     singles = Singles(weak=0, strong=strong)
 
-    runs: dict[str, tuple[Run, Run]] = {}  # name -> on training prompts, on test prompts
+    runs: dict[str, tuple[Mapping[str, int], Run]] = {}  # name -> settings chosen in training, what the test prompts gave
     told: dict[str, Sequence[str]] = {}
     for name in strategies:
         if name == "cascade":
             built, label, said = _checks(checks, simulated_check, learn, held)
             notes += said
             family = CascadeFamily(predicted[0], built(learn), size=settings)
-            on_train = family.run(_whole(predicted[0]), strong)
+            judged = predicted[0].whole()
+            left = family.run(judged, strong)
             family.checks = built(held)
-            runs[label] = (on_train, verified(family, family.run(predicted[1], strong), predicted[1], strong, seed))
+            right = verified(family, family.run(predicted[1], strong), predicted[1], strong, seed)
+            runs[label] = (operating_points(left, judged.outcomes.scores[:, strong]), right)
             told[label] = family.settings
             continue
         router: Family = _family(name, learn, predicted[0], settings, remembering, seed)
-        whole = _whole(predicted[0])
+        judged = router.judged_by(predicted[0])
         left, right = (
-            run_of(name, router.thresholds, router.picks(case), case.outcomes, strong) for case in (whole, predicted[1])
+            run_of(name, router.thresholds, router.picks(case), case.outcomes, strong) for case in (judged, predicted[1])
         )
-        runs[name] = (left, verified(router, right, predicted[1], strong, seed))
+        runs[name] = (
+            operating_points(left, judged.outcomes.scores[:, strong]),
+            verified(router, right, predicted[1], strong, seed),
+        )
+    reference = learn.take(learn.complete).scores[:, strong]
     for name, (left, right) in _baselines(learn, held, neighbours, strong, adequate, settings).items():
-        runs[name] = (left, right)
+        runs[name] = (operating_points(left, reference), right)
 
     drawn = weights(len(held), resamples, seed)
     as_is = np.full((1, len(held)), 1.0 / len(held))
-    reference = learn.take(learn.complete).scores[:, strong]
     values: dict[str, Mapping[str, Any]] = {}
     resampled: dict[str, Mapping[str, Any]] = {}
-    for name, (left, right) in runs.items():
-        points = operating_points(left, reference)
+    for name, (points, right) in runs.items():
         values[name] = {k: float(v[0]) for k, v in figures(right, points, held, singles, as_is).items()}
         resampled[name] = figures(right, points, held, singles, drawn)
     return Report(
@@ -135,19 +138,10 @@ NOTES = (
 )
 
 
-def live_predictor(embedder: Embedder, _seed: int) -> Callable[[], Predicts]:
+def live_predictor(embedder: Embedder, seed: int) -> Callable[[], Predicts]:
     """What predicts quality live."""
-    return lambda: Knn(embedder=embedder)
-
-
-def _cases(make: Callable[[], Predicts], learn: Outcomes, held: Outcomes, parts: Sequence[Any]) -> tuple[Case, Case]:
-    return predict_left_out(make(), learn, parts), predict_test(make(), learn, held)
-
-
-def _whole(case: Case) -> Case:
-    """The prompts of which every model's outcome is known."""
-    rows = case.outcomes.complete
-    return Case(case.outcomes.take(rows), case.predicted[rows], case.low[rows], case.expected_usd[rows], case.evidence)
+    live = getattr(quality, "Predictor", None)
+    return lambda: Knn(embedder=embedder) if live is None else live(embedder=embedder, seed=seed)
 
 
 def _aligned(train: Outcomes, test: Outcomes) -> tuple[Outcomes, Outcomes, list[str]]:
@@ -210,7 +204,7 @@ def _baselines(
     prices = price_grid(neighbours[0].predicted, np.broadcast_to(mean, neighbours[0].predicted.shape), size)
     left, right = (
         baselines.router("kNN", case.predicted, mean, prices, case.outcomes, strong)
-        for case in (_whole(neighbours[0]), neighbours[1])
+        for case in (neighbours[0].whole(), neighbours[1])
     )
     cheap = baselines.cheapest_adequate(learn, adequate)
     return {

@@ -30,6 +30,10 @@ class Family(Protocol):
     thresholds: Floats  # (T,)
     unit: str  # of the thresholds
 
+    def judged_by(self, left_out: Case) -> Case:
+        """The training prompts that settings are chosen on."""
+        ...
+
     def at(self, t: int, case: Case, row: int) -> tuple[Strategy, Situation]:
         """The real strategy at setting t, and what it is told of a prompt."""
         ...
@@ -48,6 +52,9 @@ class ArbitrageFamily:
     def __init__(self, left_out: Case, *, size: int) -> None:
         levels = np.quantile(left_out.low, np.linspace(0, 1, max(2, size - 2)))
         self.thresholds = np.unique(np.concatenate([[0.0], levels, [1.01]]))  # above 1: always the strongest
+
+    def judged_by(self, left_out: Case) -> Case:
+        return left_out.whole()
 
     def at(self, t: int, case: Case, row: int) -> tuple[Strategy, Situation]:
         return Arbitrage(), case.situation(row, quality=float(self.thresholds[t]))
@@ -72,6 +79,9 @@ class RuleFamily:
         self.means = TaskMeans.fit(train)
         self.thresholds = price_grid(self.means.quality, self.means.cost, size)
 
+    def judged_by(self, left_out: Case) -> Case:
+        return left_out.whole()
+
     def at(self, t: int, case: Case, row: int) -> tuple[Strategy, Situation]:
         routes, default = self.means.routes(float(self.thresholds[t]))
         rule = Rule(routes=routes, classify=lambda _: TaskGuess(None, 0.0), default=default)
@@ -82,11 +92,7 @@ class RuleFamily:
 
 
 class SemanticFamily:
-    """Semantic over the price of quality, its classifier fitted on the training prompts.
-
-    Args:
-        own: the guesses for the training prompts themselves, each judged by the others, are known without asking again.
-    """
+    """Semantic over the price of quality, its classifier fitted on the training prompts (a sample of them, if many)."""
 
     name = "semantic"
     unit = "price of quality, 1/USD"
@@ -100,13 +106,24 @@ class SemanticFamily:
             labelled = [labelled[i] for i in np.sort(chosen)]
         examples = [(train.texts[i], train.tasks[i]) for i in labelled]
         self.classifier = TaskClassifier(embedder, examples)
+        self._labelled = labelled
         self._guesses: dict[str, TaskGuess] = {}
+
+    def judged_by(self, left_out: Case) -> Case:
+        """The examples, each guessed by the others; every training prompt where there is no example."""
+        if not self._labelled:
+            return left_out.whole()
+        texts = dict.fromkeys(text for i in self._labelled if (text := left_out.outcomes.texts[i].strip()))
+        for text, (_, task, score) in zip(texts, self.classifier.leave_one_out(), strict=True):
+            self._guesses[text] = TaskGuess(task if score >= self.classifier.floor else None, score)
+        return left_out.take(np.array(self._labelled)).whole()
 
     def classify(self, prompt: str) -> TaskGuess:
         """The classifier's guess, made once a prompt."""
-        if prompt not in self._guesses:
-            self._guesses[prompt] = self.classifier.guess(prompt)
-        return self._guesses[prompt]
+        key = prompt.strip()
+        if key not in self._guesses:
+            self._guesses[key] = self.classifier.guess(prompt)
+        return self._guesses[key]
 
     def at(self, t: int, case: Case, row: int) -> tuple[Strategy, Situation]:
         routes, default = self.means.routes(float(self.thresholds[t]))

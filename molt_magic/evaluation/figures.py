@@ -66,12 +66,13 @@ def figures(run: Run, points: Mapping[str, int], test: Outcomes, singles: Single
     two = len(test.models) == 2
     for b in range(len(weights)):
         c, q = cost[b], quality[b]
-        found["aiq"][b] = metrics.aiq(c, q, float(weak_c[b]), float(strong_c[b]))
+        corners = metrics.hull(c, q)
+        found["aiq"][b] = metrics.aiq_of(corners, float(weak_c[b]), float(strong_c[b]))
         x = share[b] if two else (c - weak_c[b]) / (strong_c[b] - weak_c[b])
         gained = metrics.gap_recovered(q, float(weak_q[b]), float(strong_q[b]))
         found["apgr"][b] = metrics.apgr(x, gained)
         found["cpt50"][b], found["cpt80"][b] = metrics.cpt(x, gained, 0.5), metrics.cpt(x, gained, 0.8)
         for level, part in LEVELS.items():
-            saved = metrics.saved_at(c, q, part * float(strong_q[b]), float(strong_c[b]))
+            saved = metrics.saved_of(corners, part * float(strong_q[b]), float(strong_c[b]))
             found[f"saved_at_{level}_optimistic"][b] = saved
     return found

@@ -58,8 +58,7 @@ class CascadeFamily:
         self.checks = tuple(checks)
         train = left_out.outcomes
         self.models = train.models
-        whole = train.complete
-        self._learned = _rows(left_out, whole)
+        self._learned = left_out.whole()
         accepts = accepted(self.checks, self._learned.outcomes)
         codes = answer_codes(self._learned.outcomes) if train.responses is not None else None
         tried = [(ladder, walk(ladder, self._learned, accepts, codes)) for ladder in self._all(codes is not None)]
@@ -147,10 +146,6 @@ def walk(ladder: Ladder, case: Case, accepts: Flags, codes: Ints | None) -> Walk
             fine &= codes[:, j] == codes[:, ladder.second]
         going &= ~(here & fine)
     return Walked(answered, called, (o.costs * called).sum(axis=1))
-
-
-def _rows(case: Case, rows: Flags) -> Case:
-    return Case(case.outcomes.take(rows), case.predicted[rows], case.low[rows], case.expected_usd[rows], case.evidence)
 
 
 def _unbeaten(cost: Floats, quality: Floats) -> list[int]:

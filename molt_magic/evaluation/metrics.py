@@ -89,9 +89,14 @@ def aiq(cost: Floats, quality: Floats, low: float, high: float) -> float:
 
     Left of its first corner a curve has no policy and counts 0; right of its last it stays as good.
     """
-    if high <= low or not len(cost):
+    return aiq_of(hull(cost, quality), low, high) if len(cost) else float("nan")
+
+
+def aiq_of(corners: tuple[Floats, Floats], low: float, high: float) -> float:
+    """AIQ of a hull."""
+    x, y = corners
+    if high <= low:
         return float("nan")
-    x, y = hull(cost, quality)
     inside = x[(x > low) & (x < high)]
     at = np.concatenate([[max(low, float(x[0]))], inside[inside > x[0]], [high]])
     if at[0] >= high:
@@ -103,7 +108,12 @@ def saved_at(cost: Floats, quality: Floats, wanted: float, reference_usd: float)
     """Share of `reference_usd` saved by the cheapest point of the hull that is at least `wanted` good; NaN: none is.
 
     Read off the curve that is scored: optimistic."""
-    x, y = hull(cost, quality)
+    return saved_of(hull(cost, quality), wanted, reference_usd)
+
+
+def saved_of(corners: tuple[Floats, Floats], wanted: float, reference_usd: float) -> float:
+    """`saved_at` of a hull."""
+    x, y = corners
     if not len(y) or y[-1] < wanted - 1e-12 or reference_usd <= 0:
         return float("nan")
     return 1.0 - float(np.interp(wanted, y, x)) / reference_usd

@@ -154,7 +154,7 @@ def _read(path: Path) -> pd.DataFrame:
             case ".csv":
                 return pd.read_csv(path)
             case ".jsonl":
-                return pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+                return pd.read_json(path, lines=True, dtype=False)
     except ImportError as error:
         fix = "Install it with: pip install pyarrow; or give .csv or .jsonl."
         raise InputError("Parquet needs pyarrow.", fix=fix) from error

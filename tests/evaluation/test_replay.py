@@ -7,7 +7,7 @@ import pytest
 
 from molt_magic.embed import StaticEmbedder
 from molt_magic.evaluation.baselines import best_single
-from molt_magic.evaluation.cases import Case, folds_of, predict_left_out, predict_test
+from molt_magic.evaluation.cases import Case, folds_of, predict
 from molt_magic.evaluation.checks import SimulatedCheck
 from molt_magic.evaluation.families import ArbitrageFamily, Family, RuleFamily, SemanticFamily
 from molt_magic.evaluation.knn import Knn
@@ -29,8 +29,7 @@ SIZE = 12
 @pytest.fixture(scope="module")
 def cases() -> tuple[Case, Case]:
     """The training prompts, each as it looks from outside, and the test prompts."""
-    knn = Knn(embedder=StaticEmbedder())
-    return predict_left_out(knn, TRAIN, folds_of(len(TRAIN), 3, 0)), predict_test(knn, TRAIN, TEST)
+    return predict(lambda: Knn(embedder=StaticEmbedder()), TRAIN, TEST, folds_of(len(TRAIN), 3, 0))
 
 
 def families(left_out: Case) -> list[Family]:
