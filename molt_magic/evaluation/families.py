@@ -91,46 +91,54 @@ class RuleFamily:
         return along_tasks(self.means, self.thresholds, case.outcomes.tasks)
 
 
+class Guesser:
+    """The task classifier fitted on training prompts (a sample of them, if many); guesses every prompt once."""
+
+    def __init__(self, train: Outcomes, *, embedder: Embedder, seed: int) -> None:
+        labelled = np.flatnonzero([task is not None for task in train.tasks])
+        if len(labelled) > EXAMPLES:
+            labelled = np.sort(np.random.default_rng(seed).choice(labelled, EXAMPLES, replace=False))
+        self.labelled = labelled
+        self._examples = {train.texts[i].strip(): train.tasks[i] for i in labelled if train.texts[i].strip()}
+        self._classifier = TaskClassifier(embedder, list(self._examples.items()))
+        self._guesses: dict[str, TaskGuess] = {}
+
+    def learn_left_out(self) -> None:
+        """The guesses for the examples are those of all the others."""
+        if not self._examples or next(iter(self._examples)) in self._guesses:
+            return
+        for text, (_, task, score) in zip(self._examples, self._classifier.leave_one_out(), strict=True):
+            self._guesses[text] = TaskGuess(task if score >= self._classifier.floor else None, score)
+
+    def __call__(self, prompt: str) -> TaskGuess:
+        key = prompt.strip()
+        if key not in self._guesses:
+            self._guesses[key] = self._classifier.guess(prompt)
+        return self._guesses[key]
+
+
 class SemanticFamily:
-    """Semantic over the price of quality, its classifier fitted on the training prompts (a sample of them, if many)."""
+    """Semantic over the price of quality, its classifier fitted on the training prompts."""
 
     name = "semantic"
     unit = "price of quality, 1/USD"
 
-    def __init__(self, train: Outcomes, *, size: int, embedder: Embedder, seed: int) -> None:
+    def __init__(self, train: Outcomes, *, size: int, guesser: Guesser) -> None:
         self.means = TaskMeans.fit(train)
         self.thresholds = price_grid(self.means.quality, self.means.cost, size)
-        labelled = [i for i, task in enumerate(train.tasks) if task is not None]
-        if len(labelled) > EXAMPLES:
-            chosen = np.random.default_rng(seed).choice(len(labelled), EXAMPLES, replace=False)
-            labelled = [labelled[i] for i in np.sort(chosen)]
-        examples = [(train.texts[i], train.tasks[i]) for i in labelled]
-        self.classifier = TaskClassifier(embedder, examples)
-        self._labelled = labelled
-        self._guesses: dict[str, TaskGuess] = {}
+        self.guesser = guesser
 
     def judged_by(self, left_out: Case) -> Case:
         """The examples, each guessed by the others; every training prompt where there is no example."""
-        if not self._labelled:
-            return left_out.whole()
-        texts = dict.fromkeys(text for i in self._labelled if (text := left_out.outcomes.texts[i].strip()))
-        for text, (_, task, score) in zip(texts, self.classifier.leave_one_out(), strict=True):
-            self._guesses[text] = TaskGuess(task if score >= self.classifier.floor else None, score)
-        return left_out.take(np.array(self._labelled)).whole()
-
-    def classify(self, prompt: str) -> TaskGuess:
-        """The classifier's guess, made once a prompt."""
-        key = prompt.strip()
-        if key not in self._guesses:
-            self._guesses[key] = self.classifier.guess(prompt)
-        return self._guesses[key]
+        self.guesser.learn_left_out()
+        return left_out.take(self.guesser.labelled).whole() if len(self.guesser.labelled) else left_out.whole()
 
     def at(self, t: int, case: Case, row: int) -> tuple[Strategy, Situation]:
         routes, default = self.means.routes(float(self.thresholds[t]))
-        return Semantic(routes=routes, classify=self.classify, default=default), case.situation(row, quality=0.0)
+        return Semantic(routes=routes, classify=self.guesser, default=default), case.situation(row, quality=0.0)
 
     def picks(self, case: Case) -> Ints:
-        return along_tasks(self.means, self.thresholds, [self.classify(text).task for text in case.outcomes.texts])
+        return along_tasks(self.means, self.thresholds, [self.guesser(text).task for text in case.outcomes.texts])
 
 
 def along_tasks(means: TaskMeans, prices: Floats, tasks: Sequence[str | None]) -> Ints:

@@ -43,7 +43,9 @@ def operating_points(run: Run, strong: Floats) -> dict[str, int]:
     return found
 
 
-def figures(run: Run, points: Mapping[str, int], test: Outcomes, singles: Singles, weights: Floats) -> Mapping[str, Floats]:
+def figures(
+    run: Run, points: Mapping[str, int], test: Outcomes, singles: Singles, *, weights: Floats, counted: Run
+) -> Mapping[str, Floats]:
     """Figures for each resample: name -> (resamples,). `NAMES` says which; those of a curve are NaN for a single point.
 
     quality, cost_usd, saved_at_*, kept_at_* (share of the best single model's quality): of the settings chosen in training.
@@ -52,8 +54,9 @@ def figures(run: Run, points: Mapping[str, int], test: Outcomes, singles: Single
     Args:
         points: setting for each of `LEVELS`, chosen in training.
         weights: (resamples, n), rows sum to 1; one row of 1/n for the prompts as they are.
+        counted: the run that APGR and CPT look at: of two models one that counts calls, else the same.
     """
-    quality, cost, share = weights @ run.quality.T, weights @ run.cost.T, weights @ run.strong.T
+    quality, cost = weights @ run.quality.T, weights @ run.cost.T
     weak_q, strong_q = weights @ test.scores[:, singles.weak], weights @ test.scores[:, singles.strong]
     weak_c, strong_c = weights @ test.costs[:, singles.weak], weights @ test.costs[:, singles.strong]
     found: dict[str, Floats] = {name: np.full(len(weights), np.nan) for name in NAMES}
@@ -61,17 +64,17 @@ def figures(run: Run, points: Mapping[str, int], test: Outcomes, singles: Single
     for level, t in points.items():
         found[f"saved_at_{level}"] = 1.0 - cost[:, t] / strong_c
         found[f"kept_at_{level}"] = quality[:, t] / strong_q
-    if quality.shape[1] < 2:
+    if quality.shape[1] < 2 or singles.weak == singles.strong:
         return found
     two = len(test.models) == 2
+    counted_quality = quality if counted is run else weights @ counted.quality.T
+    share = weights @ counted.strong.T if two else (cost - weak_c[:, None]) / (strong_c - weak_c)[:, None]
     for b in range(len(weights)):
-        c, q = cost[b], quality[b]
-        corners = metrics.hull(c, q)
+        corners = metrics.hull(cost[b], quality[b])
         found["aiq"][b] = metrics.aiq_of(corners, float(weak_c[b]), float(strong_c[b]))
-        x = share[b] if two else (c - weak_c[b]) / (strong_c[b] - weak_c[b])
-        gained = metrics.gap_recovered(q, float(weak_q[b]), float(strong_q[b]))
-        found["apgr"][b] = metrics.apgr(x, gained)
-        found["cpt50"][b], found["cpt80"][b] = metrics.cpt(x, gained, 0.5), metrics.cpt(x, gained, 0.8)
+        gained = metrics.gap_recovered(counted_quality[b], float(weak_q[b]), float(strong_q[b]))
+        found["apgr"][b] = metrics.apgr(share[b], gained)
+        found["cpt50"][b], found["cpt80"][b] = (metrics.cpt(share[b], gained, level) for level in (0.5, 0.8))
         for level, part in LEVELS.items():
             saved = metrics.saved_of(corners, part * float(strong_q[b]), float(strong_c[b]))
             found[f"saved_at_{level}_optimistic"][b] = saved

@@ -19,18 +19,19 @@ BINS = 10
 RELIABILITY = ("model", "bin", "predicted", "observed", "n")
 
 
-def curve(runs: Mapping[str, Run], models: Sequence[str], settings: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def curve(runs: Mapping[str, Run], models: Sequence[str], settings: Mapping[str, Sequence[str] | None]) -> pd.DataFrame:
     """A row a policy and setting; see `Report.curve`."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
     for name, run in runs.items():
         quality, cost, strong = run.mean_quality(), run.mean_cost(), run.strong.mean(axis=1)
+        words = settings.get(name)
         for t, threshold in enumerate(run.thresholds):
             row = {
                 "strategy": name,
                 "threshold": float(threshold),
-                "setting": settings[name][t] if name in settings else None,
+                "setting": None if words is None else words[t],
                 "quality": float(quality[t]),
                 "cost_usd": float(cost[t]),
                 "strong": float(strong[t]),

@@ -9,7 +9,7 @@ from molt_magic.embed import StaticEmbedder
 from molt_magic.evaluation.baselines import best_single
 from molt_magic.evaluation.cases import Case, folds_of, predict
 from molt_magic.evaluation.checks import SimulatedCheck
-from molt_magic.evaluation.families import ArbitrageFamily, Family, RuleFamily, SemanticFamily
+from molt_magic.evaluation.families import ArbitrageFamily, Family, Guesser, RuleFamily, SemanticFamily
 from molt_magic.evaluation.knn import Knn
 from molt_magic.evaluation.ladders import CascadeFamily
 from molt_magic.evaluation.matrix import Outcomes, to_outcomes
@@ -36,7 +36,7 @@ def families(left_out: Case) -> list[Family]:
     return [
         ArbitrageFamily(left_out, size=SIZE),
         RuleFamily(TRAIN, size=SIZE),
-        SemanticFamily(TRAIN, size=SIZE, embedder=StaticEmbedder(), seed=0),
+        SemanticFamily(TRAIN, size=SIZE, guesser=Guesser(TRAIN, embedder=StaticEmbedder(), seed=0)),
     ]
 
 
