@@ -58,7 +58,10 @@ class MoltError(Exception):
         self.result: Any = None  # a molt_magic.result.Result, a layer above this one
 
     def __str__(self) -> str:
-        return f"{self.message} {self.fix}".strip()
+        if not self.fix:
+            return self.message
+        ended = self.message.rstrip().endswith((".", "!", "?"))  # a server's own words may just stop
+        return f"{self.message}{'' if ended else '.'} {self.fix}"
 
 
 class InputError(MoltError):

@@ -128,7 +128,8 @@ def explain(decision: Decision) -> list[str]:
         if a["verdict"]:
             verdict = a["verdict"]
             said = "accepted" if verdict["accepted"] else "refused"
-            line += f"; {said} by {verdict['validator'] or 'the check'}: {verdict['reason']}"
+            told = f"{said} by {verdict['validator'] or 'the check'}: {verdict['reason']}"
+            line += f"; {verdict['reason'] if d.status == 'planned' else told}"  # of a plan: what would check it
         for retry in a["retries"]:
             line += f"; before that {retry['deployment']} failed ({retry['error']}), waited {retry['waited_s']:.1f} s"
         lines.append(line)

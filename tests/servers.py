@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Answer:
     pieces: Sequence[bytes]
     hold: bool = False  # after the pieces, say nothing until the client goes away or the server ends
     abort: bool = False  # after the pieces, reset the connection
+    pause_s: float = 0.0  # between the pieces
 
 
 def whole(status: int, body: bytes | str, headers: Mapping[str, str] | None = None, *, length: int | None = None) -> Answer:
@@ -46,7 +47,12 @@ def as_json(status: int, value: Any, headers: Mapping[str, str] | None = None) -
 
 
 def stream(
-    events: Sequence[bytes | str], *, hold: bool = False, cut: bool = False, content_type: str = "text/event-stream"
+    events: Sequence[bytes | str],
+    *,
+    hold: bool = False,
+    cut: bool = False,
+    content_type: str = "text/event-stream",
+    pause_s: float = 0.0,
 ) -> Answer:
     """Server-sent events, chunked. `hold`: fall silent after the last; `cut`: end without the last chunk."""
     pieces = [_head(200, {"content-type": content_type, "transfer-encoding": "chunked"})]
@@ -55,7 +61,7 @@ def stream(
         pieces.append(b"%x\r\n%s\r\n" % (len(data), data))
     if not hold and not cut:
         pieces.append(b"0\r\n\r\n")
-    return Answer(pieces, hold=hold)
+    return Answer(pieces, hold=hold, pause_s=pause_s)
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:
@@ -75,13 +81,18 @@ class Server:
     def answer(self, *answers: Answer) -> None:
         self.script = list(answers)
 
+    def choose(self, asked: Asked) -> Answer:
+        """What is answered to a request."""
+        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             self.asked.append(await _request(reader))
-            answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+            answer = self.choose(self.asked[-1])
             for piece in answer.pieces:
                 writer.write(piece)
                 await writer.drain()
+                await asyncio.sleep(answer.pause_s)
             if answer.hold:
                 await reader.read()
                 self.left.set()
@@ -91,6 +102,9 @@ class Server:
             self.left.set()
         finally:
             writer.close()
+
+
+S = TypeVar("S", bound=Server)
 
 
 async def _request(reader: asyncio.StreamReader) -> Asked:
@@ -103,9 +117,9 @@ async def _request(reader: asyncio.StreamReader) -> Asked:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """A server on a free port of 127.0.0.1, in a thread of its own."""
-    server = Server()
+def running(server: S | None = None) -> Iterator[S]:
+    """A server (a plain one, unless one is given) on a free port of 127.0.0.1, in a thread of its own."""
+    server = server or Server()  # type: ignore[assignment]
     loop = asyncio.new_event_loop()
     ready = threading.Event()
 

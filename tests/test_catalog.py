@@ -278,6 +278,11 @@ def test_a_local_model_costs_nothing() -> None:
     assert cost_usd(spec, Usage(input_tokens=10**6, output_tokens=10**6)) == 0.0
 
 
+def test_a_local_model_costs_what_its_user_says() -> None:
+    spec = one("qwen-local", {"input_usd_per_mtok": 0.05, "output_usd_per_mtok": 0.3})
+    assert cost_usd(spec, Usage(input_tokens=1_000_000, output_tokens=1_000_000)) == pytest.approx(0.35)
+
+
 def test_an_unknown_price_is_none_and_never_zero() -> None:
     spec = one("mine", OWN)
     assert cost_usd(spec, Usage(input_tokens=1)) is None

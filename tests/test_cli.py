@@ -28,7 +28,9 @@ def test_module_is_the_command() -> None:
     assert done.stdout == f"molt-magic {__version__}\n"
 
 
-@pytest.mark.parametrize("words", [[], ["quickstart"], ["open"], ["doctor"], ["models"], ["models", "pull"], ["version"]])
+@pytest.mark.parametrize(
+    "words", [[], ["quickstart"], ["open"], ["doctor"], ["models"], ["models", "pull"], ["evaluate"], ["version"]]
+)
 def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*words, "--help"])
@@ -154,7 +156,7 @@ def test_headless_run_has_one_output_and_no_updates(tmp_path: Path) -> None:
         "from molt_magic.views.live import screen, Silent\n"
         "import molt_magic; session = get_ipython().magics_manager.registry['RouteMagics']\n"
         "assert session.cell_id is None, session.cell_id\n"
-        "live = screen(setting='auto', quiet=False, form='text', shell=get_ipython(), cell_id=session.cell_id)\n"
+        "live = screen(None, setting='auto', quiet=False, shell=get_ipython(), cell_id=session.cell_id)\n"
         "assert type(live) is Silent"
     )
     book = notebook(tmp_path / "n.ipynb", "%load_ext molt_magic", program)

@@ -19,6 +19,7 @@ from molt_magic.catalog import Catalog
 from molt_magic.cli import notebooks
 from molt_magic.embed import MiniLMEmbedder, StaticEmbedder
 from molt_magic.strategies.classifier import TaskClassifier
+from molt_magic.views.decisions.table import DecisionTable
 
 guess = TaskClassifier.load_shipped(StaticEmbedder()).guess("Translate into German: good morning")
 print(json.dumps({
@@ -27,6 +28,7 @@ print(json.dumps({
     "tokens": tokens.count_text("hello world"),
     "dim": int(MiniLMEmbedder().embed(["hello"]).shape[1]),
     "task": guess.task,
+    "table": [len(str(DecisionTable._esm)) > 1000, len(str(DecisionTable._css)) > 1000],
     "notebooks": sorted(path.name for path in notebooks.folder().glob("*.ipynb")),
 }))
 """
@@ -48,4 +50,5 @@ def test_a_wheel_carries_its_data_files_and_notebooks(tmp_path: Path) -> None:
     assert found["tokens"] == 2
     assert found["dim"] == 384
     assert found["task"] == "translation"
+    assert found["table"] == [True, True]
     assert found["notebooks"] == sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))

@@ -24,7 +24,7 @@ def cost_usd(spec: ModelSpec, usage: Usage) -> float | None:
     """The price of one call, in USD, at the prices of this moment.
 
     Cached and cache-write tokens, long-prompt tiers and time-of-day prices count where the list knows them; reasoning
-    tokens are output tokens. A local model costs 0.0.
+    tokens are output tokens. A local model costs 0.0 unless its user says what it costs.
 
     Args:
         spec: the model.
@@ -33,7 +33,7 @@ def cost_usd(spec: ModelSpec, usage: Usage) -> float | None:
     Returns:
         USD, or None where a price is unknown.
     """
-    if spec.provider == "local":
+    if spec.provider == "local" and spec.prices == _UNSET:
         return 0.0
     cached = min(usage.cached_tokens, usage.input_tokens)
     written = min(usage.cache_write_tokens, usage.input_tokens - cached)
@@ -73,7 +73,7 @@ def prices_of(spec: ModelSpec) -> Prices:
 
     For showing and comparing; a bill is `cost_usd`.
     """
-    if spec.provider == "local":
+    if spec.provider == "local" and spec.prices == _UNSET:
         return Prices(input_usd_per_mtok=0.0, output_usd_per_mtok=0.0, cached_usd_per_mtok=0.0, cache_write_usd_per_mtok=0.0)
     own, listed = spec.prices, _listed(spec.vendor, spec.model)
     price: Any = _price_now(listed) if listed is not None else None

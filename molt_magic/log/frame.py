@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ _TYPES = {field.name: field.type for field in dataclasses.fields(Decision)}
 _WHOLE = frozenset(name for name, kind in _TYPES.items() if kind == "int")
 _REAL = frozenset(name for name, kind in _TYPES.items() if kind in ("float", "float | None"))
 
+ENDINGS = (".csv", ".jsonl", ".parquet")
+
 # What a spreadsheet would take for a formula (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -33,6 +35,7 @@ def to_frame(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
 
 def from_columns(by_column: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     """Some of COLUMNS, with their stored values, as a frame."""
+    import numpy as np
     import pandas as pd
 
     data: dict[str, Any] = {}
@@ -40,14 +43,22 @@ def from_columns(by_column: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
         if name == "time":
             data[name] = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601").dt.as_unit("us")
         elif name in _WHOLE:
-            data[name] = pd.array(values, dtype="int64")
+            data[name] = np.array(values, dtype="int64")
         elif name in _REAL:
-            data[name] = pd.array([float("nan") if value is None else value for value in values], dtype="float64")
+            data[name] = np.array(values, dtype="float64")  # None becomes NaN
         elif name in JSON_COLUMNS:
             data[name] = pd.Series([json.loads(value) for value in values], dtype=object)
         else:
             data[name] = pd.Series(values, dtype=object)
     return pd.DataFrame(data, columns=list(by_column))
+
+
+def ending(path: Path) -> str:
+    """The ending of a file that can be written. Raises InputError."""
+    found = path.suffix.lower()
+    if found not in ENDINGS:
+        raise InputError(f"{path.name!r} has no ending that is known.", fix="Use .csv, .jsonl or .parquet.")
+    return found
 
 
 def export(frame: pd.DataFrame, path: Path) -> Path:
@@ -60,10 +71,7 @@ def export(frame: pd.DataFrame, path: Path) -> Path:
         InputError: another ending, or pyarrow is missing for parquet.
         StoreError: the file cannot be written.
     """
-    writers: dict[str, Callable[[pd.DataFrame, Path], None]] = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
-    writer = writers.get(path.suffix.lower())
-    if writer is None:
-        raise InputError(f"{path.name!r} has no ending that is known.", fix="Use .csv, .jsonl or .parquet.")
+    writer = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[ending(path)]
     try:
         descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # created 0600
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from molt_magic.log import RANK
@@ -28,20 +27,27 @@ class Ledger:
 
     Args:
         log: where the decisions are; it is read at the first `refresh` or the first use of `frame`.
+        columns: some of LIGHT, to be read sooner than all of them; `decision_id`, `quality` and `quality_source` among them.
 
     Reading raises `StoreError` where the log cannot be read; what was read before stays.
     """
 
-    def __init__(self, log: DecisionLog) -> None:
+    def __init__(self, log: DecisionLog, columns: Sequence[str] = LIGHT) -> None:
         self._log = log
+        self._columns = tuple(columns)
         self._lock = threading.Lock()
         self._frame: pd.DataFrame | None = None
         self._seq = 0  # of the newest decision that was taken in
         self._said = 0  # and of the newest feedback
 
     @property
+    def read(self) -> bool:
+        """Whether the log was read once: `frame` is there at once then."""
+        return self._frame is not None
+
+    @property
     def frame(self) -> pd.DataFrame:
-        """Columns LIGHT, typed as in `DecisionLog.to_frame`, in the order made. It is shared: not to be changed in place."""
+        """The columns, typed as in `DecisionLog.to_frame`, in the order made. It is shared: not to be changed in place."""
         if self._frame is None:
             self.refresh()
         assert self._frame is not None
@@ -62,20 +68,20 @@ class Ledger:
 
     def _read(self) -> tuple[list[list[Any]], int]:
         """The new decisions, column by column, and the row of the newest."""
-        parts: list[list[Sequence[Any]]] = [[] for _ in LIGHT]
+        read: list[list[Any]] = [[] for _ in self._columns]
         seq = self._seq
-        while rows := self._log.rows_since(seq, LIGHT, limit=_CHUNK):
+        while rows := self._log.rows_since(seq, self._columns, limit=_CHUNK):
             seqs, *columns = zip(*rows, strict=True)
             seq = seqs[-1]
-            for part, values in zip(parts, columns, strict=True):
-                part.append(values)
-        return [list(chain.from_iterable(part)) for part in parts], seq
+            for held, values in zip(read, columns, strict=True):
+                held.extend(values)
+        return read, seq
 
     def _with(self, columns: Sequence[Sequence[Any]]) -> pd.DataFrame:
         """The frame with these rows at its end."""
         import pandas as pd
 
-        new = from_columns(dict(zip(LIGHT, columns, strict=True)))
+        new = from_columns(dict(zip(self._columns, columns, strict=True)))
         old = self._frame
         return new if old is None or old.empty else pd.concat([old, new], ignore_index=True)
 

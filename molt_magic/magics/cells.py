@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from molt_magic.errors import InputError, MoltError
 from molt_magic.magics import interpolation, options
-from molt_magic.types import Event, OnEvent
+from molt_magic.types import Event
 from molt_magic.views import answer
-from molt_magic.views.live import Live, screen
+from molt_magic.views.arriving import Arriving
+from molt_magic.views.beside import show_beside
+from molt_magic.views.live import Drawn, Live, is_terminal, screen
 from molt_magic.views.tables import Listing, Page
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from molt_magic.magics.options import Options
     from molt_magic.magics.session import RouteMagics
     from molt_magic.result import Result
+    from molt_magic.views.compare.form import CompareForm
+
+Namespace = Mapping[str, Any]
 
 
 def run(session: RouteMagics, line: str, body: str, namespace: Mapping[str, Any]) -> object:
@@ -89,40 +94,84 @@ def _answer(session: RouteMagics, chosen: Options, prompt: str, namespace: Mappi
 
 
 def _compare(session: RouteMagics, chosen: Options, prompt: str, namespace: Mapping[str, Any]) -> pd.DataFrame:
-    from molt_magic.views import frames
+    from IPython.display import display
 
-    asked = arguments(session, chosen, namespace)
-    for name in ("strategy", "model", "thread", "dry_run"):
-        del asked[name]
-    live = shown_on(session, chosen)
-    strategies = list(chosen.compare)
-    frame = session.orchestrator.compare(prompt, strategies=strategies, on_event=progress_of(live), **asked)
+    from molt_magic.orchestrator import Comparison
+    from molt_magic.views.compare import final
+    from molt_magic.views.compare.board import Board
+
+    form = chosen.form or session.form
+    board = Board(chosen.compare, form, planned=chosen.dry_run)
+    live = shown_on(session, chosen, board)
+
+    def on_event(name: str, event: Event) -> None:
+        board.on_named_event(name, event)
+        live.on_event(board.progress())
+
+    def on_end(name: str) -> None:
+        board.on_end(name, comparison)
+        live.on_event(board.progress())
+
+    comparison = Comparison(
+        session.orchestrator,
+        prompt,
+        chosen.compare,
+        mode="dry run" if chosen.dry_run else "recorded" if chosen.recorded else "live",
+        on_event=on_event,
+        on_end=on_end,
+        **shared_by_all(arguments(session, chosen, namespace)),
+    )
+    try:
+        comparison.start()
+        session.last = None  # several answers: the last one is what the log says
+        live.on_event(board.progress())  # the columns are there before anything has arrived
+        comparison.wait()
+    except KeyboardInterrupt:
+        comparison.cancel()
+        session.bind(chosen.name, comparison.frame)
+        live.fail(final.bundle(comparison, form), partial=any(result.text for result in comparison.results.values()))
+        raise
+    frame = comparison.frame
     session.bind(chosen.name, frame)
-    session.last = None  # several answers: the last one is what the log says
-    live.finish(frames.compared(frame, chosen.form or session.form))
+    live.finish(final.bundle(comparison, form))
+    if not chosen.quiet and not is_terminal(session.ip) and (picture := final.picture(comparison)) is not None:
+        display(picture)  # type: ignore[no-untyped-call]
     session.already_shown(frame, note(chosen))
+    if chosen.interact:
+        compare_form(session, chosen, namespace, prompt=prompt).show()
     return frame
 
 
-def shown_on(session: RouteMagics, chosen: Options) -> Live:
-    """Where the cell shows what it does."""
-    return screen(
-        setting=session.stream if chosen.stream else "off",
-        quiet=chosen.quiet,
+def compare_form(session: RouteMagics, chosen: Options, namespace: Namespace, *, prompt: str = "") -> CompareForm:
+    """The form for comparing, with the cell's flags in force and its names chosen."""
+    from molt_magic.views.compare.form import CompareForm
+
+    return CompareForm(
+        session.orchestrator,
+        prompt=prompt,
+        names=chosen.compare,
+        options=shared_by_all(arguments(session, chosen, namespace)),
+        mode="dry run" if chosen.dry_run else "recorded" if chosen.recorded else "live",
         form=chosen.form or session.form,
-        shell=session.ip,
-        cell_id=session.cell_id,
+        bind=session.bind,
+        name=chosen.name,
     )
 
 
-def progress_of(live: Live) -> OnEvent:
-    """Passes on what takes long (weights, loading), not the text: several answers at once cannot stream into one display."""
+def shared_by_all(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a question, without those that a comparison sets for each name."""
+    return {key: value for key, value in asked.items() if key not in ("strategy", "model", "thread", "dry_run")}
 
-    def on_event(event: Event) -> None:
-        if event.kind == "progress":
-            live.on_event(event)
 
-    return on_event
+def shown_on(session: RouteMagics, chosen: Options, drawn: Drawn | None = None) -> Live:
+    """Where the cell shows what it does; `drawn` stands in for one answer that arrives."""
+    return screen(
+        drawn or Arriving(chosen.form or session.form),
+        setting=session.stream if chosen.stream else "off",
+        quiet=chosen.quiet,
+        shell=session.ip,
+        cell_id=session.cell_id,
+    )
 
 
 def note(chosen: Options) -> str:
@@ -130,33 +179,32 @@ def note(chosen: Options) -> str:
     return "(--quiet)" if chosen.quiet else "(shown above)"
 
 
-def _interact(session: RouteMagics, chosen: Options, prompt: str, namespace: Mapping[str, Any]) -> None:
-    from IPython.display import display
-
+def _interact(session: RouteMagics, chosen: Options, prompt: str, namespace: Namespace) -> None:
+    from molt_magic.orchestrator import Comparison
     from molt_magic.strategies import NAMES
-    from molt_magic.views.interact import form
+    from molt_magic.views.interact import Settings, form
 
     orch = session.orchestrator
     asked = arguments(session, chosen, namespace)
     # the form's turn of a thread is not the cell's
     own = f"{session.cell_id or hashlib.sha256(prompt.encode()).hexdigest()[:16]}-form"
+    shared = {**shared_by_all(asked), "thread": chosen.thread, "cell_id": own}
 
-    def ask(text: str, strategy: str, model: str | None, quality: float) -> Result:
-        result = orch.route(text, **{**asked, "strategy": strategy, "model": model, "quality": quality, "cell_id": own})
+    def begin(settings: Settings, **told: Any) -> Comparison:
+        return Comparison(orch, settings.prompt, [settings.name], **{**shared, "quality": settings.quality}, **told)
+
+    def take(result: Result) -> None:
         session.last = result
         session.bind(chosen.name, result)
-        return result
 
     strategy = "direct" if asked["model"] else asked["strategy"] or orch.settings.defaults.strategy
-    quality = orch.settings.defaults.quality if asked["quality"] is None else asked["quality"]
-    widget = form(
-        ask,
+    first = Settings(
         prompt=prompt,
-        strategies=NAMES,
-        models=list(orch.catalog.models),
         strategy=strategy,
         model=asked["model"] or orch.settings.defaults.model,
-        quality=quality,
-        shown_as=chosen.form or session.form,
+        quality=orch.settings.defaults.quality if asked["quality"] is None else asked["quality"],
     )
-    display(widget)  # type: ignore[no-untyped-call]
+    made = form(
+        begin, take, first=first, strategies=NAMES, models=list(orch.catalog.models), shown_as=chosen.form or session.form
+    )
+    show_beside(made, "The form")

@@ -21,8 +21,8 @@ def suggestions(session: RouteMagics, text: str, *, first_line: bool) -> list[st
     words = rest.split(" ")
     fragment, before = words[-1], [w for w in words[:-1] if w]
     found = _cell(session, before) if magic == "%%route" else _line(session, before)
-    head, comma, _ = fragment.rpartition(",")  # --compare a,b
-    prefix = head + comma if before and before[-1] == "--compare" else ""
+    head, comma, _ = fragment.rpartition(",")  # --compare a,b; %route compare a,b
+    prefix = head + comma if before and before[-1] in ("--compare", "compare") else ""
     return [prefix + name for name in found if (prefix + name).startswith(fragment)]
 
 
@@ -46,7 +46,8 @@ def _line(session: RouteMagics, before: list[str]) -> Iterable[str]:
         flags = command.parser().flags
         if (action := flags.get(before[-1])) is not None and action.nargs != 0:
             return [str(choice) for choice in action.choices] if action.choices else _values(session, action.dest)
-        return [*(_values(session, "strategy") if word == "use" and len(before) == 1 else []), *flags]
+        first = {"use": "strategy", "compare": "compare"}.get(word) if len(before) == 1 else None
+        return [*(_values(session, first) if first else []), *flags]
     if word == "config" and len(before) == 1:
         from molt_magic.config.schema import KEYS
 
@@ -66,12 +67,14 @@ def _values(session: RouteMagics, dest: str) -> Iterable[str]:
 
     if dest == "thread":
         return session.started.threads.names() if session.started is not None else []
+    if dest == "compare":
+        return [*NAMES, *_catalog(session).models]
     if dest in ("model", "task"):
         catalog = _catalog(session)
         return list(catalog.models if dest == "model" else catalog.routes)
     if dest == "validate":
         return [name + ":" if form.startswith(":") else name for name, form in CHECKS.items()]
-    known: dict[str, tuple[str, ...]] = {"strategy": NAMES, "compare": NAMES, "form": FORMATS}
+    known: dict[str, tuple[str, ...]] = {"strategy": NAMES, "form": FORMATS}
     return known.get(dest, ())
 
 

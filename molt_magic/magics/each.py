@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from molt_magic.errors import ConfigError, InputError, MoltError, UnknownName
 from molt_magic.magics import interpolation
-from molt_magic.magics.cells import arguments, note, progress_of, shown_on
+from molt_magic.magics.cells import arguments, note, shown_on
+from molt_magic.result import usd
 from molt_magic.types import Event
 from molt_magic.views import frames
 
@@ -72,11 +74,24 @@ def run(session: RouteMagics, chosen: Options, template: str, namespace: Mapping
         return pd.DataFrame(rows, index=frame.index[: len(rows)], columns=["text", *_FIELDS])
 
     live = shown_on(session, chosen)
-    asked["on_event"] = progress_of(live)
+
+    def tell() -> None:
+        if len(frame):
+            costs = [row["cost_usd"] for row in rows if "cost_usd" in row]
+            spent = usd(None if any(cost is None for cost in costs) else math.fsum(cost or 0.0 for cost in costs))
+            said = f"{len(rows)} of {len(frame)} rows, {spent} so far"
+            live.on_event(Event("progress", text=said, fraction=len(rows) / len(frame)))
+
+    def on_event(event: Event) -> None:
+        if event.kind == "progress":  # what takes long: weights, loading. The text of one row among many is not shown
+            live.on_event(event)
+
+    asked["on_event"] = on_event
     try:
+        tell()
         for values in frame.to_dict("records"):
             rows.append(_one(session, asked, template, {**namespace, **_names(values, column)}, values[column]))
-            live.on_event(Event("progress", text=f"{len(rows)} of {len(frame)} rows", fraction=len(rows) / len(frame)))
+            tell()
     except KeyboardInterrupt:
         session.bind(chosen.name, so_far())
         live.fail(frames.each(so_far()).bundle(), partial=bool(rows))

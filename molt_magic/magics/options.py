@@ -82,6 +82,7 @@ class Options:
     raw: bool
     quiet: bool
     compare: tuple[str, ...]
+    recorded: bool
     each: str | None
     interact: bool
 
@@ -117,7 +118,8 @@ def parser() -> Parser:
     add("--no-stream", action="store_true", help="show the answer once, when it is whole")
     add("--raw", action="store_true", help="send the prompt as it stands: {{ }} is not filled")
     add("--quiet", action="store_true", help="show nothing; the result is still the cell's value")
-    add("--compare", metavar="S,S", type=_names, default=(), help="ask by several strategies and show them side by side")
+    add("--compare", metavar="S,S", type=_names, default=(), help="ask by several strategies or models at once, side by side")
+    add("--recorded", action="store_true", help="with --compare: answers of the log or a cassette, nothing is paid")
     add("--each", metavar="DF.col", help="route each row: {{col}} is the row's value, {{row.other}} its other columns")
     add("--interact", action="store_true", help="add a small form for trying other settings")
     return p
@@ -148,6 +150,7 @@ def read(line: str) -> Options | None:
         raw=found.raw,
         quiet=found.quiet,
         compare=found.compare,
+        recorded=found.recorded,
         each=found.each,
         interact=found.interact,
     )
@@ -159,8 +162,15 @@ def _refuse_contradictions(options: Options) -> None:
     modes = [flag for flag, on in _modes(options).items() if on]
     if len(modes) > 1:
         raise InputError(f"{modes[0]} and {modes[1]} cannot be used together.", fix="Use one of them in this cell.")
-    if options.compare and options.strategy:
-        raise InputError("--compare names the strategies; -s adds another.", fix="Put all of them after --compare.")
+    if options.compare and (options.strategy or options.model):
+        flag = "-s" if options.strategy else "-m"
+        raise InputError(f"--compare names what is compared; {flag} adds another.", fix="Put all of them after --compare.")
+    if options.recorded and not options.compare:
+        raise InputError(
+            "--recorded goes with --compare.", fix="For one answer, replay a cassette: %route cassette replay FILE."
+        )
+    if options.recorded and options.dry_run:
+        raise InputError("--recorded and --dry-run cannot be used together.", fix="Use one of them in this cell.")
     if options.thread and (options.compare or options.each):
         raise InputError(f"A thread takes one answer a cell; {modes[0]} gives several.", fix="Leave out --thread.")
     if options.raw and options.each:
@@ -168,11 +178,12 @@ def _refuse_contradictions(options: Options) -> None:
 
 
 def _modes(options: Options) -> dict[str, bool]:
+    """What a cell may do only one of: a comparison may be planned, and have a form beside it."""
     return {
         "--compare": bool(options.compare),
         "--each": options.each is not None,
-        "--interact": options.interact,
-        "--dry-run": options.dry_run,
+        "--interact": options.interact and not options.compare,
+        "--dry-run": options.dry_run and not options.compare,
     }
 
 
@@ -224,12 +235,12 @@ def _form(text: str) -> str:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    from molt_magic.strategies import NAMES
-
-    found = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in found:
-        if name not in NAMES:
-            raise UnknownName("strategy", name, NAMES)
-    if len(set(found)) < 2:
-        raise InputError("--compare needs at least two strategies.", fix="As in --compare rule,cascade.")
+    found = names(text)
+    if len(found) < 2:
+        raise InputError("--compare needs at least two names.", fix="As in --compare rule,cascade or --compare cascade,gpt-5.")
     return found
+
+
+def names(text: str) -> tuple[str, ...]:
+    """The names of a list with commas, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
@@ -19,6 +19,8 @@ from molt_magic.types import Event
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger("molt_magic")
 
 Mode = Literal["live", "dry run", "recorded"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -159,20 +161,26 @@ class Comparison:
         )
 
     def _tell(self, name: str, event: Event) -> None:
-        if self.on_event is None:
-            return
         if event.kind == "progress":
             with self._telling:
                 known, self._told = self._told == event, event
-            if not known:
-                self.on_event("", event)
-        else:
-            self.on_event(name, event)
+            if known:
+                return
+            name = ""
+        if self.on_event is not None:
+            self._safely(self.on_event, name, event)
 
     def _ended(self, name: str) -> None:
         if self.on_end is not None:
-            with contextlib.suppress(Exception):  # a view that fails must not take the request along
-                self.on_end(name)
+            self._safely(self.on_end, name)
+
+    @staticmethod
+    def _safely(listener: Callable[..., None], *told: object) -> None:
+        """A listener that raises is its own problem: not the question's, nor that of a download that tells how far it is."""
+        try:
+            listener(*told)
+        except Exception:
+            logger.exception("a listener of a comparison raised; the comparison goes on")
 
 
 def check_names(catalog: Catalog, names: str | Iterable[str]) -> tuple[str, ...]:

@@ -42,7 +42,6 @@ def decision(
     error: str | None,
     keep_text: bool,
     cache: CacheState | None = None,
-    cache_distance: float | None = None,
 ) -> Decision:
     """The row of a request.
 
@@ -51,7 +50,7 @@ def decision(
         latency_s: seconds from the question to the answer.
         error: kind and message of what ended the request, or None.
         keep_text: whether prompt and answers may be written down.
-        cache, cache_distance: set when the whole request was answered from the cache.
+        cache: what the row says of the cache; None: what the answer's attempt says.
     """
     attempts = with_verdicts(attempts, choice.verdicts)
     answer = next((a for a in attempts if choice.attempt is not None and a.index == choice.attempt.index), None)
@@ -87,7 +86,7 @@ def decision(
         fallbacks=choice.fallbacks,
         fallback_reason=choice.fallback_reason,
         cache=cache or (answer.cache if answer is not None else "off"),
-        cache_distance=cache_distance,
+        cache_distance=None if answer is None else answer.cache_distance,
         input_tokens=usage.input_tokens if usage else 0,
         output_tokens=usage.output_tokens if usage else 0,
         cached_tokens=usage.cached_tokens if usage else 0,

@@ -17,6 +17,7 @@ FORMATS: tuple[str, ...] = get_args(Format)
 
 _PRE = f'style="{markdown.PRE}"'
 _INERT = formulas.CLOSED
+SHOWN = 100_000  # characters of an answer that are drawn, some thirty pages: more stall a browser and swell the notebook
 _BLOCK = re.compile(
     r"^(?P<fence>`{3,}|~{3,})(?P<language>[\w+#.-]*)[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.DOTALL | re.MULTILINE
 )
@@ -34,7 +35,7 @@ def bundle(result: Result, form: str = "markdown") -> dict[str, str]:
     """
     if form not in FORMATS:
         raise UnknownName("format", form, FORMATS)
-    answer = printable(result.text)
+    answer = result.text
     tables = [t for t in (listings.candidates(result.decision), listings.attempts(result.decision)) if t.rows]
     return {
         "text/html": _html(result, answer, form, tables),
@@ -45,8 +46,11 @@ def bundle(result: Result, form: str = "markdown") -> dict[str, str]:
 
 def show(text: str, form: str = "markdown") -> dict[str, str]:
     """An untrusted text alone, without the line under it: what is shown while it still arrives."""
-    text = printable(text)
-    return {"text/html": _text_html(text, form), "text/markdown": _text_markdown(text, form), "text/plain": text}
+    return {
+        "text/html": _text_html(text, form),
+        "text/markdown": _text_markdown(text, form),
+        "text/plain": "\n\n".join(filter(None, _cut(text))),
+    }
 
 
 def _html(result: Result, answer: str, form: str, tables: list[Table]) -> str:
@@ -78,20 +82,31 @@ def _plain(result: Result, answer: str, form: str) -> str:
     status = words.status(result)
     tables = [listings.attempts(result.decision).to_plain()] if result.decision.status == "planned" else []
     line = f"[{' · '.join(printable(fact) for fact in words.facts(result))}]"
-    return "\n\n".join(part for part in (status, _chosen(answer, form)[0], *tables, line) if part)
+    shown, rest = _cut(answer)
+    return "\n\n".join(part for part in (status, _chosen(shown, form)[0], rest, *tables, line) if part)
+
+
+def _cut(text: str) -> tuple[str, str]:
+    """As much of an answer as is drawn, made printable, and a word on the rest."""
+    rest = len(text) - SHOWN
+    return printable(text[:SHOWN]), f"({rest:,} more characters are not drawn: the result's text has all.)" if rest > 0 else ""
 
 
 def _text_html(text: str, form: str) -> str:
+    text, rest = _cut(text)
+    after = f'<p class="{_INERT}"><em>{for_html(rest)}</em></p>' if rest else ""
     if form == "markdown":
-        return markdown.to_html(text)
+        return markdown.to_html(text) + after
     shown, language = _chosen(text, form)
     body = for_html(shown) if form == "text" else f"<code>{for_html(shown)}</code>"
     described = f' aria-label="{for_html(language)}"' if language else ""
-    return f'<pre class="{_INERT}" dir="auto" {_PRE}{described}>{body}</pre>'
+    return f'<pre class="{_INERT}" dir="auto" {_PRE}{described}>{body}</pre>{after}'
 
 
 def _text_markdown(text: str, form: str) -> str:
-    return markdown.to_markdown(text) if form == "markdown" else fenced(*_chosen(text, form))
+    text, rest = _cut(text)
+    after = f"\n\n*{for_markdown(rest)}*" if rest else ""
+    return (markdown.to_markdown(text) if form == "markdown" else fenced(*_chosen(text, form))) + after
 
 
 def _chosen(text: str, form: str) -> tuple[str, str]:

@@ -93,7 +93,7 @@ def status(orch: Orchestrator, *, defaults: str) -> Page:
         f"Ready: {', '.join(ready) if ready else 'no model; the first use fetches a local one'}.",
         f"Ladder: {', '.join(orch.catalog.ladder)}.",
         f"Spent this session: {spent}{f' of {usd(limit)}.' if limit is not None else '; no budget is set.'}",
-        f"Log: {settings.data_dir if settings.log.enabled else 'off'}.",
+        f"Log: {_at_home(settings.data_dir) if settings.log.enabled else 'off'}.",
         f"Cache: {_cache(orch)}.",
         *([f"Cassette: {cassettes.state(orch)}"] if orch.cassette is not None or settings.cassette.file else []),
     ]
@@ -103,7 +103,12 @@ def status(orch: Orchestrator, *, defaults: str) -> Page:
 def _cache(orch: Orchestrator) -> str:
     if orch.cache is None:
         return "off"
-    return str(orch.settings.cache_dir) if orch.cassette is None else "empty at first, as always with a cassette"
+    return _at_home(orch.settings.cache_dir) if orch.cassette is None else "empty at first, as always with a cassette"
+
+
+def _at_home(path: Path) -> str:
+    """The path with `~` for the home folder: a notebook that is passed on need not tell whose it is."""
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
 
 
 def _python() -> Finding:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 # fmt: off
 LOG_COLUMNS = (
-    "time", "strategy", "task", "model", "status", "n_attempts", "escalations", "cache", "cost_usd", "saved_usd", "latency_s",
-    "prompt",
+    "time", "prompt", "strategy", "task", "model", "status", "n_attempts", "escalations", "cache", "cost_usd", "saved_usd",
+    "latency_s",
 )
 # fmt: on
 _OPTIONAL = (
@@ -47,7 +47,7 @@ def candidates(decision: Decision) -> Table:
     """Every model considered, with what was expected of it and why it was passed over."""
     rows = [
         (
-            str(c["model"]),
+            one_line(str(c["model"]), _CELL_LIMIT),
             usd(c["expected_cost_usd"]),
             f"{c['predicted_quality']:.2f}",
             one_line(str(c["evidence"]), _CELL_LIMIT),
@@ -71,7 +71,7 @@ def attempts(decision: Decision) -> Table:
     rows = [
         (
             str(a["index"] + 1),
-            str(a["model"]),
+            one_line(str(a["model"]), _CELL_LIMIT),
             str(a["purpose"]),
             _outcome(a),
             _verdict(a["verdict"]),
@@ -162,23 +162,26 @@ def strategies(current: str) -> Table:
 
 def log(rows: Iterable[Mapping[str, Any]], caption: str, columns: Sequence[str] = LOG_COLUMNS) -> Table:
     """Decisions, newest last; the columns a person looks at first. In a terminal each is one line, its prompt cut to fit."""
-    cells = [tuple(_cell(name, row.get(name)) for name in columns) for row in rows]
-    optional = [_label(name) for name in _OPTIONAL if name in columns]
-    return Table(caption, [_label(name) for name in columns], cells, cut=_label("prompt"), optional=optional)
+    cells = [tuple(cell(name, row.get(name)) for name in columns) for row in rows]
+    optional = [label(name) for name in _OPTIONAL if name in columns]
+    return Table(caption, [label(name) for name in columns], cells, cut=label("prompt"), optional=optional)
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
     """A column's heading."""
     return _LABELS.get(name) or name.removesuffix("_usd").removesuffix("_s").replace("_", " ").capitalize()
 
 
-def _cell(name: str, value: Any) -> str:
+def cell(name: str, value: Any) -> str:
+    """A value of a column, for people; untrusted text in it is printable and on one line."""
     if value is None or value != value:  # NaN is what a frame makes of None
         return "unknown" if name.endswith("_usd") else "none" if name in ("model", "provider") else ""
     if name.endswith("_usd"):
         return usd(float(value))
     if name.endswith("_s"):
         return seconds(float(value))
+    if name.endswith("quality"):
+        return f"{float(value):.2f}"
     if name == "time":
         return str(value)[:19].replace("T", " ")
     if name == "status":
@@ -192,6 +195,6 @@ def records(rows: Sequence[Mapping[str, Any]], caption: str, *, cut: str | None 
     Args:
         cut: the name of a column of which a terminal shows what fits, so that each record is one line.
     """
-    names = [name for name in rows[0] if any(_cell(name, row[name]) for row in rows)] if rows else ["nothing_yet"]
-    cells = [[_cell(name, row[name]) for name in names] for row in rows]
-    return Table(caption, [_label(name) for name in names], cells, cut=None if cut is None or cut not in names else _label(cut))
+    names = [name for name in rows[0] if any(cell(name, row[name]) for row in rows)] if rows else ["nothing_yet"]
+    cells = [[cell(name, row[name]) for name in names] for row in rows]
+    return Table(caption, [label(name) for name in names], cells, cut=None if cut is None or cut not in names else label(cut))

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from molt_magic.types import Event
-from molt_magic.views import answer
-from molt_magic.views.formulas import CLOSED
-from molt_magic.views.progress import TerminalProgress, bar
-from molt_magic.views.text import for_html, for_markdown, one_line, printable
+from molt_magic.views.pace import Pace
+from molt_magic.views.progress import TerminalProgress
+from molt_magic.views.text import one_line, printable
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
-
-INTERVAL_S = 0.1
 
 
 class Live(Protocol):
@@ -57,56 +53,47 @@ class Quiet(Silent):
         """The result is the cell's value, and that is enough."""
 
 
-class NotebookLive:
-    """Updates one display handle. Events may come from another thread; those after the end are dropped."""
+class Drawn(Protocol):
+    """What a notebook shows while a request runs."""
 
-    def __init__(self, *, form: str = "markdown", clock: Callable[[], float] = time.monotonic) -> None:
-        self._form = form
-        self._clock = clock
+    def on_event(self, event: Event) -> None: ...
+
+    def bundle(self) -> dict[str, str]:
+        """How it looks now."""
+        ...
+
+
+class NotebookLive:
+    """Updates one display handle. Events may come from any thread; those after the end are dropped."""
+
+    def __init__(self, drawn: Drawn) -> None:
+        self._drawn = drawn
         self._lock = threading.Lock()
         self._handle: DisplayHandle | None = None
-        self._pieces: list[str] = []
-        self._doing = ""
-        self._shown_at = float("-inf")
         self._ended = False
+        self._pace = Pace(self._draw)
 
     def on_event(self, event: Event) -> None:
-        with self._lock:
-            if self._ended:
-                return
-            if event.kind == "attempt":
-                self._pieces.clear()
-                self._doing = f"{event.model} is answering"
-            elif event.kind == "progress":
-                done = "" if event.fraction is None else f" {bar(event.fraction)}"
-                self._doing = one_line(f"{event.text}{done}")
-            elif event.kind == "delta":
-                self._pieces.append(event.text)
-                self._doing = f"{event.model} is answering"
-            else:
-                return
-            now = self._clock()
-            if now - self._shown_at >= INTERVAL_S:
-                self._shown_at = now
-                self._show(self._arriving())
+        if not self._ended:
+            self._drawn.on_event(event)
+            self._pace.touch()
 
     def finish(self, final: Mapping[str, str]) -> None:
+        self._pace.close()
         with self._lock:
             self._ended = True
             self._show(dict(final))
 
     def fail(self, final: Mapping[str, str], *, partial: bool) -> None:
+        self._pace.close()
         if partial or self._handle is not None:  # "is answering" must not stand there for ever
             self.finish(final)
+        self._ended = True
 
-    def _arriving(self) -> dict[str, str]:
-        shown = answer.show("".join(self._pieces), self._form)
-        doing = f"{self._doing} …"
-        return {
-            "text/html": f'{shown["text/html"]}<div class="{CLOSED}"><em>{for_html(doing)}</em></div>',
-            "text/markdown": f"{shown['text/markdown']}\n\n*{for_markdown(doing)}*",
-            "text/plain": f"{shown['text/plain']}\n[{doing}]".lstrip(),
-        }
+    def _draw(self) -> None:
+        with self._lock:
+            if not self._ended:
+                self._show(self._drawn.bundle())
 
     def _show(self, data: dict[str, str]) -> None:
         from IPython.display import display
@@ -164,20 +151,25 @@ class TerminalLive:
         sys.stdout.flush()
 
 
-def screen(*, setting: str, quiet: bool, form: str, shell: Any, cell_id: str | None) -> Live:
+def screen(drawn: Drawn, *, setting: str, quiet: bool, shell: Any, cell_id: str | None) -> Live:
     """Where to show a request.
 
     Args:
+        drawn: what a notebook shows meanwhile.
         setting: `on`, `off`, or `auto`: streaming where a person is watching. A notebook front end names the cell it runs; what
             runs a notebook headless (nbclient, papermill, nbval) does not. A terminal is one when its output is.
         quiet: show nothing.
-        form: how the answer is shown, one of `answer.FORMATS`.
         shell: the IPython shell.
         cell_id: the front end's id of the running cell, or None.
     """
     if quiet:
         return Quiet()
-    terminal = not hasattr(shell, "kernel") and sys.stdout.isatty()
+    terminal = is_terminal(shell) and sys.stdout.isatty()
     if setting == "off" or (setting == "auto" and cell_id is None and not terminal):
         return Silent()
-    return TerminalLive() if terminal else NotebookLive(form=form)
+    return TerminalLive() if terminal else NotebookLive(drawn)
+
+
+def is_terminal(shell: Any) -> bool:
+    """Whether the shell has no front end that could show a picture or a widget."""
+    return not hasattr(shell, "kernel")

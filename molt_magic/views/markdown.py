@@ -29,7 +29,7 @@ _LINK = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 _ALIVE = re.compile(r"<[a-zA-Z/!?]|!\[")
 _SCHEMES = re.compile(r"(?:javascript|vbscript):|\](?:\(|:)<?(?:data|file|blob):", re.IGNORECASE)
 # code wraps between words; Jupyter's own rule breaks it inside them
-PRE = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere"
+PRE = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; margin: 0.5em 0"
 _WRAP = "overflow-wrap: break-word; overflow-x: auto"  # a word without end, or a wide table, must not widen the notebook
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from molt_magic.views.columns import draw
 from molt_magic.views.formulas import CLOSED
@@ -101,11 +102,21 @@ class Listing:
         return printable(self.text)
 
 
+class Part(Protocol):
+    """What a page is made of beside lines of text."""
+
+    def to_html(self) -> str: ...
+
+    def to_markdown(self) -> str: ...
+
+    def to_plain(self, width: int | None = None, /) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Lines of text and tables, one under the other; what `%route` subcommands return and `molt` prints."""
 
-    parts: Sequence[str | Table | Listing]
+    parts: Sequence[str | Part]
 
     def to_html(self) -> str:
         return "".join(

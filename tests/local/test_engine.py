@@ -188,13 +188,15 @@ async def test_the_least_recently_used_model_gives_way_within_the_memory_limit(
 
 
 async def test_a_busy_model_is_waited_for_and_not_ended(make_local: MakeLocal, smollm: ModelSpec) -> None:
-    local = make_local(memory_gb=0.6)  # room for one
+    told: list[str] = []
+    local = make_local(memory_gb=0.6, on_progress=lambda what, _: told.append(what))  # room for one
     heard: list[str] = []
     long = asyncio.create_task(local.complete(replace(smollm, name="one"), HERE, endless(40), on_delta=heard.append))
     await until(lambda: len(heard) > 0)
     await local.complete(replace(smollm, name="two"), HERE, ask("Hello", max_tokens=1), on_delta=lambda _: None)
     assert (await long).usage.output_tokens == 40
     assert [row.model for row in local.running()] == ["two"]
+    assert told.count("waiting for memory to load two") == 1
 
 
 async def test_an_idle_model_is_unloaded(make_local: MakeLocal, smollm: ModelSpec) -> None:

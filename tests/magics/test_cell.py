@@ -11,7 +11,7 @@ import pytest
 from molt_magic.errors import InputError, MoltError, ServerError, StreamInterrupted, UnknownName
 from molt_magic.result import Result
 from molt_magic.types import Call, Completion, Usage
-from tests.magics.conftest import MakeNotebook
+from tests.magics.conftest import MakeNotebook, Notebook, Ran
 from tests.views.samples import HOSTILE
 from tests.views.test_untrusted import alive, alive_markdown
 
@@ -116,7 +116,10 @@ def test_line_is_not_expanded_by_ipython(notebook: MakeNotebook) -> None:
         ("%%route --param strategy x\nHi", "flag of its own"),
         ("%%route --schema shap\nHi", "Unknown name 'shap'"),
         ("%%route --no-cache --refresh\nHi", "not allowed with"),
-        ("%%route --compare rule,cascade --dry-run\nHi", "cannot be used together"),
+        ("%%route --compare rule,cascade --dry-run --recorded\nHi", "cannot be used together"),
+        ("%%route --recorded\nHi", "goes with --compare"),
+        ("%%route --compare rule,big -m small\nHi", "Put all of them after --compare"),
+        ("%%route --compare rule,bigg\nHi", "Did you mean 'big'"),
         ("%%route --compare rule,cascade --thread t\nHi", "Leave out --thread"),
         ("%%route --compare rule\nHi", "at least two"),
         ("%%route -s rule -m big\nHi", "chooses the model itself"),
@@ -227,7 +230,7 @@ def test_cell_with_an_id_streams_into_one_display(notebook: MakeNotebook) -> Non
     finally:
         del book.shell.kernel
     assert len(ran.outputs) > 1
-    assert "small is answering" in ran.outputs[0]["text/plain"]
+    assert "small is answering" in ran.outputs[-2]["text/plain"]
     assert "[small · direct" in ran.outputs[-1]["text/plain"]
 
 
@@ -257,13 +260,82 @@ def test_second_run_comes_from_the_cache_and_says_so(notebook: MakeNotebook) -> 
     assert "cache: exact" in book.run(cell).outputs[0]["text/plain"]
 
 
-def test_compare_shows_a_row_and_an_answer_for_each_strategy(notebook: MakeNotebook) -> None:
+def test_compare_shows_a_column_and_a_row_for_each_and_binds_the_frame(notebook: MakeNotebook) -> None:
     book = notebook()
-    ran = book.run("%%route --compare rule,cascade -t simple_qa -o frame\nHello?")
-    assert list(book["frame"]["strategy"]) == ["rule", "cascade"]
+    ran = book.run("%%route --compare rule,cascade,big -t simple_qa -o frame\nHello?")
+    assert list(book["frame"]["strategy"]) == ["rule", "cascade", "big"]
     assert ran.value is book["frame"]
     assert len(ran.outputs) == 1
     assert "rule: small" in ran.outputs[0]["text/plain"]
+    assert ran.outputs[0]["text/html"].count("Big says so.") == 1
+
+
+def in_a_kernel(book: Notebook, source: str, cell_id: str | None = None) -> Ran:
+    """Runs a cell as a kernel does, with a front end that can show pictures and widgets."""
+    book.shell.kernel = object()
+    try:
+        return book.run(source, cell_id=cell_id)
+    finally:
+        del book.shell.kernel
+
+
+def test_compare_in_a_notebook_ends_with_the_scatter_as_an_image(notebook: MakeNotebook) -> None:
+    ran = in_a_kernel(notebook(), "%%route --compare small,big\nHello?")
+    assert [sorted(output) for output in ran.outputs] == [
+        ["text/html", "text/markdown", "text/plain"],
+        ["image/png", "text/plain"],
+    ]
+    assert "predicted quality" in ran.outputs[1]["text/plain"]
+
+
+def test_compare_streams_into_one_display_where_a_person_watches(notebook: MakeNotebook) -> None:
+    book = notebook({"small": "one two three four", "big": "five six seven eight"}, delay_s=0.06)
+    ran = in_a_kernel(book, "%%route --compare small,big --no-cache\nHello?", cell_id="c1")
+    arriving = [output["text/html"] for output in ran.outputs if "is answering" in output.get("text/html", "")]
+    assert any("one" in html and "five" in html for html in arriving)
+    assert "of 2 answered" in arriving[-1]
+    assert "is answering" not in ran.outputs[-2]["text/html"]
+
+
+def test_compare_as_a_dry_run_calls_nothing_and_shows_the_plans(notebook: MakeNotebook) -> None:
+    book = notebook()
+    ran = book.run("%%route --compare rule,big -t simple_qa --dry-run -o plans\nHello?")
+    assert book.orchestrator.providers.calls == []  # type: ignore[attr-defined]
+    assert list(book["plans"]["status"]) == ["planned", "planned"]
+    assert "would cost about" in ran.outputs[0]["text/plain"]
+    assert "nothing was called" in ran.outputs[0]["text/html"]
+
+
+def test_compare_of_what_is_recorded_asks_nobody(notebook: MakeNotebook) -> None:
+    book = notebook()
+    book.run("%%route -m small\nHello?")
+    asked = len(book.orchestrator.providers.calls)  # type: ignore[attr-defined]
+    book.run("%%route --compare small,big --recorded -o known\nHello?")
+    assert len(book.orchestrator.providers.calls) == asked  # type: ignore[attr-defined]
+    assert list(book["known"]["status"]) == ["ok", "error"]
+    assert book["known"]["text"][0] == "Small says so."
+
+
+def test_compare_interrupted_keeps_every_column_s_partial_text(notebook: MakeNotebook) -> None:
+    def interrupting(_call: Call) -> str:
+        stop = (threading.main_thread().ident or 0, signal.SIGINT)  # a person presses the stop button
+        threading.Timer(0.3, signal.pthread_kill, stop).start()
+        return "word " * 1000
+
+    book = notebook({"small": interrupting, "big": "other " * 1000}, delay_s=0.01)
+    ran = book.run("%%route --compare small,big -o frame\nHello?")
+    assert isinstance(ran.error, KeyboardInterrupt)
+    assert list(book["frame"]["status"]) == ["interrupted", "interrupted"]
+    assert [text.split()[0] for text in book["frame"]["text"]] == ["word", "other"]
+    assert "Interrupted" in ran.outputs[-1]["text/plain"]
+    assert list(book.orchestrator.log.to_frame()["status"]) == ["interrupted", "interrupted"]
+
+
+def test_compare_with_interact_adds_a_form_after_the_static_output(notebook: MakeNotebook) -> None:
+    ran = in_a_kernel(notebook(), "%%route --compare small,big --interact\nHello?")
+    assert ran.error is None
+    assert "Small says so." in ran.outputs[0]["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in ran.outputs[-1]
 
 
 def test_compare_shows_hostile_answers_dead(notebook: MakeNotebook) -> None:
@@ -274,7 +346,7 @@ def test_compare_shows_hostile_answers_dead(notebook: MakeNotebook) -> None:
 
 def test_interact_form_starts_with_the_cell_s_model(notebook: MakeNotebook, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
-    monkeypatch.setattr("IPython.display.display", lambda shown, **how: made.append(shown))
+    monkeypatch.setattr("molt_magic.magics.cells.show_beside", lambda widget, _what: made.append(widget))
     assert notebook().run("%%route -m big --interact --quiet\nHello?").error is None
     assert [part.value for part in made[-1].children[1].children][:2] == ["direct", "big"]
 

@@ -14,8 +14,8 @@ from molt_magic.views.tables import Page
 from tests.magics.conftest import MakeNotebook, Notebook
 
 WORDS = (
-    "status", "models", "strategies", "use", "explain", "log", "export", "cost", "budget", "cache", "cassette", "thread",
-    "feedback", "config", "doctor", "version",
+    "status", "models", "strategies", "use", "compare", "explain", "log", "export", "dashboard", "cost", "budget", "cache",
+    "cassette", "thread", "feedback", "evaluate", "calibrate", "config", "doctor", "version",
 )  # fmt: skip
 
 
@@ -49,6 +49,8 @@ def test_every_word_explains_itself(notebook: MakeNotebook, word: str) -> None:
         ("use rule -m big", InputError, "chooses the model itself"),
         ("use -t simple_q", UnknownName, "Did you mean 'simple_qa'"),
         ("use -q 3", InputError, "between 0 and 1"),
+        ("compare rule,bgi", UnknownName, "Did you mean 'big'"),
+        ("compare --stratgy rule", UnknownName, "Unknown flag"),
         ("explain", InputError, "Nothing was routed"),
         ("explain nothing", UnknownName, "Unknown result or decision"),
         ("log -n 0", InputError, "1 or more"),
@@ -276,3 +278,14 @@ def test_cassette_is_put_in_told_and_taken_out(notebook: MakeNotebook, tmp_path:
     assert book.run("%%route -m small -o again\nHello?").error is None
     assert book["again"].decision.deployment == "cassette"
     assert say(book, "cassette off").startswith("Off")
+
+
+def test_compare_s_form_has_its_names_chosen_and_binds_every_comparison(notebook: MakeNotebook) -> None:
+    book = notebook()
+    form = book.run("%route compare small,big -v nonempty -o mine").value
+    assert form.choices.chosen == ["small", "big"]
+    form.widget.children[0].value = "Hello?"
+    form.runner.run.click()
+    assert form.runner.idle.wait(10)
+    assert list(book["mine"]["text"]) == ["Small says so.", "Big says so."]
+    assert book["mine"].equals(form.frame)

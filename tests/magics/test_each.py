@@ -109,3 +109,16 @@ def test_interrupt_binds_the_rows_that_were_done(notebook: MakeNotebook) -> None
     assert isinstance(ran.error, KeyboardInterrupt)
     assert list(book["out"].index) == ["x"]
     assert "1 rows" in ran.outputs[-1]["text/plain"]
+
+
+def test_progress_counts_rows_and_what_was_spent(notebook: MakeNotebook) -> None:
+    book = notebook({"small": echo}, delay_s=0.1, usage=(1000, 0))
+    book["df"] = pd.DataFrame({"text": ["a", "b", "c"]})
+    book.shell.kernel = object()  # what a kernel's shell has and a terminal's has not
+    try:
+        ran = book.run("%%route -m small --each df.text --no-cache\n{{text}}", cell_id="c1")
+    finally:
+        del book.shell.kernel
+    said = " ".join(output["text/html"] for output in ran.outputs)
+    assert "1 of 3 rows, $0.0010 so far" in said
+    assert "<progress" in said

@@ -23,7 +23,8 @@ from molt_magic.magics import RouteMagics
 from tests.scripted import ScriptedProviders
 
 def make():
-    model = {"provider": "openai", "model": "s", "context_window": 8000, "api_key_env": "NONE"}
+    prices = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 2.0}
+    model = {"provider": "openai", "model": "s", "context_window": 8000, "api_key_env": "NONE", **prices}
     settings = load_settings(cwd=Path("/")).with_values({"catalog": "none", "models.small": model})
     return Orchestrator(settings=settings, providers=ScriptedProviders({"small": "one two three four"}, delay_s=0.08))
 
@@ -86,6 +87,26 @@ def test_cell_of_a_front_end_streams_into_one_display_and_ends_whole(run: Run) -
 
 def test_headless_cell_has_one_static_output(run: Run) -> None:
     assert kinds(run("%%route -m small --no-cache\nHello?")) == ["display_data"]
+
+
+def test_compare_of_a_front_end_streams_into_one_display_and_ends_with_a_picture(run: Run) -> None:
+    messages = run("%%route --compare direct,small --no-cache\nHello?", cell_id="c2")
+    *updates, picture = messages
+    assert kinds(updates)[0] == "display_data"
+    assert set(kinds(updates)[1:]) == {"update_display_data"}
+    assert len({message["content"]["transient"]["display_id"] for message in updates}) == 1
+    assert "image/png" in picture["content"]["data"]
+
+
+def test_headless_compare_has_the_final_display_and_the_picture(run: Run) -> None:
+    messages = run("%%route --compare direct,small --no-cache\nHello?")
+    assert kinds(messages) == ["display_data", "display_data"]
+
+
+def test_compare_form_is_a_widget_below_a_static_output(run: Run) -> None:
+    static, widget = [m for m in run("%route compare small,cascade") if m["msg_type"] == "display_data"]
+    assert "Compare strategies and models" in static["content"]["data"]["text/plain"]
+    assert "application/vnd.jupyter.widget-view+json" in widget["content"]["data"]
 
 
 def test_value_is_kept_without_being_shown_twice(run: Run) -> None:

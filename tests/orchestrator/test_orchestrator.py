@@ -348,6 +348,14 @@ def test_a_semantic_hit_never_crosses_strategies_or_threads(orchestrator: MakeOr
     assert not orch.route("How do I reverse a list in Python?", model="small", system="Be brief.").cached
 
 
+def test_a_semantic_hit_is_logged_with_its_distance(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "x"})
+    orch.route("How do I reverse a list in Python?", model="small")
+    decision = orch.route("how do i reverse a list in Python", model="small").decision
+    assert decision.cache == "semantic"
+    assert decision.cache_distance is not None
+
+
 def test_a_forgotten_hit_is_asked_again(orchestrator: MakeOrchestrator) -> None:
     orch = orchestrator({"small": ["wrong", "right"]})
     orch.route("hello", model="small")

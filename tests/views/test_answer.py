@@ -154,3 +154,11 @@ def test_text_format_draws_no_markdown() -> None:
 def test_unknown_format_is_refused_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match="markdown"):
         answer.bundle(result(), "markdwn")
+
+
+@pytest.mark.parametrize("form", answer.FORMATS)
+def test_answer_of_megabytes_is_cut_and_says_by_how_much(form: str) -> None:
+    for shown in (answer.bundle(result("x" * 5_000_000), form), answer.show("x" * 5_000_000, form)):
+        for text in shown.values():
+            assert len(text) < 1.1 * answer.SHOWN
+            assert "4,900,000 more characters" in text

@@ -1,62 +1,115 @@
-"""The form for trying other settings: core widgets, driven as a person would."""
+"""The form for trying other settings: core widgets, driven as a person would, over scripted models."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 
-from molt_magic.errors import InputError
+from molt_magic.orchestrator import Comparison, Orchestrator
 from molt_magic.result import Result
-from molt_magic.views.interact import form
-from tests.views.samples import result
+from molt_magic.views.interact import Settings, form
+from tests.conftest import MakeOrchestrator
+from tests.views.samples import HOSTILE
+from tests.views.test_live import until
+from tests.views.test_untrusted import alive
 
-Asked = tuple[str, str, str | None, float]
+FIRST = Settings("Hello?", "rule", None, 0.5)
 
 
-def build(answers: Result | InputError, asked: list[Asked], first: str | None = None) -> tuple[dict[str, object], object]:
+@dataclass
+class Built:
     """The form's parts by name."""
 
-    def ask(prompt: str, strategy: str, model: str | None, quality: float) -> Result:
-        asked.append((prompt, strategy, model, quality))
-        if isinstance(answers, InputError):
-            raise answers
-        return answers
+    box: Any
+    asked: list[Settings]
+    taken: list[Result]
 
-    box = form(
-        ask, prompt="Hello?", strategies=["rule", "direct"], models=["small", "big"], strategy="rule", model=first, quality=0.5
-    )
-    text, row, button, shown = box.children
-    strategy, model, quality = row.children
-    return {"text": text, "strategy": strategy, "model": model, "quality": quality, "shown": shown}, button
+    def __post_init__(self) -> None:
+        self.text, row, controls, self.shown = self.box.children
+        self.strategy, self.model, self.quality = row.children
+        self.run, self.cancel, self.line = controls.children
 
-
-@pytest.mark.parametrize(("first", "chosen"), [("big", "big"), (None, "small"), ("gone", "small")])
-def test_form_starts_with_the_cell_s_model(first: str | None, chosen: str) -> None:
-    parts, _button = build(result(), [], first)
-    assert parts["model"].value == chosen  # type: ignore[attr-defined]
+    def wait(self) -> None:
+        assert self.box.runner.idle.wait(5)
 
 
-def test_click_asks_with_the_form_s_settings_and_shows_the_answer() -> None:
-    asked: list[Asked] = []
-    parts, button = build(result("<script>x</script> Four."), asked)
-    parts["strategy"].value = "direct"  # type: ignore[attr-defined]
-    parts["model"].value = "big"  # type: ignore[attr-defined]
-    parts["text"].value = "Again?"  # type: ignore[attr-defined]
-    button.click()  # type: ignore[attr-defined]
-    assert asked == [("Again?", "direct", "big", 0.5)]
-    assert "Four." in parts["shown"].value  # type: ignore[attr-defined]
-    assert "<script" not in parts["shown"].value  # type: ignore[attr-defined]
+def build(orch: Orchestrator, first: Settings = FIRST) -> Built:
+    asked: list[Settings] = []
+    taken: list[Result] = []
+
+    def begin(settings: Settings, **told: Any) -> Comparison:
+        asked.append(settings)
+        return Comparison(orch, settings.prompt, [settings.name], quality=settings.quality, task="simple_qa", **told)
+
+    box = form(begin, taken.append, first=first, strategies=["rule", "direct"], models=["small", "big"])
+    return Built(box, asked, taken)
 
 
-def test_error_is_shown_and_the_button_works_again() -> None:
-    asked: list[Asked] = []
-    parts, button = build(InputError("<b>No</b>."), asked)
-    button.click()  # type: ignore[attr-defined]
-    assert "&lt;b&gt;No&lt;/b&gt;" in parts["shown"].value  # type: ignore[attr-defined]
-    assert not button.disabled  # type: ignore[attr-defined]
+@pytest.mark.parametrize(("model", "chosen"), [("big", "big"), (None, "small"), ("gone", "small")])
+def test_form_starts_with_the_cell_s_model(model: str | None, chosen: str, orchestrator: MakeOrchestrator) -> None:
+    made = build(orchestrator({}), Settings("Hello?", "direct", model, 0.5))
+    assert made.model.value == chosen
+
+
+def test_click_asks_with_the_form_s_settings_and_shows_the_answer(orchestrator: MakeOrchestrator) -> None:
+    made = build(orchestrator({"big": "Four."}))
+    made.strategy.value, made.model.value, made.text.value = "direct", "big", "Again?"
+    made.run.click()
+    made.wait()
+    assert made.asked == [Settings("Again?", "direct", "big", 0.5)]
+    assert "Four." in made.shown.value
+    assert [result.model for result in made.taken] == ["big"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_answer_is_dead_in_the_form(text: str, orchestrator: MakeOrchestrator) -> None:
+    made = build(orchestrator({"small": text}))
+    made.run.click()
+    made.wait()
+    assert alive(made.shown.value) == []
+
+
+def test_click_returns_before_the_answer_and_cancel_keeps_what_had_arrived(orchestrator: MakeOrchestrator) -> None:
+    made = build(orchestrator({"small": "word " * 500}, delay_s=0.02))
+    made.run.click()
+    assert (made.run.disabled, made.cancel.disabled) == (True, False)
+    until(lambda: "word" in made.shown.value)
+    made.cancel.click()
+    made.wait()
+    assert "Interrupted" in made.shown.value
+    assert made.taken[0].text.startswith("word")
+    assert (made.run.disabled, made.cancel.disabled) == (False, True)
+
+
+def test_second_click_while_it_runs_asks_nothing(orchestrator: MakeOrchestrator) -> None:
+    made = build(orchestrator({"small": "one two three"}, delay_s=0.02))
+    made.run.click()
+    made.run.click()
+    made.wait()
+    assert len(made.asked) == 1
+
+
+def test_error_is_told_with_its_fix_and_the_button_works_again(orchestrator: MakeOrchestrator) -> None:
+    made = build(orchestrator({"small": "x"}), Settings("  ", "rule", None, 0.5))
+    made.run.click()
+    assert "InputError" in made.line.value
+    assert "prompt is empty" in made.line.value
+    assert not made.run.disabled
+
+
+def test_closing_the_form_ends_what_is_under_way(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "word " * 500}, delay_s=0.02)
+    made = build(orch)
+    made.run.click()
+    made.box.close()
+    made.wait()
+    assert made.taken[0].decision.status == "interrupted"
 
 
 @pytest.mark.parametrize(("strategy", "usable"), [("rule", False), ("direct", True)])
-def test_model_can_be_chosen_only_where_it_is_used(strategy: str, usable: bool) -> None:
-    parts, _ = build(result(), [])
-    parts["strategy"].value = strategy  # type: ignore[attr-defined]
-    assert parts["model"].disabled is not usable  # type: ignore[attr-defined]
+def test_model_can_be_chosen_only_where_it_is_used(strategy: str, usable: bool, orchestrator: MakeOrchestrator) -> None:
+    made = build(orchestrator({}))
+    made.strategy.value = strategy
+    assert made.model.disabled is not usable

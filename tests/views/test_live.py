@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import sys
+import threading
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +17,8 @@ from IPython.utils.capture import capture_output
 
 from molt_magic.types import Event
 from molt_magic.views import answer, live
+from molt_magic.views.arriving import Arriving
+from molt_magic.views.pace import Pace
 from tests.views.samples import result
 
 
@@ -39,24 +45,77 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     return recorder
 
 
-def stream(shown: live.NotebookLive, clock: list[float], pieces: int, every_s: float) -> None:
-    shown.on_event(Event("attempt", model="small"))
-    for i in range(pieces):
-        clock[0] += every_s
-        shown.on_event(Event("delta", model="small", text=f"w{i} "))
+def until(happened: Callable[[], object], within_s: float = 5.0) -> None:
+    """Wait for what another thread does."""
+    end = time.monotonic() + within_s
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
 
 
-def test_updates_come_at_most_ten_times_a_second(recorder: Recorder) -> None:
-    clock = [0.0]
-    shown = live.NotebookLive(clock=lambda: clock[0])
-    stream(shown, clock, pieces=1000, every_s=0.002)  # two seconds
-    assert 15 <= len(recorder.shown) <= 21
+def notebook_live() -> live.NotebookLive:
+    return live.NotebookLive(Arriving())
+
+
+def drawn(recorder: Recorder, shown: live.NotebookLive, event: Event) -> dict[str, str]:
+    """How it looks once an event has been drawn."""
+    count = len(recorder.shown)
+    shown.on_event(event)
+    until(lambda: len(recorder.shown) > count)
+    return recorder.shown[-1][0]
+
+
+def test_drawing_comes_at_most_so_often_and_the_last_touch_is_not_lost() -> None:
+    drawn_at: list[float] = []
+    state = {"value": 0, "drawn": -1}
+
+    def draw() -> None:
+        drawn_at.append(time.monotonic())
+        state["drawn"] = state["value"]
+
+    pace = Pace(draw, every_s=0.05)
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        state["value"] += 1
+        pace.touch()
+    until(lambda: state["drawn"] == state["value"])
+    pace.close()
+    assert 3 <= len(drawn_at) <= 9
+    assert min(b - a for a, b in itertools.pairwise(drawn_at)) >= 0.045
+
+
+def test_drawing_that_fails_does_not_end_the_drawing(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[int] = []
+
+    def draw() -> None:
+        seen.append(1)
+        if len(seen) == 1:
+            raise ValueError("mine")
+
+    pace = Pace(draw, every_s=0.01)
+    pace.touch()
+    until(lambda: len(seen) == 1)
+    pace.touch()
+    until(lambda: len(seen) == 2)
+    pace.close()
+    assert "could not be drawn" in caplog.text
+
+
+def test_nothing_is_drawn_after_the_end_and_no_thread_stays() -> None:
+    seen: list[int] = []
+    pace = Pace(lambda: seen.append(1))
+    pace.touch()
+    until(lambda: seen)
+    pace.close()
+    pace.touch()
+    assert seen == [1]
+    assert "molt-draw" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_all_updates_go_to_one_display_that_ends_with_the_final_bundle(recorder: Recorder) -> None:
-    clock = [0.0]
-    shown = live.NotebookLive(clock=lambda: clock[0])
-    stream(shown, clock, pieces=5, every_s=0.2)
+    shown = notebook_live()
+    drawn(recorder, shown, Event("attempt", model="small"))
+    drawn(recorder, shown, Event("delta", model="small", text="one "))
     final = answer.bundle(result())
     shown.finish(final)
     assert [update for _, update in recorder.shown] == [False] + [True] * (len(recorder.shown) - 1)
@@ -64,41 +123,62 @@ def test_all_updates_go_to_one_display_that_ends_with_the_final_bundle(recorder:
 
 
 def test_events_after_the_end_are_dropped(recorder: Recorder) -> None:
-    shown = live.NotebookLive()
+    shown = notebook_live()
     shown.finish(answer.bundle(result()))
     shown.on_event(Event("delta", model="small", text="late"))
+    time.sleep(0.02)
     assert len(recorder.shown) == 1
 
 
 def test_answer_that_was_not_taken_gives_way_to_the_next(recorder: Recorder) -> None:
-    clock = [0.0]
-    shown = live.NotebookLive(clock=lambda: clock[0])
-    stream(shown, clock, pieces=3, every_s=0.2)
-    clock[0] += 1
-    shown.on_event(Event("attempt", model="big"))
-    assert "w0" not in recorder.shown[-1][0]["text/plain"]
-    assert "big is answering" in recorder.shown[-1][0]["text/plain"]
+    shown = notebook_live()
+    assert "w0" in drawn(recorder, shown, Event("delta", model="small", text="w0 "))["text/plain"]
+    last = drawn(recorder, shown, Event("attempt", model="big"))
+    shown.finish({})
+    assert last["text/plain"] == "[waiting for big …]"
 
 
-def test_progress_of_weights_is_shown_with_its_share(recorder: Recorder) -> None:
-    live.NotebookLive().on_event(Event("progress", text="qwen-local: downloading", fraction=0.5))
-    assert "50%" in recorder.shown[-1][0]["text/plain"]
+def test_progress_of_weights_is_shown_with_its_share_and_a_real_bar(recorder: Recorder) -> None:
+    shown = notebook_live()
+    last = drawn(recorder, shown, Event("progress", text="qwen-local: downloading", fraction=0.5))
+    shown.finish({})
+    assert "50%" in last["text/plain"]
+    assert '<progress value="0.500" max="1"' in last["text/html"]
+
+
+def test_loading_that_begins_just_after_something_else_is_shown(recorder: Recorder) -> None:
+    shown = notebook_live()
+    shown.on_event(Event("progress", text="checking qwen-local", fraction=1.0))
+    shown.on_event(Event("progress", text="loading qwen-local", fraction=None))
+    until(lambda: recorder.shown and "loading qwen-local" in recorder.shown[-1][0]["text/plain"])
+    shown.finish({})
 
 
 def test_arriving_text_is_as_untrusted_as_a_whole_answer(recorder: Recorder) -> None:
-    live.NotebookLive().on_event(Event("delta", model="small", text="<script>alert(1)</script>"))
-    assert "<script" not in recorder.shown[-1][0]["text/html"]
+    shown = notebook_live()
+    last = drawn(recorder, shown, Event("delta", model="small", text="<script>alert(1)</script>"))
+    shown.finish({})
+    assert "<script" not in last["text/html"]
+
+
+def test_of_a_huge_text_the_end_is_drawn_while_it_arrives() -> None:
+    arriving = Arriving()
+    arriving.on_event(Event("delta", model="small", text="a" * 5_000_000 + "<b>end"))
+    shown = arriving.bundle()
+    assert len(shown["text/html"]) < 50_000
+    assert "the last of 5,000,006 characters" in shown["text/html"]
+    assert "&lt;b&gt;end" in shown["text/html"]
 
 
 def test_failure_replaces_the_words_that_say_it_is_answering(recorder: Recorder) -> None:
-    shown = live.NotebookLive()
-    shown.on_event(Event("attempt", model="small"))
+    shown = notebook_live()
+    drawn(recorder, shown, Event("attempt", model="small"))
     shown.fail(answer.bundle(result("", status="error")), partial=False)
-    assert "is answering" not in recorder.shown[-1][0]["text/plain"]
+    assert "waiting" not in recorder.shown[-1][0]["text/plain"]
 
 
 def test_failure_before_anything_was_shown_shows_nothing(recorder: Recorder) -> None:
-    live.NotebookLive().fail(answer.bundle(result("", status="error")), partial=False)
+    notebook_live().fail(answer.bundle(result("", status="error")), partial=False)
     assert recorder.shown == []
 
 
@@ -133,7 +213,7 @@ def test_streams_where_a_person_watches(
     setting: str, quiet: bool, shell: object, cell_id: str | None, tty: bool, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", Tty() if tty else io.StringIO())
-    shown = live.screen(setting=setting, quiet=quiet, form="markdown", shell=shell, cell_id=cell_id)
+    shown = live.screen(Arriving(), setting=setting, quiet=quiet, shell=shell, cell_id=cell_id)
     assert type(shown) is kind
 
 

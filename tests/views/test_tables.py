@@ -62,9 +62,9 @@ def test_terminal_too_narrow_for_words_is_still_not_exceeded(width: int) -> None
 DECISIONS = [
     dict(zip(listings.LOG_COLUMNS, row, strict=True))
     for row in (
-        ("2026-11-02T10:00:00", "semantic", "code_generation", "qwen-local-small", "best_effort", 2, 1, "semantic", 0.00012,
-         0.001, 26.1, "Write a function that\nreturns the second largest of many numbers, or None where there is none"),
-        ("2026-11-02T10:00:01", "arbitrage", None, "qwen-local", "ok", 1, 0, "miss", 0.0, 0.0, 0.9, "Hello?"),
+        ("2026-11-02T10:00:00", "Write a function that\nreturns the second largest number, or None where there is none",
+         "semantic", "code_generation", "qwen-local-small", "best_effort", 2, 1, "semantic", 0.00012, 0.001, 26.1),
+        ("2026-11-02T10:00:01", "Hello?", "arbitrage", None, "qwen-local", "ok", 1, 0, "miss", 0.0, 0.0, 0.9),
     )
 ]  # fmt: skip
 
@@ -75,7 +75,7 @@ def test_log_has_one_line_a_decision_in_every_usual_terminal(width: int) -> None
     assert len(rows) == 2
     assert max(map(len, rows)) <= width
     assert all(word in rows[0] for word in ("semantic", "qwen-local-small", "best effort", "$0.00012", "Write a f"))
-    assert rows[1].endswith("Hello?")
+    assert "Hello?" in rows[1]
 
 
 def test_log_has_headings_for_people() -> None:

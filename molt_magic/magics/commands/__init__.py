@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.magics import options
-from molt_magic.magics.commands import cassette, decisions, evaluation, settings, stores
+from molt_magic.magics.commands import cassette, compare, dashboard, decisions, evaluation, settings, stores
 from molt_magic.magics.commands.base import Command, Namespace
 from molt_magic.magics.commands.settings import own_defaults
 from molt_magic.views.tables import Page, Table
@@ -48,11 +48,19 @@ def help_page(session: RouteMagics) -> Page:
 
 
 # in the order in which a person meets them
-_ALL = {**settings.COMMANDS, **decisions.COMMANDS, **stores.COMMANDS, **cassette.COMMANDS, **evaluation.COMMANDS}
+_ALL = {
+    **settings.COMMANDS,
+    **compare.COMMANDS,
+    **decisions.COMMANDS,
+    **dashboard.COMMANDS,
+    **stores.COMMANDS,
+    **cassette.COMMANDS,
+    **evaluation.COMMANDS,
+}
 # fmt: off
 _ORDER = (
-    "status", "models", "strategies", "use", "explain", "log", "export", "cost", "budget", "cache", "cassette", "thread",
-    "feedback", "evaluate", "calibrate", "config", "doctor", "version",
+    "status", "models", "strategies", "use", "compare", "explain", "log", "export", "dashboard", "cost", "budget", "cache",
+    "cassette", "thread", "feedback", "evaluate", "calibrate", "config", "doctor", "version",
 )
 # fmt: on
 COMMANDS: Mapping[str, Command] = {word: _ALL[word] for word in _ORDER}

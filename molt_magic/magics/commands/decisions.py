@@ -10,8 +10,10 @@ from molt_magic.errors import InputError
 from molt_magic.magics import options
 from molt_magic.magics.commands.base import Command, Namespace, decision_of
 from molt_magic.magics.options import Parser
-from molt_magic.result import explain, usd
+from molt_magic.result import usd
 from molt_magic.views import listings
+from molt_magic.views.decisions import Decisions, latest
+from molt_magic.views.explain import explained
 from molt_magic.views.tables import Listing, Page
 
 if TYPE_CHECKING:
@@ -21,8 +23,7 @@ GROUPS = ("model", "provider", "strategy")
 
 
 def _explain(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -> Page:
-    decision = decision_of(session, rest[0] if rest else None, namespace)
-    return Page((f"Decision {decision.decision_id}, {decision.time[:19].replace('T', ' ')} UTC", "\n".join(explain(decision))))
+    return explained(decision_of(session, rest[0] if rest else None, namespace))
 
 
 def log_parser() -> Parser:
@@ -30,6 +31,7 @@ def log_parser() -> Parser:
     p = Parser("%route log", "The last decisions, of every session.")
     p.add_argument("-n", type=_count, default=10, metavar="N", help="how many to show (10); with -o how many to bind (all)")
     p.add_argument("-o", dest="name", type=options.variable, metavar="DF", help="bind all of them to a variable as a DataFrame")
+    p.add_argument("--interact", action="store_true", help="add a table of all of them, to search, sort and open row by row")
     return p
 
 
@@ -39,16 +41,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _log(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page:
+def _log(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page | Decisions:
     parser = log_parser()
     found = parser.read(rest)
     if found.help:
         return Page((Listing(parser.format_help()),))
-    frame = session.orchestrator.log.to_frame(limit=None if found.name and "-n" not in rest else found.n)
+    orch = session.orchestrator
+    frame = orch.log.to_frame(limit=None if found.name and "-n" not in rest else found.n)
     session.bind(found.name, frame)
-    rows = [{str(key): value for key, value in row.items()} for row in frame.tail(found.n).to_dict("records")]
-    bound = f" All {len(frame)} are in {found.name}." if found.name else ""
-    return Page((listings.log(rows, f"The last {len(rows)} decisions.{bound}"),))
+    page = latest(frame.tail(found.n), f"All {len(frame)} are in {found.name}." if found.name else "")
+    return Decisions(orch, before=page) if found.interact else page
 
 
 def _export(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page:
@@ -97,7 +99,9 @@ def _budget(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) ->
 
 COMMANDS = {
     "explain": Command(_explain, "[NAME or ID]", "why the last answer, or this one, came from where it came", 1),
-    "log": Command(_log, "[-n N] [-o DF]", "the last decisions; -o binds them all as a DataFrame", None, log_parser),
+    "log": Command(
+        _log, "[-n N] [-o DF] [--interact]", "the last decisions; -o binds them all as a DataFrame", None, log_parser
+    ),
     "export": Command(_export, "FILE", "write all decisions to .csv, .jsonl or .parquet", 1),
     "feedback": Command(_feedback, "SCORE [NAME or ID]", "say how good an answer was, 0 to 1; arbitrage learns from it", 2),
     "cost": Command(_cost, "[--by model|provider|strategy] [--all]", "what was spent and saved", None, cost_parser),

@@ -203,6 +203,7 @@ class Supervisor:
         if needed > self.memory_bytes:
             raise too_large(plan, self.memory_bytes)
         deadline = time.monotonic() + self.wait_s
+        told = False
         while True:
             self._unload([engine for engine in self._engines.values() if not engine.alive])
             taken = sum(engine.memory_bytes() for engine in self._engines.values())
@@ -211,6 +212,9 @@ class Supervisor:
             if idle := sorted(self._idle(), key=lambda engine: engine.used):
                 self._unload(idle[:1])
                 continue
+            if not told:
+                told = True
+                self._tell(f"waiting for memory to load {plan.model}", None)
             with self._changed:
                 if self._closed:
                     raise _closed()

@@ -54,14 +54,19 @@ class Picture:
         """Draw a figure of `blank`."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.text import Text
+        from PIL import Image
 
         for text in figure.findobj(Text):
             text.set_parse_math(False)  # a dollar is money, or a hostile name
             text.set_usetex(False)
             text.set_fontfamily(_FONT)
-        held = io.BytesIO()
         drawn = FigureCanvasAgg(figure)
-        drawn.print_png(held, metadata={"Software": None})  # type: ignore[no-untyped-call]  # matplotlib's gap
+        drawn.draw()  # type: ignore[no-untyped-call]  # matplotlib's gap
+        pixels = bytes(drawn.buffer_rgba())  # type: ignore[no-untyped-call]  # matplotlib's gap
+        whole = Image.frombytes("RGBA", drawn.get_width_height(), pixels)
+        held = io.BytesIO()
+        # a palette has all there is of a few colours and their edges, in a third of the bytes: notebooks keep them
+        whole.quantize(256, method=Image.Quantize.FASTOCTREE).save(held, "png")
         return cls(held.getvalue(), one_line(alt))
 
     @property
@@ -85,6 +90,16 @@ class Picture:
             {"image/png": self._text, "text/plain": self.alt},
             {"image/png": {"width": width, "height": height, "alt": self.alt}},
         )
+
+    def show(self) -> None:
+        """Show the picture where the front end shows pictures: in a terminal its words would repeat those around it."""
+        from IPython.core.getipython import get_ipython
+        from IPython.display import display
+
+        shell = get_ipython()
+        formatter = None if shell is None else shell.display_formatter
+        if formatter is None or "image/png" in formatter.active_types:
+            display(self)  # type: ignore[no-untyped-call]
 
     def _repr_mimebundle_(self, **_kind: object) -> tuple[dict[str, str], dict[str, Any]]:
         return self.bundle()
@@ -124,15 +139,38 @@ def panel(figure: Figure, left: float, bottom: float, width: float, height: floa
 
 
 def heading(figure: Figure, text: str, left: float, top: float) -> None:
-    """A panel's heading, in inches from the figure's lower left corner to the text's."""
+    """A panel's heading, untrusted; in inches from the figure's lower left corner to the text's."""
     across, up = figure.get_size_inches()
-    figure.text(left / across, top / up, text, color=GREY, fontsize=SIZE + 0.5, fontweight="bold", ha="left", va="bottom")
+    shown = fit(text, across - left - 0.05, SIZE + 0.5, bold=True)
+    figure.text(left / across, top / up, shown, color=GREY, fontsize=SIZE + 0.5, fontweight="bold", ha="left", va="bottom")
 
 
 def label(figure: Figure, text: str, left: float, middle: float) -> None:
     """An axis's name above its panel, where it can be read without turning the head; in inches as `heading`."""
     across, up = figure.get_size_inches()
     figure.text(left / across, middle / up, text, color=GREY, fontsize=SIZE, ha="left", va="center_baseline")
+
+
+def boxes(axes: Axes, left: Any, right: Any, bottom: Any, top: Any, *, colour: str, hatch: str = "") -> None:
+    """Rectangles as one shape, in the axes' own figures; sixty bars with a pattern are drawn as fast as one."""
+    import numpy as np
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    corners = np.stack([(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]).transpose(2, 0, 1)
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(corners)
+    if codes:
+        axes.add_patch(PathPatch(Path(corners.reshape(-1, 2), codes), **area(colour, hatch)))
+
+
+def area(colour: str, hatch: str) -> dict[str, Any]:
+    """How an area of a colour and its pattern is drawn."""
+    return {"facecolor": colour, "edgecolor": "#ffffffa0", "hatch": hatch, "linewidth": 0.0}
+
+
+def nothing(axes: Axes, text: str) -> None:
+    """Say in a panel's middle why it is empty."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, color=GREY, fontsize=SIZE, ha="center", va="center", fontstyle="italic")
 
 
 def foot(axes: Axes) -> None:
@@ -142,23 +180,48 @@ def foot(axes: Axes) -> None:
 
 
 def note(figure: Figure, text: str, left: float, bottom: float) -> None:
-    """Small print, in inches from the figure's lower left corner."""
+    """Small print, untrusted; in inches from the figure's lower left corner."""
     across, up = figure.get_size_inches()
-    figure.text(left / across, bottom / up, text, color=GREY, fontsize=SIZE - 1, ha="left", va="bottom")
+    shown = fit(text, across - left - 0.05, SIZE - 1)
+    figure.text(left / across, bottom / up, shown, color=GREY, fontsize=SIZE - 1, ha="left", va="bottom")
 
 
 def name(text: str, limit: int = _LIMIT) -> str:
-    """An untrusted name as a figure can show it: one line, cut to `limit` characters, every character one that the font has."""
-    line = one_line(unicodedata.normalize("NFC", text))
-    known = _glyphs()
-    shown = "".join(c if ord(c) in known else "\N{WHITE SQUARE}" for c in line if unicodedata.category(c) not in ("Cf", "Mn"))
-    return cut(shown, limit)
+    """An untrusted name as a figure can show it: one line of at most `limit` characters, each one that the font has.
+
+    It is cut in its middle: long names differ at their ends.
+    """
+    shown = _shown(text)
+    return shown if len(shown) <= limit else _halves(shown, limit)
 
 
 def cut(text: str, limit: int = _LIMIT) -> str:
     """An untrusted text as a picture's words can say it: one line of at most `limit` characters."""
     line = one_line(text)
     return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
+
+
+def fit(text: str, room: float, size: float = SIZE, *, bold: bool = False, is_name: bool = False) -> str:
+    """As much of an untrusted text as fits into `room` inches, cut at its end, or as `name` cuts where it is one."""
+    whole = shown = cut(_shown(text), 400)  # far more than a figure is wide
+    limit = len(whole)
+    while limit > 1 and (wide := width_of(shown, size, bold=bold)) > room:
+        limit = max(1, min(limit - 1, math.floor(len(shown) * room / wide) + 1))
+        shown = _halves(whole, limit) if is_name else cut(whole, limit)
+    return shown
+
+
+def _shown(text: str) -> str:
+    """One line without what cannot be drawn: a square stands for a character that the font does not have."""
+    line, known = one_line(unicodedata.normalize("NFC", text)), _glyphs()
+    kept = (c for c in line if unicodedata.category(c) not in ("Cf", "Mn"))
+    return "".join(c if ord(c) in known else "\N{WHITE SQUARE}" for c in kept)
+
+
+def _halves(text: str, limit: int) -> str:
+    """Both ends of a text, `limit` characters together."""
+    tail = (limit - 1) // 2
+    return f"{text[: limit - 1 - tail].rstrip()}…{text[len(text) - tail :].lstrip()}"
 
 
 @functools.cache
@@ -177,6 +240,7 @@ def _measure() -> Any:
     return RendererAgg(1, 1, 72), FontProperties  # type: ignore[no-untyped-call]  # matplotlib's gap
 
 
+@functools.lru_cache(4096)
 def width_of(text: str, size: float = SIZE, *, bold: bool = False) -> float:
     """How wide a text is, in inches."""
     renderer, properties = _measure()

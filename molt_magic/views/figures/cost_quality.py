@@ -41,7 +41,7 @@ def cost_quality(
     notes = _notes(missing, few=not points)
     height = (3.6 if points else 0.4) + 0.2 * len(notes)
     figure = canvas.blank(height)
-    canvas.heading(figure, canvas.name(caption, 90), 0.05, height - 0.24)
+    canvas.heading(figure, caption, 0.05, height - 0.24)
     for i, line in enumerate(notes):
         canvas.note(figure, line, 0.05, 0.06 + 0.2 * (len(notes) - 1 - i))
     if points:
@@ -84,7 +84,7 @@ def _notes(missing: Sequence[tuple[str, str]], *, few: bool) -> list[str]:
     for unknown, names in by_reason.items():
         more = f" and {len(names) - _MOST_MISSING} more" if len(names) > _MOST_MISSING else ""
         told.append(f"Not drawn, {unknown} unknown: {', '.join(names[:_MOST_MISSING])}{more}.")
-    return [canvas.name(line, 110) for line in told]
+    return told
 
 
 def _draw(axes: Axes, points: Sequence[Point], best: Sequence[Point], size: tuple[float, float]) -> None:

@@ -18,6 +18,8 @@ MOST = 12  # rows; the others are in the tables
 
 _ROW, _HEAD, _FOOT = 0.27, 0.62, 0.5  # inches
 _GAP = 0.3  # between two panels
+_NAME = 1.7  # that a name may take
+_BAR = 0.5  # that the longest bar has at least, and the gap behind it
 _APART = 0.17  # of a row, between the marks of one group: equal scores must not hide each other
 _SOURCES = {"judge": "judges", "validator": "validators", "user": "users"}
 _PERCENTILES = ("p50", "p90", "p99")
@@ -30,26 +32,30 @@ def rates(names: Sequence[str], panels: Mapping[str, Sequence[tuple[int, int]]],
         names: of the groups; untrusted.
         panels: heading -> (how many, of how many) by group.
     """
+    import numpy as np
+
     figure, names, left, height = _blank(names, caption, head=_HEAD, foot=0.08)
     wide = (canvas.WIDTH - left - _GAP * (len(panels) - 1)) / len(panels)
     for i, (heading, found) in enumerate(panels.items()):
         at = left + i * (wide + _GAP)
-        canvas.label(figure, heading, at, height - 0.46)
+        canvas.label(figure, canvas.fit(heading, wide + _GAP - 0.1), at, height - 0.46)
         axes = canvas.panel(figure, at, 0.08, wide, _ROW * len(names))
         _rows(axes, len(names))
         shares = [100 * count / of if of else math.nan for count, of in found[: len(names)]]
-        told = [
-            f"{share:.1f} %  {count:,} of {of:,}" if of else "none" for share, (count, of) in zip(shares, found, strict=False)
-        ]
+        rates = [f"{share:.1f} %" if share == share else "none" for share in shares]
+        told = [f"{rate}  {_short(n)} of {_short(of)}" if of else rate for rate, (n, of) in zip(rates, found, strict=False)]
+        if max(map(canvas.width_of, told)) + _BAR > wide:
+            told = rates  # the table has the counts
         room = max(map(canvas.width_of, told)) + 0.12
         most = max([share for share in shares if share == share], default=0.0) or 1.0
         axes.set_xlim(0, most * wide / max(0.2, wide - room))
         axes.set_xticks([])
         lengths = [0.0 if share != share else share for share in shares]
-        axes.barh(range(len(names)), lengths, height=0.5, color=canvas.PALETTE[i], linewidth=0)
-        for y, (length, text) in enumerate(zip(lengths, told, strict=True)):
+        y = np.arange(len(names))
+        canvas.boxes(axes, np.zeros(len(names)), np.array(lengths), y - 0.25, y + 0.25, colour=canvas.PALETTE[i])
+        for row, (length, text) in enumerate(zip(lengths, told, strict=True)):
             axes.annotate(
-                text, (length, y), (5, 0), textcoords="offset points", va="center", color=canvas.GREY, fontsize=canvas.SIZE
+                text, (length, row), (5, 0), textcoords="offset points", va="center", color=canvas.GREY, fontsize=canvas.SIZE
             )
     stories = [
         f"{heading}: " + "; ".join(f"{canvas.cut(n)} {count} of {of}" for n, (count, of) in zip(names, found, strict=False))
@@ -103,8 +109,8 @@ def _blank(names: Sequence[str], caption: str, *, head: float, foot: float) -> t
     shown = list(names[:MOST])
     height = head + _ROW * len(shown) + foot
     figure = canvas.blank(height)
-    canvas.heading(figure, canvas.name(caption, 90), 0.05, height - 0.22)
-    labels = [canvas.name(name, 24) for name in shown]
+    canvas.heading(figure, caption, 0.05, height - 0.22)
+    labels = [canvas.fit(name, _NAME, is_name=True) for name in shown]
     for i, label in enumerate(labels):
         canvas.label(figure, label, 0.05, foot + _ROW * (len(shown) - i - 0.5))
     return figure, shown, 0.05 + max(map(canvas.width_of, labels), default=0.0) + 0.2, height
@@ -122,6 +128,10 @@ def _quality(axes: Axes, scores: Mapping[str, Sequence[float | None]], count: in
     _rows(axes, count)
     axes.set_xlim(low - 0.02, 1.03)
     axes.set_xticks(ticks, [f"{t:.1f}" for t in ticks])
+    if not found:
+        axes.set_xticks([])
+        canvas.nothing(axes, "no scores yet")
+        return
     axes.set_xlabel("score, 0 to 1", color=canvas.GREY, fontsize=canvas.SIZE - 0.5, labelpad=2)
     for i, source in enumerate(_SOURCES):
         points = [(score, y + _APART * (i - 1)) for y, score in enumerate(scores.get(source, ())[:count]) if score is not None]
@@ -135,6 +145,7 @@ def _latency(axes: Axes, waits: Sequence[tuple[float, float, float] | None], cou
     known = [(y, [max(1e-4, w) for w in wait]) for y, wait in enumerate(waits[:count]) if wait is not None]
     if not known:
         axes.set_xticks([])
+        canvas.nothing(axes, "no answers yet")
         return
     low = math.log10(min(w[0] for _, w in known)) - 0.12
     high = math.log10(max(w[2] for _, w in known)) + 0.12
@@ -152,3 +163,8 @@ def _latency(axes: Axes, waits: Sequence[tuple[float, float, float] | None], cou
 
 def _some(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None]
+
+
+def _short(count: int) -> str:
+    """A count in few characters: the table has it in full."""
+    return f"{count:,}" if count < 10_000 else f"{count / 1e3:.1f}k" if count < 1_000_000 else f"{count / 1e6:.1f}M"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LEFT, _WIDTH = 0.62, canvas.WIDTH - 0.72  # inches
 _TALL = 1.25  # of a panel
 _MOST_TICKS = 9
+_FEWEST = 12  # bars that there is room for: one alone must not be as wide as the page
 _DAY = 86400
 _EVERY = (
     60,
@@ -50,10 +51,9 @@ def spending(spent: pd.DataFrame, saved: pd.Series[float], *, seconds: int, unit
     """
     height = 2 * _TALL + 1.65
     figure = canvas.blank(height)
-    canvas.heading(figure, canvas.name(caption, 90), 0.05, height - 0.22)
-    names = [canvas.name(str(group), 22) for group in spent]
+    canvas.heading(figure, caption, 0.05, height - 0.22)
     entries = [
-        key.Entry(name, canvas.PALETTE[i], hatch=canvas.HATCHES[i]) for i, name in enumerate(names) if spent.iloc[:, i].any()
+        key.Entry(str(group), canvas.PALETTE[i], hatch=canvas.HATCHES[i]) for i, group in enumerate(spent) if spent[group].any()
     ]
     canvas.label(figure, f"Spent, USD per {unit}", 0.05, height - 0.45)
     key.draw(figure, entries, 0.05 + canvas.width_of(f"Spent, USD per {unit}") + 0.25, height - 0.45)
@@ -63,7 +63,7 @@ def spending(spent: pd.DataFrame, saved: pd.Series[float], *, seconds: int, unit
     below = canvas.panel(figure, _LEFT, 0.45, _WIDTH, _TALL, grid="y")
     _bars(below, saved)
     for axes in (above, below):
-        axes.set_xlim(-0.6, len(saved) - 0.4)
+        axes.set_xlim(-0.6, max(len(saved), _FEWEST) - 0.4)
         axes.set_xticks([])
     places, told = _times(list(saved.index), seconds)
     canvas.foot(below)
@@ -93,21 +93,18 @@ def _bars(axes: Axes, saved: pd.Series[float]) -> None:
 
 
 def _rectangles(axes: Axes, base: Any, heights: Any, colour: str, hatch: str) -> None:
-    """Bars as one shape: a pattern is drawn once, not sixty times."""
     import numpy as np
-    from matplotlib.patches import PathPatch
-    from matplotlib.path import Path
 
     x = np.flatnonzero(heights)
-    if not len(x):
-        return
-    low, high = base[x], (base + heights)[x]
-    corners = np.stack([(x - 0.4, low), (x + 0.4, low), (x + 0.4, high), (x - 0.4, high), (x - 0.4, low)]).transpose(2, 0, 1)
-    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(x)
-    axes.add_patch(PathPatch(Path(corners.reshape(-1, 2), codes), **key.area(colour, hatch)))
+    canvas.boxes(axes, x - 0.4, x + 0.4, base[x], (base + heights)[x], colour=colour, hatch=hatch)
 
 
 def _scale(axes: Axes, low: float, high: float) -> None:
+    if low == high == 0:
+        axes.set_ylim(0, 1)
+        axes.set_yticks([0], ["$0"])
+        canvas.nothing(axes, "nothing, as far as prices are known")
+        return
     ticks = canvas.steps(max(high, -low), 4)
     shown = [-t for t in ticks[:0:-1] if -t >= low - (ticks[1] - ticks[0])] if low < 0 else []
     shown += [t for t in ticks if t <= high + (ticks[1] - ticks[0])] if high > 0 or low == 0 else [0.0]

@@ -1,0 +1,105 @@
+"""What was asked: the arguments of one question, read and checked before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from molt_magic import errors, validators
+from molt_magic.catalog import Catalog
+from molt_magic.config import Settings
+from molt_magic.orchestrator import question, record
+from molt_magic.orchestrator.threads import Threads
+from molt_magic.result import Result
+from molt_magic.types import Check, OnEvent, Request, Situation
+
+DEFAULT_CHECKS = ("nonempty", "refusal")  # a cascade without checks would never climb
+
+CacheMode = bool | Literal["refresh"]
+Validators = Sequence[str | Callable[[str], object] | Check]
+
+
+@dataclass(slots=True)
+class Asked:
+    """One question on its way, and what is kept of it when it is interrupted."""
+
+    request: Request
+    strategy: str
+    checks: Validators
+    namespace: Mapping[str, Any]
+    cache: CacheMode
+    dry_run: bool
+    recorded: bool
+    log: bool
+    turn: tuple[str, str] | None  # thread and key of the turn
+    cell_id: str | None
+    on_event: OnEvent | None
+    situation: Situation | None = None  # what the strategy was told
+    logged: bool = False  # whether its decision is in the log
+    result: Result | None = None
+
+
+def read(
+    catalog: Catalog,
+    settings: Settings,
+    threads: Threads,
+    prompt: question.Prompt,
+    /,  # whatever a model's parameters are called, these are not they
+    *,
+    strategy: str | None = None,
+    task: str | None = None,
+    model: str | None = None,
+    quality: float | None = None,
+    validate: Validators | str | Callable[[str], object] | None = None,
+    thread: str | None = None,
+    system: str | None = None,
+    max_cost: float | None = None,
+    cache: CacheMode = True,
+    dry_run: bool = False,
+    recorded: bool = False,
+    log: bool = True,
+    schema: object = None,
+    on_event: OnEvent | None = None,
+    cell_id: str | None = None,
+    namespace: Mapping[str, Any] | None = None,
+    **params: Any,
+) -> Asked:
+    """Read and check the arguments of `Orchestrator.aroute`, before anything is done. Raises InputError, UnknownName."""
+    key = cell_id or record.new_id()  # without a cell to replace the turn of, a question is a new turn
+    request = question.read(
+        prompt,
+        history=threads.history(thread, key) if isinstance(thread, str) else (),
+        system=system,
+        strategy=strategy,
+        task=task,
+        model=model,
+        quality=quality,
+        max_cost=max_cost,
+        schema=schema,
+        thread=thread,
+        params=params,
+        catalog=catalog,
+        tasks=tuple(catalog.routes),
+    )
+    name = request.strategy or settings.defaults.strategy
+    one = isinstance(validate, str) or callable(validate) or not isinstance(validate, Iterable | None)
+    checks: Validators = (validate,) if one else tuple(validate or ())  # type: ignore[arg-type,assignment]  # told apart above
+    validators.build(checks, namespace=namespace or {}, judge_model=None, models=catalog.models)  # refuses unknown ones
+    if cache not in (True, False, "refresh"):
+        raise errors.InputError(f'cache must be True, False or "refresh", not {cache!r}.')
+    if on_event is not None and not callable(on_event):
+        raise errors.InputError(f"on_event must be a function of one event, not {type(on_event).__name__}.")
+    return Asked(
+        request=request,
+        strategy=name,
+        checks=checks or (DEFAULT_CHECKS if name == "cascade" else ()),
+        namespace=namespace or {},
+        cache=cache,
+        dry_run=dry_run,
+        recorded=recorded,
+        log=log and not recorded and settings.log.enabled,
+        turn=(thread, key) if thread else None,
+        cell_id=cell_id,
+        on_event=on_event,
+    )

@@ -1,0 +1,218 @@
+"""The way of one question: who could answer, what is remembered, what the strategy decides, and what is kept afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from molt_magic import errors, validators
+from molt_magic.context import Memory
+from molt_magic.orchestrator import record
+from molt_magic.orchestrator.asked import Asked
+from molt_magic.orchestrator.candidates import assess, helper_models
+from molt_magic.orchestrator.engine import Engine, Trace
+from molt_magic.orchestrator.failure import as_molt_error, failure
+from molt_magic.orchestrator.parts import Parts
+from molt_magic.orchestrator.recall import keep, recall
+from molt_magic.orchestrator.threads import Threads
+from molt_magic.providers.cassette import DEPLOYMENT
+from molt_magic.quality import Vector
+from molt_magic.result import Result
+from molt_magic.types import Candidate, Choice, Message, OnEvent, Request, Situation
+
+DEFAULT_LOCAL = "qwen-local"  # what the first use pulls when nothing else can answer
+
+
+class Routing:
+    """Answers the questions of one session, one method per concern.
+
+    Args:
+        parts: what the orchestrator is made of.
+        threads: its conversations.
+        session: its id, as the log has it.
+        listeners: told of progress while their question runs.
+    """
+
+    def __init__(self, *, parts: Parts, threads: Threads, session: str, listeners: list[OnEvent]) -> None:
+        self._parts = parts
+        self._threads = threads
+        self._session = session
+        self._listeners = listeners
+        self._memories: dict[str, Memory] = {}
+        self._unlogged_usd = 0.0  # spent by questions that are not in the log: a budget counts them too
+
+    async def route(self, asked: Asked) -> Result:
+        """Decide, perform, log; raise when there is no answer."""
+        started = time.perf_counter()
+        trace = Trace(
+            request=asked.request,
+            on_event=asked.on_event,
+            reads_cache=asked.cache is True and not asked.recorded,
+            writes_cache=asked.cache is not False and not asked.recorded,
+        )
+        choice = Choice(None, "it did not come to a decision")
+        error: BaseException | None = None
+        if asked.on_event is not None:
+            self._listeners.append(asked.on_event)
+        try:
+            self._within_budget()
+            recorded = self._parts.engine_over_recorded
+            engine = recorded(record.prompt_hash(asked.request)) if asked.recorded else self._parts.engine
+            candidates = await self._candidates(asked, engine)
+            choice = replace(choice, candidates=candidates)
+            choice = await self._decide(asked, engine, trace, candidates)
+            error = failure(choice, trace.attempts, self._fixes)
+        except BaseException as raised:  # noqa: BLE001  # logged below with what there was, then raised again
+            error = raised
+        finally:
+            if asked.on_event is not None:
+                self._listeners.remove(asked.on_event)
+        asked.result = self._finish(asked, trace, choice, error, time.perf_counter() - started + trace.recorded_s)
+        error = error or asked.result.error
+        if error is not None:
+            if isinstance(error, errors.MoltError):
+                error.result = asked.result
+                error.decision_id = asked.result.decision.decision_id if asked.logged else None
+            raise error
+        return asked.result
+
+    async def _candidates(self, asked: Asked, engine: Engine) -> tuple[Candidate, ...]:
+        """Who could answer. With nobody ready, the local model that was asked for, or the default one, is fetched first."""
+        request = asked.request
+
+        def assessed() -> tuple[Candidate, ...]:
+            return assess(
+                self._parts.catalog.models,
+                request,
+                unavailable=engine.unavailable,
+                quality=self._parts.quality,
+                vector=self._vector(request),
+                window_cap=self._parts.settings.context.max_tokens,
+                fits_whole=self._parts.settings.context.mode == "off",
+            )
+
+        self._parts.learning.catch_up()
+        candidates = assessed()
+        wanted = request.model or (None if any(c.skipped is None for c in candidates) else DEFAULT_LOCAL)
+        spec = self._parts.catalog.models.get(wanted) if wanted else None
+        if spec is None or asked.dry_run or not engine.providers.can_pull(spec):
+            return candidates
+        await engine.providers.apull(spec)
+        return assessed()
+
+    def _vector(self, request: Request) -> Vector | None:
+        """The prompt's embedding, where there is anything to compare it with."""
+        if not self._parts.quality.knows_anything() or not request.prompt:
+            return None
+        vector: Vector = self._parts.embedder.embed([request.prompt])[0]
+        return vector
+
+    async def _decide(self, asked: Asked, engine: Engine, trace: Trace, candidates: tuple[Candidate, ...]) -> Choice:
+        """What the cache remembers, else what the strategy decides."""
+        judge, trace.summary_model = helper_models(
+            candidates, judge=self._parts.settings.defaults.judge, summary=self._parts.settings.context.summary_model
+        )
+        if self._parts.settings.context.mode == "memory":
+            trace.memory = self._memory(asked.request.thread)
+        quality = asked.request.quality
+        situation = asked.situation = Situation(
+            request=asked.request,
+            candidates=candidates,
+            quality=self._parts.settings.defaults.quality if quality is None else quality,
+            checks=validators.build(asked.checks, namespace=asked.namespace, judge_model=judge),
+        )
+        trace.wants_logprobs = any(check.name.startswith("confidence") for check in situation.checks)
+        if not asked.dry_run:
+            remembered = await recall(asked.strategy, situation, engine=engine, trace=trace)
+            if remembered is not None:
+                return remembered
+        flow = self._parts.strategy(asked.strategy).flow(situation)
+        return await engine.drive(flow, trace, planned=asked.dry_run, off_loop=bool(situation.checks))
+
+    def _memory(self, thread: str | None) -> Memory:
+        """The offloaded turns of a thread; without a thread nothing outlives the request."""
+        if thread is None:
+            return Memory(self._parts.embedder)
+        return self._memories.setdefault(thread, Memory(self._parts.embedder))
+
+    # after the answer
+
+    def _finish(self, asked: Asked, trace: Trace, choice: Choice, error: BaseException | None, latency_s: float) -> Result:
+        """Log the decision, learn from it, store the answer, record the turn. Nothing here waits, so nothing interrupts it."""
+        attempts = record.with_verdicts(trace.attempts, choice.verdicts)
+        if isinstance(error, asyncio.CancelledError):
+            choice = replace(choice, attempt=attempts[-1] if attempts else None, reason="cancelled by the user")
+        told = as_molt_error(error)
+        answer = choice.attempt
+        decision = record.decision(
+            decision_id=record.new_id(),
+            session=self._session,
+            cell_id=asked.cell_id,
+            strategy=asked.strategy,
+            request=asked.request,
+            choice=choice,
+            attempts=attempts,
+            latency_s=latency_s,
+            error=None if told is None else f"{told.kind}: {told.message}",
+            keep_text=self._parts.settings.log.prompts,
+            cache=None if asked.cache is not False else "off",
+        )
+        unlogged: errors.MoltError | None = None
+        learning = self._parts.learning
+        if asked.log and not asked.dry_run:
+            try:
+                self._parts.log.append(decision, learning.lasting(decision, learning.outcomes(decision, attempts)))
+                asked.logged = True
+                learning.catch_up()
+            except errors.MoltError as raised:
+                unlogged = raised  # the answer is paid for: it is kept, and handed over with the error
+        paid = not (asked.dry_run or asked.recorded or decision.deployment == DEPLOYMENT)
+        if paid and not asked.logged:
+            self._unlogged_usd += decision.cost_usd or 0.0
+        if answer is not None and answer.completion is not None and answer.ok and not answer.planned:
+            if answer.cache in ("miss", "off") and not asked.recorded:
+                self._parts.quality.learn_length(answer.call.model, decision.task, answer.completion.usage.output_tokens)
+            if asked.situation is not None:
+                keep(asked.strategy, asked.situation, choice, engine=self._parts.engine, trace=trace)
+            if asked.turn is not None:
+                question_ = next(m for m in reversed(asked.request.messages) if m.role == "user")
+                self._threads.record(*asked.turn, question_, Message("assistant", answer.completion.text))
+        completion = None if answer is None else answer.completion
+        return Result(
+            decision=decision,
+            attempts=attempts,
+            candidates=choice.candidates,
+            completion=completion,
+            error=told or unlogged,
+        )
+
+    # limits
+
+    def spent_usd(self) -> float:
+        """USD spent in this session as far as prices are known, by questions that were kept out of the log too.
+
+        Raises:
+            StoreError: the log cannot be read.
+        """
+        logged = self._parts.log.spent(self._session) if self._parts.settings.log.enabled else 0.0
+        return logged + self._unlogged_usd
+
+    def _within_budget(self) -> None:
+        limit = self._parts.settings.budget.session_usd
+        if limit is None:
+            return
+        spent = self.spent_usd()
+        if spent >= limit:
+            raise errors.BudgetExceeded(
+                f"The session's budget of ${limit:g} is spent (${spent:.2g}).", fix="Raise it with %route budget USD."
+            )
+
+    def _fixes(self, names: Iterable[str]) -> str:
+        """The fix of the first of these models that has one."""
+        for name in names:
+            missing = self._parts.serving.missing(self._parts.catalog.get(name))
+            if missing is not None and missing.fix:
+                return missing.fix
+        return ""

@@ -1,0 +1,44 @@
+"""`%route dashboard` in JupyterLab: it shows what was spent and redraws when something new was decided."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.browser.accessible import faults
+from tests.browser.conftest import LOAD, OpenNotebook
+from tests.browser.log import fill
+from tests.browser.models import Models, Says
+
+
+def test_dashboard_redraws_after_a_new_decision(notebook: OpenNotebook, models: Models) -> None:
+    models.answers |= {name: Says("2", pause_s=0) for name in ("small", "medium", "large")}
+    ask = "%%route -m large --no-cache\nOne and one?"
+    page = notebook([LOAD, "%%route -s cascade -v regex:2\nOne and one?", "%route dashboard", ask, "%route feedback 0.5"])
+    for index in range(3):
+        assert page.run(index)
+    view = page.output(2)
+    page.settle(2)
+    live = view.locator(".jupyter-widgets").first
+    expect(live).to_contain_text("Decisions and money by model")
+    expect(live).to_contain_text("small")
+    assert page.run(3)
+    expect(live.get_by_role("table").first).to_contain_text("large")  # by itself: it looks at the log
+    assert page.run(4)
+    expect(live).to_contain_text("Quality, users")
+    assert faults(view) == []
+
+
+def test_dashboard_groups_by_what_is_chosen(notebook: OpenNotebook) -> None:
+    page = notebook([LOAD, "%route dashboard --last all"])
+    fill(page.folder / "home", 240)
+    assert page.run_all()
+    live = page.output(1).locator(".jupyter-widgets").first
+    page.settle(1)
+    live.get_by_label("Group by").select_option(label="Strategy")
+    expect(live).to_contain_text("Decisions and money by strategy")
+    expect(live.get_by_role("table").first).to_contain_text("cascade")
+    live.get_by_label("Group by").select_option(label="Model")
+    expect(live).to_contain_text("Decisions and money by model")
+    for theme in ("Light", "Dark"):
+        page.theme(theme)
+        page.screenshot(f"dashboard-{theme.lower()}", of=live)
