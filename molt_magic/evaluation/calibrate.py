@@ -199,12 +199,14 @@ def _needs(
     rivals: Sequence[Floats], picks: Ints, bound: float, alpha: float, strong: int, strong_quality: float, n: int
 ) -> int | None:
     """About how many outcomes the easiest of the policies needs; None: none of them would do."""
+    if not len(picks):
+        return None
     counts = [max(rows_needed(x[:, t], bound, alpha) for x in rivals) for t in range(len(picks)) if (picks[t] != strong).any()]
     # half of the outcomes are for learning, and the stake is the best in hindsight
     wanted = 3.0 * min(counts, default=math.inf)
     if math.isinf(wanted):  # too few to see it: a policy that is half of what is allowed worse, spread as these are
         allowed = (1.0 - bound / (1.0 - bound)) * strong_quality / (1.0 + bound / (1.0 - bound)) / 2
-        spread = float(np.mean([x.var(axis=0).mean() for x in rivals])) if len(picks) else 0.25
+        spread = float(np.mean([x.var(axis=0).mean() for x in rivals]))
         wanted = 6.0 * math.log(1.0 / alpha) * spread / allowed**2 if allowed > 0 else math.inf
         if wanted <= n:
             return None

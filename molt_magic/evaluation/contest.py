@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from molt_magic import validators
+from molt_magic.embed import Embedder
 from molt_magic.errors import InputError
 from molt_magic.evaluation import baselines
 from molt_magic.evaluation.cases import Case
@@ -50,6 +51,7 @@ class Contest:
     size: int
     adequate: float
     guesser: Guesser
+    embedder: Embedder
     seed: int
 
     def strategy(self, name: str) -> Entry:
@@ -64,8 +66,8 @@ class Contest:
     def cascade(self, make: Make) -> Entry:
         """Cascade with the checks that `make` gives."""
         judged, held = self.predicted[0].whole(), self.predicted[1]
-        family = CascadeFamily(self.predicted[0], make(judged.outcomes), size=self.size)
-        points = self._points(family.run(judged, self.strong), judged.outcomes)
+        family = CascadeFamily(self.predicted[0], make(judged.outcomes), size=self.size, embedder=self.embedder, seed=self.seed)
+        points = self._points(family.run_learned(judged, self.strong), judged.outcomes)
         family.checks = make(held.outcomes)
         run = verified(family, family.run(held, self.strong), held, self.strong, self.seed)
         return Entry(points, run, family.settings)

@@ -81,7 +81,7 @@ def evaluate(
     predicted = predict(make, learn, held, parts) if needed else neighbours
     strong = baselines.best_single(learn)
     guesser = Guesser(learn, embedder=remembering, seed=seed)
-    contest = Contest(predicted, neighbours, strong, settings, adequate, guesser, seed)
+    contest = Contest(predicted, neighbours, strong, settings, adequate, guesser, remembering, seed)
     built, label, said = checks_of(checks, simulated_check, learn, held)
     if "cascade" in strategies:
         notes += said

@@ -62,13 +62,13 @@ def figures(
     found: dict[str, Floats] = {name: np.full(len(weights), np.nan) for name in NAMES}
     found["quality"], found["cost_usd"] = quality[:, points["best"]], cost[:, points["best"]]
     for level, t in points.items():
-        found[f"saved_at_{level}"] = 1.0 - cost[:, t] / strong_c
-        found[f"kept_at_{level}"] = quality[:, t] / strong_q
+        found[f"saved_at_{level}"] = 1.0 - _over(cost[:, t], strong_c)
+        found[f"kept_at_{level}"] = _over(quality[:, t], strong_q)
     if quality.shape[1] < 2 or singles.weak == singles.strong:
         return found
     two = len(test.models) == 2
     counted_quality = quality if counted is run else weights @ counted.quality.T
-    share = weights @ counted.strong.T if two else (cost - weak_c[:, None]) / (strong_c - weak_c)[:, None]
+    share = weights @ counted.strong.T if two else _over(cost - weak_c[:, None], (strong_c - weak_c)[:, None])
     for b in range(len(weights)):
         corners = metrics.hull(cost[b], quality[b])
         found["aiq"][b] = metrics.aiq_of(corners, float(weak_c[b]), float(strong_c[b]))
@@ -78,4 +78,10 @@ def figures(
         for level, part in LEVELS.items():
             saved = metrics.saved_of(corners, part * float(strong_q[b]), float(strong_c[b]))
             found[f"saved_at_{level}_optimistic"][b] = saved
+    return found
+
+
+def _over(above: Floats, below: Floats) -> Floats:
+    """The quotient; NaN over 0, as where everything is free or nothing is right."""
+    found: Floats = np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below != 0)
     return found

@@ -34,6 +34,8 @@ def apgr(share: Floats, recovered: Floats) -> float:
             single model's (0) and the best one's (1).
         recovered: PGR at each share.
     """
+    if np.isnan(share).any():  # no cost to tell the models apart
+        return float("nan")
     x, y = _between(share, recovered)
     return float(_trapezoid(y, x))
 
@@ -41,6 +43,8 @@ def apgr(share: Floats, recovered: Floats) -> float:
 def cpt(share: Floats, recovered: Floats, level: float) -> float:
     """CPT, call-performance threshold: the least share of strong calls, in percent, that recovers `level` of the gap
     (RouteLLM, section 3.2; CPT50 is level 0.5). Choosing at random gives 100 * level."""
+    if np.isnan(share).any():
+        return float("nan")
     x, y = _between(share, recovered)
     reached = np.flatnonzero(y >= level)
     if not len(reached):

@@ -48,6 +48,6 @@ def _cell(name: str, value: float, low: float, high: float) -> str:
     if name == "cost_usd":
         return usd(value)
     if name in _SHARES:
-        return f"{value:.0%} ({low:.0%} to {high:.0%})"
+        return "{:.0%} ({:.0%} to {:.0%})".format(*(round(share, 2) + 0.0 for share in (value, low, high)))  # no -0 %
     places = 1 if name.startswith("cpt") else 3
     return f"{value:.{places}f} ({low:.{places}f} to {high:.{places}f})"

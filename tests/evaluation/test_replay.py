@@ -11,7 +11,7 @@ from molt_magic.evaluation.cases import Case, folds_of, predict
 from molt_magic.evaluation.checks import SimulatedCheck
 from molt_magic.evaluation.families import ArbitrageFamily, Family, Guesser, RuleFamily, SemanticFamily
 from molt_magic.evaluation.knn import Knn
-from molt_magic.evaluation.ladders import CascadeFamily
+from molt_magic.evaluation.ladders import CascadeFamily, Ladder
 from molt_magic.evaluation.matrix import Outcomes, to_outcomes
 from molt_magic.evaluation.replay import replay
 from molt_magic.evaluation.runs import run_of
@@ -53,8 +53,12 @@ def test_the_fast_path_decides_as_the_generator_on_every_row_and_setting(cases: 
 
 
 def test_a_cascade_walks_its_ladders_as_the_generator_does(cases: tuple[Case, Case]) -> None:
-    family = CascadeFamily(cases[0], build(["nonempty", "refusal"], namespace={}, judge_model=None), size=SIZE)
-    assert any(ladder.second is not None for ladder in family.ladders)
+    checks = build(["nonempty", "refusal"], namespace={}, judge_model=None)
+    family = CascadeFamily(cases[0], checks, size=40, embedder=StaticEmbedder())
+    assert any(ladder.above is not None and ladder.second is not None for ladder in family.ladders)
+    # whatever training chose, plain seconds too
+    family.ladders = [*family.ladders[::4], Ladder((0, 2), 1), Ladder((0, 1, 2)), Ladder((1, 0), 2)]
+    family.thresholds = np.arange(len(family.ladders), dtype=float)
     fast, slow = family.run(cases[1], 2), replayed(family, family.run(cases[1], 2), cases[1], 2)
     assert np.array_equal(fast.quality, slow.quality)
     assert fast.cost == pytest.approx(slow.cost)

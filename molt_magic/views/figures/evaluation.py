@@ -65,6 +65,8 @@ def _cost_quality(axes: Axes, groups: dict[str, pd.DataFrame]) -> list[tuple[str
         axes.plot(xs, ys, _marker(i), color=colour, markersize=6, markevery=marks, zorder=3)
         if name != "oracle":  # nobody can be it
             points += [(name, 10**x, y) for x, y in zip(xs, ys, strict=True)]
+    if not points:  # all of it was free
+        return []
     best = frontier(points)
     if len(best) > 1:
         xs, ys = [math.log10(c) for _, c, _ in best], [q for *_, q in best]
