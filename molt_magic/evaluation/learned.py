@@ -67,12 +67,12 @@ class Gain:
     def fit(cls, features: Floats, gained: Floats) -> Gain:
         """features (n, d), gained (n,) in [-1, 1]."""
         centre: Floats = features.mean(axis=0)
-        scale: Floats = features.std(axis=0) + 1e-6
+        scale = np.sqrt(features.var(axis=0)) + 1e-6
         scaled = _with_one((features - centre) / scale)
         penalty = RIDGE * np.eye(scaled.shape[1])
         penalty[-1, -1] = 0.0
-        weights: Floats = np.linalg.solve(scaled.T @ scaled + penalty, scaled.T @ gained)
-        return cls(centre, scale, weights)
+        solved = np.linalg.solve(scaled.T @ scaled + penalty, scaled.T @ gained)
+        return cls(centre, scale, np.asarray(solved, dtype=np.float64))
 
     @classmethod
     def left_out(cls, features: Floats, gained: Floats, folds: Sequence[npt.NDArray[Any]]) -> Floats:
