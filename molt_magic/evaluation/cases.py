@@ -25,20 +25,27 @@ class Case:
     predicted: Floats  # (n, m) P(good)
     low: Floats  # (n, m) its lower bound
     expected_usd: Floats  # (n, m)
-    evidence: Floats  # (m,) training outcomes of each model
+    evidence: Floats  # (n, m) effective training outcomes behind each prediction
 
     @classmethod
     def of(
         cls, outcomes: Outcomes, predicted: Floats, *, costs: ExpectedCost, evidence: Floats, low: Floats | None = None
     ) -> Case:
-        """Where the predictor gives no bound, it is one standard deviation of a Beta posterior below the prediction."""
+        """Where the predictor gives no bound, it is one standard deviation of a Beta posterior below the prediction.
+
+        Args:
+            evidence: (n, m), or (m,): the outcomes of each model.
+        """
         p = np.clip(predicted, 0.0, 1.0)
         bound = p - np.sqrt(p * (1.0 - p) / (evidence + _PRIOR)) if low is None else low
-        return cls(outcomes, p, np.clip(bound, 0.0, 1.0), costs.predict(outcomes.prompts), evidence)
+        n = np.broadcast_to(evidence, p.shape)
+        return cls(outcomes, p, np.clip(bound, 0.0, 1.0), costs.predict(outcomes.prompts), n)
 
     def take(self, rows: npt.NDArray[Any]) -> Case:
         """These prompts only, by position or by a mask of shape (n,)."""
-        return Case(self.outcomes.take(rows), self.predicted[rows], self.low[rows], self.expected_usd[rows], self.evidence)
+        return Case(
+            self.outcomes.take(rows), self.predicted[rows], self.low[rows], self.expected_usd[rows], self.evidence[rows]
+        )
 
     def whole(self) -> Case:
         """The prompts of which every model's outcome is known."""
@@ -55,8 +62,8 @@ class Case:
                 spec=ModelSpec(name=name, provider="recorded", model=name),
                 expected_cost_usd=float(self.expected_usd[row, j]),
                 predicted_quality=float(self.predicted[row, j]),
-                evidence=f"{self.evidence[j]:.0f} training outcomes",
-                n_evidence=float(self.evidence[j]),
+                evidence=f"{self.evidence[row, j]:.0f} training outcomes",
+                n_evidence=float(self.evidence[row, j]),
                 quality_low=float(self.low[row, j]),
             )
             for j, name in enumerate(o.models)
@@ -73,34 +80,35 @@ def predict(
 
     A fitted predictor that can say the first itself (`left_out()`, shape (n, m)) is asked; any other is fitted once a fold.
     """
-    fitted = _fit(make(), train)
-    costs, evidence = ExpectedCost.fit(train), (~np.isnan(train.scores)).sum(axis=0).astype(float)
-    predicted, low = _said(fitted, test)
-    tested = Case.of(test, predicted, costs=costs, evidence=evidence, low=low)
+    fitted, costs = _fit(make(), train), ExpectedCost.fit(train)
+    counts = (~np.isnan(train.scores)).sum(axis=0).astype(float)
+    tested = Case.of(test, costs=costs, **_said(fitted, test, counts))
     own = getattr(fitted, "left_out", None)
     if callable(own):
-        return Case.of(train, np.asarray(own(), dtype=float), costs=costs, evidence=evidence), tested
-    predicted, low = np.empty(train.scores.shape), None
+        return Case.of(train, np.asarray(own(), dtype=float), costs=costs, evidence=counts), tested
+    parts = []
     for fold in folds:
-        held = train.take(fold)
-        predicted[fold], bound = _said(_fit(make(), train.take(np.setdiff1d(np.arange(len(train)), fold))), held)
-        if bound is not None:
-            low = np.empty(train.scores.shape) if low is None else low
-            low[fold] = bound
-    return Case.of(train, predicted, costs=costs, evidence=evidence, low=low), tested
+        rest = train.take(np.setdiff1d(np.arange(len(train)), fold))
+        parts.append(_said(_fit(make(), rest), train.take(fold), counts))
+    order = np.argsort(np.concatenate(list(folds)))
+    said: dict[str, Any] = {
+        key: None if parts[0][key] is None else np.concatenate([part[key] for part in parts])[order] for key in parts[0]
+    }
+    return Case.of(train, costs=costs, **said), tested
 
 
 def _fit(predictor: Predicts, train: Outcomes) -> Predicts:
     return predictor.fit(train.texts, train.scores, train.models, _tasks(train))
 
 
-def _said(fitted: Predicts, held: Outcomes) -> tuple[Floats, Floats | None]:
-    """(predictions, their lower bounds where the predictor gives some), both (n, m)."""
+def _said(fitted: Predicts, held: Outcomes, counts: Floats) -> dict[str, Any]:
+    """What a predictor says of prompts: `predicted`, `low` (None where it gives no bound) and `evidence`, all (n, m)."""
     assess = getattr(fitted, "assess", None)
     if callable(assess):
         found = assess(held.texts, _tasks(held))
-        return found.quality, found.low
-    return fitted.predict(held.texts, _tasks(held)), None
+        return {"predicted": found.quality, "low": found.low, "evidence": found.n}
+    predicted = fitted.predict(held.texts, _tasks(held))
+    return {"predicted": predicted, "low": None, "evidence": np.broadcast_to(counts, predicted.shape)}
 
 
 def folds_of(n: int, k: int, seed: int) -> list[np.ndarray]:

@@ -12,9 +12,10 @@ from molt_magic import validators
 from molt_magic.embed import Embedder
 from molt_magic.errors import InputError
 from molt_magic.evaluation import baselines
+from molt_magic.evaluation.arbitrages import WAYS, ArbitrageFamily, named
 from molt_magic.evaluation.cases import Case
 from molt_magic.evaluation.checks import SimulatedCheck
-from molt_magic.evaluation.families import ArbitrageFamily, Family, Guesser, RuleFamily, SemanticFamily
+from molt_magic.evaluation.families import Family, Guesser, RuleFamily, SemanticFamily
 from molt_magic.evaluation.figures import operating_points
 from molt_magic.evaluation.ladders import CascadeFamily
 from molt_magic.evaluation.matrix import Outcomes
@@ -54,12 +55,17 @@ class Contest:
     embedder: Embedder
     seed: int
 
-    def strategy(self, name: str) -> Entry:
-        """Rule, semantic or arbitrage."""
-        family = self._family(name)
+    def strategy(self, name: str) -> dict[str, Entry]:
+        """Rule, semantic, or arbitrage in every way it can trade quality for cost."""
+        if name == "arbitrage":
+            left_out = self.predicted[0]
+            return {named(way): self._routed(ArbitrageFamily(left_out, size=self.size, way=way)) for way in WAYS}
+        return {name: self._routed(self._family(name))}
+
+    def _routed(self, family: Family) -> Entry:
         judged, held = family.judged_by(self.predicted[0]), self.predicted[1]
         left, right = (
-            run_of(name, family.thresholds, family.picks(case), case.outcomes, self.strong) for case in (judged, held)
+            run_of(family.name, family.thresholds, family.picks(case), case.outcomes, self.strong) for case in (judged, held)
         )
         return Entry(self._points(left, judged.outcomes), verified(family, right, held, self.strong, self.seed))
 
@@ -112,9 +118,7 @@ class Contest:
         learn = self.predicted[0].outcomes
         if name == "rule":
             return RuleFamily(learn, size=self.size)
-        if name == "semantic":
-            return SemanticFamily(learn, size=self.size, guesser=self.guesser)
-        return ArbitrageFamily(self.predicted[0], size=self.size)
+        return SemanticFamily(learn, size=self.size, guesser=self.guesser)
 
 
 def checks_of(

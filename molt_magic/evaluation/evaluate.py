@@ -87,7 +87,9 @@ def evaluate(
         notes += said
 
     def entries(of: Contest) -> dict[str, Entry]:
-        own = {label if s == "cascade" else s: of.cascade(built) if s == "cascade" else of.strategy(s) for s in strategies}
+        own: dict[str, Entry] = {}
+        for name in strategies:
+            own |= {label: of.cascade(built)} if name == "cascade" else of.strategy(name)
         return own | of.baselines()
 
     found = entries(contest)

@@ -16,7 +16,7 @@ from molt_magic.embed import Embedder
 from molt_magic.evaluation.cases import Case
 from molt_magic.evaluation.matrix import Floats, Ints, Outcomes
 from molt_magic.evaluation.routes import TaskMeans, price_grid
-from molt_magic.strategies import Arbitrage, Rule, Semantic
+from molt_magic.strategies import Rule, Semantic
 from molt_magic.strategies.classifier import TaskClassifier
 from molt_magic.types import Situation, Strategy, TaskGuess
 
@@ -28,7 +28,6 @@ class Family(Protocol):
 
     name: str
     thresholds: Floats  # (T,)
-    unit: str  # of the thresholds
 
     def judged_by(self, left_out: Case) -> Case:
         """The training prompts that settings are chosen on."""
@@ -43,37 +42,10 @@ class Family(Protocol):
         ...
 
 
-class ArbitrageFamily:
-    """Arbitrage over its threshold of predicted quality, the user's own dial."""
-
-    name = "arbitrage"
-    unit = "predicted quality, lower bound"
-
-    def __init__(self, left_out: Case, *, size: int) -> None:
-        levels = np.quantile(left_out.low, np.linspace(0, 1, max(2, size - 2)))
-        self.thresholds = np.unique(np.concatenate([[0.0], levels, [1.01]]))  # above 1: always the strongest
-
-    def judged_by(self, left_out: Case) -> Case:
-        return left_out.whole()
-
-    def at(self, t: int, case: Case, row: int) -> tuple[Strategy, Situation]:
-        return Arbitrage(), case.situation(row, quality=float(self.thresholds[t]))
-
-    def picks(self, case: Case) -> Ints:
-        strongest = _strongest(case)
-        found = np.empty((len(self.thresholds), len(case)), np.intp)
-        for t, threshold in enumerate(self.thresholds):
-            adequate = case.low >= threshold
-            cheapest = np.where(adequate, case.expected_usd, np.inf).argmin(axis=1)
-            found[t] = np.where(adequate.any(axis=1), cheapest, strongest)
-        return found
-
-
 class RuleFamily:
     """Rule over the price of quality by which its routing table was made."""
 
     name = "rule"
-    unit = "price of quality, 1/USD"
 
     def __init__(self, train: Outcomes, *, size: int) -> None:
         self.means = TaskMeans.fit(train)
@@ -121,7 +93,6 @@ class SemanticFamily:
     """Semantic over the price of quality, its classifier fitted on the training prompts."""
 
     name = "semantic"
-    unit = "price of quality, 1/USD"
 
     def __init__(self, train: Outcomes, *, size: int, guesser: Guesser) -> None:
         self.means = TaskMeans.fit(train)
@@ -146,11 +117,4 @@ def along_tasks(means: TaskMeans, prices: Floats, tasks: Sequence[str | None]) -
     position = {task: i for i, task in enumerate(means.tasks)}
     rows = np.array([position.get(task, len(means.tasks)) if task is not None else len(means.tasks) for task in tasks])
     found: Ints = means.best(prices)[:, rows]
-    return found
-
-
-def _strongest(case: Case) -> Ints:
-    """By predicted quality, the cheaper at equal quality."""
-    best = case.predicted.max(axis=1, keepdims=True)
-    found: Ints = np.where(case.predicted == best, case.expected_usd, np.inf).argmin(axis=1)
     return found

@@ -79,7 +79,6 @@ class CascadeFamily:
     """
 
     name = "cascade"
-    unit = "ladder, cheap to dear"
 
     def __init__(self, left_out: Case, checks: Sequence[Check], *, size: int, embedder: Embedder, seed: int = 0) -> None:
         self.checks = tuple(checks)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from molt_magic.embed import StaticEmbedder
+from molt_magic.evaluation.arbitrages import WAYS, ArbitrageFamily
 from molt_magic.evaluation.baselines import best_single
 from molt_magic.evaluation.cases import Case, folds_of, predict
 from molt_magic.evaluation.checks import SimulatedCheck
-from molt_magic.evaluation.families import ArbitrageFamily, Family, Guesser, RuleFamily, SemanticFamily
+from molt_magic.evaluation.families import Family, Guesser, RuleFamily, SemanticFamily
 from molt_magic.evaluation.knn import Knn
 from molt_magic.evaluation.ladders import CascadeFamily, Ladder
 from molt_magic.evaluation.matrix import Outcomes, to_outcomes
@@ -34,13 +35,13 @@ def cases() -> tuple[Case, Case]:
 
 def families(left_out: Case) -> list[Family]:
     return [
-        ArbitrageFamily(left_out, size=SIZE),
+        *(ArbitrageFamily(left_out, size=SIZE, way=way) for way in WAYS),
         RuleFamily(TRAIN, size=SIZE),
         SemanticFamily(TRAIN, size=SIZE, guesser=Guesser(TRAIN, embedder=StaticEmbedder(), seed=0)),
     ]
 
 
-@pytest.mark.parametrize("which", range(3), ids=["arbitrage", "rule", "semantic"])
+@pytest.mark.parametrize("which", range(2 + len(WAYS)))
 def test_the_fast_path_decides_as_the_generator_on_every_row_and_setting(cases: tuple[Case, Case], which: int) -> None:
     family = families(cases[0])[which]
     picks = family.picks(cases[1])

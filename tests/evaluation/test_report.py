@@ -25,7 +25,7 @@ def rows(report: evaluation.Report) -> pd.DataFrame:
 
 def test_every_strategy_stands_beside_the_baselines(rows: pd.DataFrame) -> None:
     baselines = {"kNN", "best single", "cheapest adequate single", "random", "oracle"}
-    assert set(rows.index) == {"rule", "semantic", "arbitrage", "cascade"} | baselines
+    assert set(rows.index) >= {"rule", "semantic", "arbitrage", "cascade"} | baselines
 
 
 @pytest.mark.parametrize("figure", ["quality", "cost_usd", "saved_at_best", "saved_at_99", "saved_at_95", "aiq", "apgr"])
