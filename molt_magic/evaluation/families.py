@@ -20,7 +20,7 @@ from molt_magic.strategies import Rule, Semantic
 from molt_magic.strategies.classifier import TaskClassifier
 from molt_magic.types import Situation, Strategy, TaskGuess
 
-EXAMPLES = 1500  # labelled prompts the classifier is given at most: its fit takes their cube in time
+EXAMPLES = 1000  # labelled prompts the classifier is given at most: its fit takes their cube in time
 
 
 class Family(Protocol):
