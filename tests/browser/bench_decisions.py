@@ -54,7 +54,7 @@ _SORT_OURS = """async ([index, name]) => {
 _SORT_THEIRS = """async ([index, name]) => {
   const cell = document.querySelectorAll('.jp-Notebook .jp-Cell')[index], heads = [...cell.querySelectorAll('thead th')];
   const head = heads.find(th => th.innerText.trim() === name), before = head.ariaSort, from = performance.now();
-  head.querySelector('.dt-column-title').click();
+  head.querySelector('.dt-column-order').click();
   return await window.painted(() => head.ariaSort && head.ariaSort !== before, from); }"""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -34,6 +35,10 @@ if (file := pathlib.Path("{ENVIRONMENT}")).exists():
     os.environ |= json.loads(file.read_text())
 del file
 """
+
+
+# what is the user's own: settings, keys
+_OWN = re.compile(r"^(MOLT_|JUPYTER|IPYTHON|OLLAMA_)|(_API_KEY|_BASE_URL|_AUTH_TOKEN)$")
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def running(root: Path, home: Path) -> Iterator[Lab]:
     token = secrets.token_hex(16)
     folders = {"CONFIG": "config", "DATA": "data", "RUNTIME": "runtime"}
     env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("MOLT_", "JUPYTER", "IPYTHON"))},
+        **{name: value for name, value in os.environ.items() if not _OWN.search(name)},
         **{f"JUPYTER_{name}_DIR": str(home / folder) for name, folder in folders.items()},
         "HOME": str(home),
         "IPYTHONDIR": str(home / "ipython"),

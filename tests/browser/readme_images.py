@@ -10,7 +10,13 @@ from pathlib import Path
 
 from PIL import Image
 
-SHOWN = ("answer-details", "compare-light", "decisions-light", "dashboard-light")
+# the screenshot, the picture, and how much of its height is shown, in pixels
+SHOWN = (
+    ("answer-details", "answer", None),
+    ("compare-light", "compare", None),
+    ("decisions-light", "decisions", None),
+    ("dashboard-light", "dashboard", 860),
+)
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "images"
 MOST_BYTES = 150_000
@@ -19,10 +25,11 @@ MOST_BYTES = 150_000
 def main() -> None:
     artefacts = Path(os.environ.get("MOLT_ARTEFACTS") or ROOT / "tests" / "artefacts")
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in SHOWN:
-        file = FOLDER / f"{name.removesuffix('-light').removesuffix('-details')}.png"
-        picture = Image.open(artefacts / f"{name}.png").convert("RGB")
-        picture.quantize(64, dither=Image.Dither.NONE).save(file, optimize=True)
+    for screenshot, name, height in SHOWN:
+        file = FOLDER / f"{name}.png"
+        picture = Image.open(artefacts / f"{screenshot}.png").convert("RGB")
+        picture = picture.crop((0, 0, picture.width, height or picture.height))
+        picture.quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
         size = file.stat().st_size
         print(f"{file.relative_to(ROOT)}: {picture.width} x {picture.height}, {size:,} bytes")
         assert size <= MOST_BYTES, f"{file} is larger than {MOST_BYTES:,} bytes"

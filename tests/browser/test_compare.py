@@ -31,19 +31,20 @@ def test_prompt_is_typed_run_and_judged(notebook: OpenNotebook, models: Models) 
     view.get_by_label("Prompt").fill("What is a median?")
     with page.frames(1) as frames:
         view.get_by_role("button", name="Run", exact=True).click()
-        expect(view).to_contain_text("is best: small")
+        expect(view).to_contain_text("is best: medium")
         expect(view.get_by_role("table").last).to_be_visible()
         growing = {frame.count("middle") for frame in frames()}
     assert len(growing) >= 3, "the columns did not stream"
     assert len(models.asked) == 3
-    view.get_by_role("button", name="This one is best: small").click()
-    expect(view).to_contain_text("Noted: small is best")
+    view.get_by_role("button", name="This one is best: medium").click()
+    expect(view).to_contain_text("Noted: medium is best")
+    expect(view.get_by_role("table").last.locator("tbody tr").nth(1)).to_contain_text("1.00")
     assert faults(view) == []
     for theme in ("Light", "Dark"):
         page.theme(theme)
         page.screenshot(f"compare-{theme.lower()}", of=view.locator(".jupyter-widgets").first)
     assert page.run(2)
-    expect(page.output(2)).to_contain_text("('small', 1.0, 'ok')")
+    expect(page.output(2)).to_contain_text("('medium', 1.0, 'ok')")
     assert page.run(3)
     expect(page.output(3)).to_contain_text("small")
 
@@ -58,6 +59,7 @@ def test_comparison_is_cancelled(notebook: OpenNotebook, models: Models) -> None
     view.get_by_label("Prompt").fill("What is a median?")
     view.get_by_role("button", name="Run", exact=True).click()
     expect(view).to_contain_text("It begins")
+    expect(view).to_contain_text("cache: miss")  # the other one has ended
     assert page.run(2)  # the kernel is free while it runs
     view.get_by_role("button", name="Cancel").click()
     expect(view).to_contain_text("Interrupted")

@@ -128,3 +128,25 @@ def test_what_was_decided_since_is_shown_on_request(notebook: OpenNotebook, mode
     found.get_by_role("button", name="Refresh").click()
     expect(found.locator("tbody tr[data-id]")).to_have_count(2)
     expect(found).to_contain_text("Two and two?")
+
+
+def test_cached_answer_is_forgotten_and_what_is_filtered_exported(notebook: OpenNotebook, models: Models) -> None:
+    models.answers["small"] = Says("2", pause_s=0)
+    ask = "%%route -m small\nOne and one?"
+    page = notebook([LOAD, ask, ask, SHOW, ask])
+    for index in range(4):
+        assert page.run(index)
+    found = page.output(3).locator(".molt-decisions")
+    found.get_by_label("Cache").select_option("exact")
+    expect(found.locator("tbody tr[data-id]")).to_have_count(1)
+    found.locator("tbody th button").click()
+    found.get_by_role("button", name="Forget cached answer").click()
+    expect(found).to_contain_text("The question is asked anew")
+    found.get_by_label("File to export to").fill("hits.csv")
+    found.get_by_role("button", name="Export", exact=True).click()
+    expect(found).to_contain_text("hits.csv")
+    expect(found).to_contain_text("Wrote")
+    assert (page.folder / "hits.csv").read_text().count("One and one?") >= 1
+    assert page.run(4)
+    expect(page.output(4)).to_contain_text("cache: miss")
+    assert len(models.asked) == 2

@@ -60,7 +60,8 @@ def test_hostile_answer_is_dead_in_every_view(notebook: OpenNotebook, models: Mo
         assert page.run(index), f"{view}: {page.output(index).inner_text()[-500:]}"
         assert hostile.alive(page.page) == [], view
         assert hostile.displaced(page) == [], view
-        page.screenshot(f"hostile-{view}".replace(" ", "-"))
+        if view in ("answer", "thread shown", "each", "compare", "log"):
+            page.screenshot(f"hostile-{view.replace(' ', '-')}")
     for index, view in enumerate(FAILURES, start=2 + len(VIEWS)):
         assert not page.run(index), view
         assert len(page.error(index).inner_text()) < 1500

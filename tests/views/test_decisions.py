@@ -141,6 +141,17 @@ def test_table_that_is_opened_later_shows_what_was_logged_since(opened: Open, or
     assert first.widget.view["ids"] == ["d0"]
 
 
+def test_long_log_that_was_read_already_is_there_at_once(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, orch: Orchestrator
+) -> None:
+    monkeypatch.setattr(view, "_AT_ONCE", 5)
+    first = opened(*({} for _ in range(30)))
+    wait_for(lambda: orch.log.ledger.read)
+    second = Decisions(orch)
+    assert second.widget.view["ready"]
+    assert ask(second, search="d7")[:1] == ask(first, search="d7")[:1] == ["d7"]
+
+
 # -- the open decision
 
 

@@ -12,6 +12,7 @@ from molt_magic.views.beside import show_beside
 from molt_magic.views.dashboard import metrics
 from molt_magic.views.dashboard.board import Budget, board
 from molt_magic.views.dashboard.metrics import BY, LAST, By, Last
+from molt_magic.views.dashboard.outputs import Outputs
 from molt_magic.views.figures.canvas import Picture
 from molt_magic.views.tables import Page
 
@@ -32,7 +33,9 @@ def _utc() -> pd.Timestamp:
 
 
 class Dashboard:
-    """The decisions of a window in figures, tables and pictures; as a cell's value it shows them, and below them a widget.
+    """The decisions of a window in figures, tables and pictures, all of them plain outputs of the cell.
+
+    In a notebook that runs, controls above them choose the window and the grouping and keep the outputs up to date.
 
     Args:
         orch: whose log is shown, and whose budget.
@@ -57,6 +60,7 @@ class Dashboard:
         self._ledger = Ledger(orch.log)
         self._refreshed = 0  # how often the log had something new
         self._drawn: tuple[object, list[Page | Picture]] | None = None  # the state that was drawn last, and what came of it
+        self._outputs = Outputs()
         self._ledger.refresh()
 
     @property
@@ -71,18 +75,18 @@ class Dashboard:
 
     @cached_property
     def live(self) -> Live:
-        """The widget and what drives it, begun at the first use."""
+        """The controls and what drives them, begun at the first use."""
         from molt_magic.views.dashboard.live import Live
 
         return Live(self._look, self._draw, last=self.last, by=self.by)
 
     @property
     def widget(self) -> ipywidgets.VBox:
-        """The widget alone: window, grouping, refresh, keep up to date, and what they show."""
+        """The controls alone: window, grouping, refresh, keep up to date."""
         return self.live.box
 
     def close(self) -> None:
-        """End the widget, if there is one, and what keeps it up to date."""
+        """Take the controls away, if there are any, and end what keeps the outputs up to date."""
         if "live" in self.__dict__:
             self.live.close()
 
@@ -90,10 +94,13 @@ class Dashboard:
         from IPython.core.getipython import get_ipython
         from IPython.display import display
 
-        for part in self.parts():
+        if hasattr(get_ipython(), "kernel"):
+            show_beside(self.widget, "What keeps the dashboard up to date")
+            self._outputs = Outputs()  # of this cell: where it was shown before it stays as it is
+            self._outputs.begin(self.parts())
+            return
+        for part in self.parts():  # a terminal has no widgets and replaces nothing
             part.show() if isinstance(part, Picture) else display(part)  # type: ignore[no-untyped-call]
-        if hasattr(get_ipython(), "kernel"):  # a terminal shows no widget
-            show_beside(self.widget, "The dashboard that redraws itself")
 
     def __repr__(self) -> str:
         return f"Dashboard(last={self.last!r}, by={self.by!r})"
@@ -129,5 +136,6 @@ class Dashboard:
             self._drawn = state, parts
         return self._drawn[1]
 
-    def _draw(self, last: Last, by: By) -> tuple[Sequence[Page | Picture], str]:
-        return self._parts(last, by), f"As of {self._clock():%Y-%m-%d %H:%M:%S} UTC."
+    def _draw(self, last: Last, by: By) -> str:
+        self._outputs.update(self._parts(last, by))
+        return f"As of {self._clock():%Y-%m-%d %H:%M:%S} UTC."

@@ -1,32 +1,28 @@
-"""The dashboard that keeps itself up to date: controls above the same parts, redrawn when the log has changed."""
+"""What keeps a dashboard up to date: controls, and a look at the log now and then while they are on a page."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from molt_magic.errors import MoltError
 from molt_magic.views.dashboard.board import WINDOWS
 from molt_magic.views.dashboard.metrics import BY, By, Last
-from molt_magic.views.figures.canvas import Picture
-from molt_magic.views.tables import Page
 from molt_magic.views.text import for_html
 
 if TYPE_CHECKING:
     import ipywidgets
 
 INTERVAL_S = 2.0  # between two looks at the log
-# the static output's own class, so that both look the same; widgets have lines as high as a button
-_FRAME = '<div class="jp-RenderedHTMLCommon" style="line-height: 1.4; padding: 0">{}</div>'
 
 
 class Live:
-    """Core widgets around a drawing. The log is looked at by a daemon thread, which ends when the widget is closed.
+    """Core widgets for a drawing. The log is looked at by a daemon thread, while the widgets are on a page.
 
     Args:
         look: takes in what was logged since and says what state that makes for a window; drawn again when it differs.
-        draw: the parts to show, for a window and a grouping, and when they were drawn in words.
+        draw: shows the parts for a window and a grouping, and says in words when they were drawn.
         last, by: what is chosen at first.
         interval_s: seconds between two looks.
     """
@@ -34,7 +30,7 @@ class Live:
     def __init__(
         self,
         look: Callable[[Last], object],
-        draw: Callable[[Last, By], tuple[Sequence[Page | Picture], str]],
+        draw: Callable[[Last, By], str],
         *,
         last: Last,
         by: By,
@@ -54,12 +50,11 @@ class Live:
         self.button = w.Button(description="Refresh", tooltip="Read the log and draw again", layout=w.Layout(width="auto"))
         self.auto = w.Checkbox(value=True, description="Keep up to date", indent=False, layout=w.Layout(width="auto"))
         self.said = w.HTML()
-        self.shown = w.VBox()
         controls = w.HBox(
             [self.last, self.by, self.button, self.auto],
             layout=w.Layout(flex_flow="row wrap", align_items="center", grid_gap="4px 16px"),
         )
-        self.box: ipywidgets.VBox = w.VBox([controls, self.said, self.shown])
+        self.box: ipywidgets.VBox = w.VBox([controls, self.said])
         self.box._view_count = 0  # front ends that know of it count how often the box is on a page
         for control in (self.last, self.by):
             control.observe(lambda _change: self.redraw(), names="value")
@@ -67,8 +62,6 @@ class Live:
         self.auto.observe(lambda _change: self._watch(), names="value")
         self.box.observe(self._seen, names="_view_count")
         self.box.observe(self._closed, names="comm")
-        self.redraw()
-        self._watch()
 
     @property
     def watching(self) -> bool:
@@ -82,7 +75,7 @@ class Live:
     def close(self) -> None:
         """Stop looking and take the widget off the page."""
         self._stop.set()
-        for widget in (*self.shown.children, *self.box.children[0].children, *self.box.children, self.box):
+        for widget in (*self.box.children[0].children, *self.box.children, self.box):
             widget.close()
 
     # within
@@ -103,7 +96,7 @@ class Live:
         """Start the thread, or let it end, as the checkbox says."""
         if not self.auto.value:
             self._stop.set()
-        elif self._stop.is_set() and self.box.comm is not None:
+        elif self._stop.is_set() and self.box.comm is not None and self.box._view_count:
             self._stop = threading.Event()
             threading.Thread(target=self._look_now_and_then, args=(self._stop,), name="molt-dashboard", daemon=True).start()
 
@@ -116,9 +109,7 @@ class Live:
             try:
                 state = (self.last.value, self.by.value, self._look(self.last.value))
                 if always or state != self._drawn:
-                    parts, when = self._draw(self.last.value, self.by.value)
-                    self._show(parts)
-                    self._say(when)
+                    self._say(self._draw(self.last.value, self.by.value))
                     self._drawn = state
             except Exception as error:  # noqa: BLE001  # a thread's error would be lost: it is shown, once, and the thread ends
                 self._drawn = None
@@ -131,16 +122,3 @@ class Live:
     def _say(self, text: str, *, alert: bool = False) -> None:
         shown = f'<strong role="alert">{for_html(text)}</strong>' if alert else f"<span>{for_html(text)}</span>"
         self.said.value = shown
-
-    def _show(self, parts: Sequence[Page | Picture]) -> None:
-        """One widget a part, so that only what differs is sent."""
-        import ipywidgets as w
-
-        told = [_FRAME.format(part.html() if isinstance(part, Picture) else part.to_html()) for part in parts]
-        held = list(self.shown.children)
-        for widget, html in zip(held, told, strict=False):
-            widget.value = html
-        if len(held) != len(told):
-            self.shown.children = (*held[: len(told)], *(w.HTML(html) for html in told[len(held) :]))
-            for widget in held[len(told) :]:
-                widget.close()

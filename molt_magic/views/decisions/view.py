@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 10_000  # decisions that are read before the table is shown; of more, the newest are shown while the others are read
 _STATIC_ROWS = 10
+_COLUMNS = ("decision_id", "quality_source", *SHOWN)  # what is read first of a long log
+
+# One for all tables of a log: over the columns that are read first, until all are; and over all of them.
+_narrow: WeakKeyDictionary[Ledger, Finder] = WeakKeyDictionary()
 _finders: WeakKeyDictionary[Ledger, Finder] = WeakKeyDictionary()
 _finders_lock = threading.Lock()
-_NARROW = ("decision_id", "quality_source", *SHOWN)
 
 
 class Decisions:
@@ -64,11 +67,14 @@ class Decisions:
         self.widget = DecisionTable(query=self._query.write())
         total = int(self._log.stats()["decisions"])
         if total > _AT_ONCE and not self._log.ledger.read:
-            self.widget.view = pages.first(self._log.to_frame(limit=self._query.page_size), total, self._query)
+            self._narrow = _narrow.get(self._log.ledger)  # where another table of this log is reading too
         else:
             self._log.ledger.refresh()
+        if self._narrow is not None or self._log.ledger.read:
             self._sortable.set()
             self._draw()
+        else:
+            self.widget.view = pages.first(self._log.to_frame(limit=self._query.page_size), total, self._query)
         if total > _AT_ONCE:
             threading.Thread(target=self._read, name="molt-decisions", daemon=True).start()
         self.widget.observe(self._on_query, "query")
@@ -111,12 +117,16 @@ class Decisions:
         """Read a long log, on a thread of its own: first what the table shows, then the other columns."""
         try:
             if not self._sortable.is_set():
-                narrow = self._narrow = Finder(Ledger(self._log, _NARROW).frame)
+                narrow = self._narrow = _narrow[self._log.ledger] = Finder(Ledger(self._log, _COLUMNS).frame)
                 self._sortable.set()
                 self._draw()
                 narrow.find(Query(sort="prompt"))  # of all orders this one takes longest to work out
-                self._log.ledger.refresh()
-            self._whole().gather()
+            self._log.ledger.refresh()
+            whole = self._whole()
+            if len(whole.frame) != self.widget.view["total"]:  # others have logged meanwhile
+                self._draw()
+            whole.gather()
+            _narrow.pop(self._log.ledger, None)
         except MoltError as error:
             self._say(str(error), failed=True)
         finally:
