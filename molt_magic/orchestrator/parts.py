@@ -206,7 +206,9 @@ class Parts:
 
     @cached_property
     def quality(self) -> QualityModel:
-        return QualityModel(embedder_id=self.embedder.id)
+        if self.settings.tape is not None:  # what is fitted in a thread of its own would make a replay depend on the clock
+            return QualityModel(embedder_id=self.embedder.id)
+        return QualityModel(embedder_id=self.embedder.id, embedder=self.embedder, path=self.settings.data_dir / "quality.npz")
 
     @cached_property
     def learning(self) -> Learning:

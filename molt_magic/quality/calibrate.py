@@ -1,4 +1,4 @@
-"""Predicted scores to probabilities that come true: a logistic curve a model (Platt 1999), shrunk to leaving them as they are."""
+"""Predicted scores to probabilities that come true: a logistic curve a model (Platt 1999), drawn to the identity."""
 
 from __future__ import annotations
 

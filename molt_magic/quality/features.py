@@ -26,7 +26,7 @@ class Features:
     lexical: Lexical
     landmarks: Landmarks
     mean: Rows  # of the embedding, (d,)
-    topics: Rows  # (d, TOPICS), scaled to unit deviation
+    topics: Rows  # (d, t), scaled to unit deviation
 
     @classmethod
     def fit(cls, prompts: Sequence[str], vectors: Rows, *, seed: int) -> Features:
@@ -42,10 +42,11 @@ class Features:
 
     def blocks(self, prompts: Sequence[str], vectors: Rows) -> Mapping[str, Rows]:
         """Blocks by the name of the member that looks at them, each float32 of shape (len(prompts), its columns)."""
+        topics = np.asarray((vectors - self.mean) @ self.topics, dtype=np.float32)
         return {
             "meaning": vectors,
             "words": self.lexical.rows(prompts),
-            "looks": self.landmarks.rows(surface(prompts), (vectors - self.mean) @ self.topics),
+            "looks": self.landmarks.rows(surface(prompts), topics),
         }
 
 

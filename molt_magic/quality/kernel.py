@@ -42,7 +42,8 @@ class Landmarks:
 
 
 def _standard(looks: Matrix, topics: Rows, mean: Matrix, deviation: Matrix, share: float) -> Matrix:
-    return np.clip(np.concatenate([(looks - mean) / deviation, share * topics], axis=1), -_CLIP, _CLIP)
+    columns: Matrix = np.concatenate([(looks - mean) / deviation, share * topics.astype(np.float64)], axis=1)
+    return np.clip(columns, -_CLIP, _CLIP)
 
 
 def _likeness(a: Matrix, b: Matrix) -> Matrix:

@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -61,5 +62,5 @@ def _terms(prompt: str) -> Counter[int]:
     if len(prompt) > READ_CHARS * 3 // 2:
         prompt = f"{prompt[:READ_CHARS]}\n{prompt[-READ_CHARS // 2 :]}"
     words = [zlib.crc32(word.encode()) for word in _TOKEN.findall(prompt.lower())]
-    pairs = [(a * 0x9E3779B1 + b) & 0xFFFFFFFF for a, b in zip(words, words[1:], strict=False)]
+    pairs = [(a * 0x9E3779B1 + b) & 0xFFFFFFFF for a, b in pairwise(words)]
     return Counter(words) + Counter(pairs)

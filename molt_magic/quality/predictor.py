@@ -21,7 +21,7 @@ Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
 
 FOLDS = 5
-FEWEST = 20  # prompts; under it nothing but the models' means is learned
+FEWEST = 20  # different prompts; under it nothing but the models' means is learned
 ROUNDS = 2  # of filling gaps with what was predicted for them; without gaps one is enough
 PRIOR_OUTCOMES = 4.0  # what a prediction is worth in outcomes where nothing near is known
 NEIGHBOURS = 80  # that are counted as evidence
@@ -69,6 +69,7 @@ class Predictor:
         self.embedder: Embedder = StaticEmbedder() if embedder is None else embedder
         self.seed = seed
         self.state: State | None = None
+        self._left_out: Matrix | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -109,13 +110,13 @@ class Predictor:
         vectors = self._vectors(prompts, vectors)
         names = tuple(sorted({task for task in given if task is not None}))
         features, blocks = None, {}
-        if len(prompts) >= FEWEST:
+        folds, distinct = self._folds(prompts)
+        if distinct >= FEWEST:
             features = Features.fit(prompts, vectors, seed=self.seed)
             blocks = dict(features.blocks(prompts, vectors))
             if len(names) > 1:
                 rows = one_hot(given, names)
                 blocks[TASK] = one_hot(given, names, rows.mean(axis=0))
-        folds = self._folds(prompts)
         whole = filled(scores)
         for _ in range(1 if known.all() or features is None else ROUNDS):
             latent = Latent.fit(whole)
@@ -134,6 +135,7 @@ class Predictor:
             expected = np.clip(latent.scores(np.einsum("bnp,bp->np", stacked, with_task)), 0.0, 1.0)
             whole = filled(scores, expected)
         curves = np.array([fit_curve(expected[k, j], scores[k, j]) for j, k in enumerate(known.T)])
+        self._left_out = apply_curves(expected, curves)
         middle = vectors.mean(axis=0)
         self.state = State(
             models=tuple(models),
@@ -170,6 +172,16 @@ class Predictor:
         if TASK in state.ridges and tasked.any():
             components[tasked] = np.einsum("bnp,bp->np", stacked[:, tasked], state.with_task)
         return apply_curves(np.clip(state.latent.scores(components), 0.0, 1.0), state.curves)
+
+    def left_out(self) -> Matrix:
+        """What the last `fit` predicts of its own prompts from folds they are not in: shape (n, m).
+
+        Raises:
+            InputError: it was not fitted here (a predictor that was loaded has only what is needed to predict).
+        """
+        if self._left_out is None:
+            raise InputError("There are no held-out predictions.", fix="Call fit first.")
+        return self._left_out
 
     def predict_low(
         self,
@@ -208,12 +220,11 @@ class Predictor:
     def _vectors(self, prompts: Sequence[str], vectors: Rows | None) -> Rows:
         return self.embedder.embed(prompts) if vectors is None else np.asarray(vectors, dtype=np.float32)
 
-    def _folds(self, prompts: Sequence[str]) -> npt.NDArray[np.int64]:
-        """The fold of every prompt; the same text is never on both sides."""
+    def _folds(self, prompts: Sequence[str]) -> tuple[npt.NDArray[np.int64], int]:
+        """The fold of every prompt, the same text never on both sides; and how many texts there are."""
         _, same = np.unique(np.array([hash_of(prompt) for prompt in prompts]), return_inverse=True)
         shuffled = np.random.default_rng(self.seed).permutation(int(same.max()) + 1)
-        folds: npt.NDArray[np.int64] = np.unique(shuffled[same] % FOLDS, return_inverse=True)[1]
-        return folds
+        return shuffled[same] % FOLDS, len(shuffled)
 
 
 def hash_of(prompt: str) -> int:

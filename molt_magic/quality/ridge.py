@@ -10,7 +10,7 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
 
-PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)  # in squared lengths of an average row
+PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)  # in squared lengths of an average row
 CHOOSING = 2  # folds that the penalty is chosen on: solving is what a fit takes its time for
 
 
@@ -71,7 +71,9 @@ def fit_ridge(rows: Rows, targets: Matrix, folds: npt.NDArray[np.int64]) -> tupl
             continue
         best = errors.argmin(axis=0)
         for i in np.unique(best):
-            held_out[np.ix_(member, best == i)] = offset[best == i] + centred[member] @ _solved(left, right[:, best == i], PENALTIES[i])
+            held_out[np.ix_(member, best == i)] = offset[best == i] + centred[member] @ _solved(
+                left, right[:, best == i], PENALTIES[i]
+            )
     best = errors.argmin(axis=0)
     for member, found in candidates:
         held_out[member] = found[best, :, np.arange(p)].T
