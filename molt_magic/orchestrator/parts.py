@@ -43,6 +43,7 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "network": ("providers", "serving", "engine"),
     "log": ("log", "cache", "engine"),
     "budget": (),
+    "arbitrage": (),
     "cassette": ("serving", "cache", "quality", "learning", "engine"),
 }
 
@@ -248,7 +249,7 @@ class Parts:
         if name == "semantic":
             return Semantic(routes=self.catalog.routes, classify=lambda prompt: self.classifier.guess(prompt), default=default)
         if name == "arbitrage":
-            return Arbitrage()
+            return Arbitrage(within=self.settings.arbitrage.within, price=self.settings.arbitrage.price)
         if name == "cascade":
             return Cascade(ladder=self.catalog.ladder)
         return Direct(default=default)

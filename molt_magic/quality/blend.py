@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
 
-TOWARDS_EQUAL = 0.1  # how strongly weights are drawn to the equal ones: alike members change places by chance otherwise
+SPREAD = 0.25  # how far from equal a weight is expected to be; where nothing can be predicted the equal ones stay
 
 
 def blend_weights(predictions: Matrix, target: Matrix) -> Matrix:
@@ -18,7 +18,7 @@ def blend_weights(predictions: Matrix, target: Matrix) -> Matrix:
     members = predictions.shape[1]
     weights = np.full(members, 1.0 / members)
     gram = predictions.T @ predictions
-    pull = TOWARDS_EQUAL * max(np.trace(gram) / members, 1e-12)
+    pull = max(float(target.var()), 1e-12) / SPREAD**2  # a normal prior on the weights, outcomes being noise of that size
     right = predictions.T @ target + pull * weights
     gram[np.diag_indices(members)] += pull
     for _ in range(200):
