@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -26,7 +27,7 @@ TOO_RARE = 2  # prompts
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lexical:
     """Which terms are looked at, and how rare they are."""
 
@@ -46,7 +47,7 @@ class Lexical:
 
     def rows(self, prompts: Sequence[str]) -> Rows:
         """Rows of unit length or zero, float32 of shape (len(prompts), d)."""
-        places = {int(term): i for i, term in enumerate(self.terms)}
+        places = self._places
         rows = np.zeros((len(prompts), len(self.terms)), dtype=np.float32)
         for row, prompt in zip(rows, prompts, strict=True):
             found = [(places[term], n) for term, n in _terms(prompt).items() if term in places]
@@ -55,6 +56,10 @@ class Lexical:
                 weights = (1 + np.log(counts)) * self.rarity[at]
                 row[at] = weights / np.sqrt(weights @ weights)
         return rows
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {int(term): i for i, term in enumerate(self.terms)}
 
 
 def _terms(prompt: str) -> Counter[int]:

@@ -22,10 +22,14 @@ class Neighbours:
     targets: Matrix  # (n, p)
     counts: npt.NDArray[np.int64]  # (p,)
 
-    def __call__(self, vectors: Rows) -> Matrix:
-        """Averages of shape (k, p) for unit vectors of shape (k, d)."""
-        order, _ = self.nearest(vectors, int(self.counts.max()))
-        found = np.zeros((len(vectors), len(self.counts)))
+    @property
+    def most(self) -> int:
+        """How many neighbours an average takes at most."""
+        return int(self.counts.max())
+
+    def averages(self, order: npt.NDArray[np.int64]) -> Matrix:
+        """Averages of shape (k, p) for the places of at least `most` nearest, shape (k, ...), nearest first."""
+        found = np.zeros((len(order), len(self.counts)))
         for count in np.unique(self.counts):
             same = self.counts == count
             found[:, same] = self.targets[order[:, :count]][:, :, same].mean(axis=1)

@@ -157,21 +157,8 @@ class Predictor:
         self, prompts: Sequence[str], tasks: Sequence[str | None] | None = None, *, vectors: Rows | None = None
     ) -> Matrix:
         """Expected scores in [0, 1], shape (len(prompts), models), calibrated on held-out folds."""
-        state, vectors = self.fitted, self._vectors(prompts, vectors)
-        if state.features is None:
-            return apply_curves(np.tile(state.latent.means, (len(prompts), 1)), state.curves)
-        members = [state.near(vectors)]
-        blocks = dict(state.features.blocks(prompts, vectors))
-        given = [None] * len(prompts) if tasks is None else list(tasks)
-        if TASK in state.ridges:
-            blocks[TASK] = one_hot(given, state.tasks, state.ridges[TASK].centre)
-        members += [ridge(blocks[name]) for name, ridge in state.ridges.items()]
-        stacked = np.stack(members)
-        components = np.einsum("bnp,bp->np", stacked, state.without_task)
-        tasked = np.array([task in state.tasks for task in given], dtype=bool)
-        if TASK in state.ridges and tasked.any():
-            components[tasked] = np.einsum("bnp,bp->np", stacked[:, tasked], state.with_task)
-        return apply_curves(np.clip(state.latent.scores(components), 0.0, 1.0), state.curves)
+        vectors = self._vectors(prompts, vectors)
+        return self._predicted(prompts, tasks, vectors, self._nearest(vectors)[0])
 
     def left_out(self) -> Matrix:
         """What the last `fit` predicts of its own prompts from folds they are not in: shape (n, m).
@@ -208,14 +195,39 @@ class Predictor:
         near outcomes, a prediction itself counting as PRIOR_OUTCOMES: a prompt that resembles nothing has a wide one.
         """
         state, vectors = self.fitted, self._vectors(prompts, vectors)
-        quality = self.predict(prompts, tasks, vectors=vectors)
-        order, cosine = state.near.nearest(vectors, NEIGHBOURS)
+        order, cosine = self._nearest(vectors)
+        quality = self._predicted(prompts, tasks, vectors, order)
+        order, cosine = order[:, :NEIGHBOURS], cosine[:, :NEIGHBOURS]
         weight = np.clip((cosine - state.background) / (1.0 - state.background), 0.0, 1.0)
         known = state.known[order]  # (k, neighbours, m)
         n = np.einsum("kn,knm->km", weight, known)
         deviation = np.sqrt(quality * (1.0 - quality) / (n + PRIOR_OUTCOMES + 1.0))
         low, high = np.maximum(quality - z * deviation, 0.0), np.minimum(quality + z * deviation, 1.0)
         return Assessment(quality, low, high, n, known.sum(axis=1))
+
+    def _nearest(self, vectors: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
+        """The nearest prompts, as many as averages and evidence look at; they are looked for once."""
+        near = self.fitted.near
+        return near.nearest(vectors, max(near.most, NEIGHBOURS))
+
+    def _predicted(
+        self, prompts: Sequence[str], tasks: Sequence[str | None] | None, vectors: Rows, order: npt.NDArray[np.int64]
+    ) -> Matrix:
+        state = self.fitted
+        if state.features is None:
+            return apply_curves(np.tile(state.latent.means, (len(prompts), 1)), state.curves)
+        members = [state.near.averages(order)]
+        blocks = dict(state.features.blocks(prompts, vectors))
+        given = [None] * len(prompts) if tasks is None else list(tasks)
+        if TASK in state.ridges:
+            blocks[TASK] = one_hot(given, state.tasks, state.ridges[TASK].centre)
+        members += [ridge(blocks[name]) for name, ridge in state.ridges.items()]
+        stacked = np.stack(members)
+        components = np.einsum("bnp,bp->np", stacked, state.without_task)
+        tasked = np.array([task in state.tasks for task in given], dtype=bool)
+        if TASK in state.ridges and tasked.any():
+            components[tasked] = np.einsum("bnp,bp->np", stacked[:, tasked], state.with_task)
+        return apply_curves(np.clip(state.latent.scores(components), 0.0, 1.0), state.curves)
 
     def _vectors(self, prompts: Sequence[str], vectors: Rows | None) -> Rows:
         return self.embedder.embed(prompts) if vectors is None else np.asarray(vectors, dtype=np.float32)
