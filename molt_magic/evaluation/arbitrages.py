@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import signature
-from typing import Any
-
 import numpy as np
 
 from molt_magic.evaluation.cases import Case
@@ -14,8 +11,7 @@ from molt_magic.strategies import Arbitrage, arbitrage
 from molt_magic.types import Situation, Strategy
 
 _ENDLESS = 1e9  # times the highest price at which anything changes: the cheapest, whatever it is worth
-_make: Any = Arbitrage
-WAYS = ("price", "within", "threshold") if "price" in signature(Arbitrage).parameters else ("threshold",)
+WAYS = ("price", "within", "threshold")
 
 
 def named(way: str) -> str:
@@ -55,7 +51,7 @@ class ArbitrageFamily:
         setting = float(self.thresholds[t])
         if self.way == "threshold":
             return Arbitrage(), case.situation(row, quality=setting)
-        made: Strategy = _make(**{self.way: setting})
+        made: Strategy = Arbitrage(**{self.way: setting})
         return made, case.situation(row, quality=0.0)
 
     def picks(self, case: Case) -> Ints:

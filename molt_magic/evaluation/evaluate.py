@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from molt_magic import quality, validators
+from molt_magic import validators
 from molt_magic.embed import Embedder, StaticEmbedder
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.evaluation import baselines, frames
@@ -23,6 +23,7 @@ from molt_magic.evaluation.matrix import Floats, Outcomes, to_outcomes
 from molt_magic.evaluation.remembering import Remembering
 from molt_magic.evaluation.report import Report
 from molt_magic.evaluation.tables import read_outcomes
+from molt_magic.quality import Predictor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,8 +124,7 @@ NOTES = (
 
 def live_predictor(embedder: Embedder, seed: int) -> Callable[[], Predicts]:
     """What predicts quality live."""
-    live = getattr(quality, "Predictor", None)
-    return lambda: Knn(embedder=embedder) if live is None else live(embedder=embedder, seed=seed)
+    return lambda: Predictor(embedder=embedder, seed=seed)
 
 
 def _aligned(train: Outcomes, test: Outcomes) -> tuple[Outcomes, Outcomes, list[str]]:
