@@ -38,8 +38,10 @@ if TYPE_CHECKING:
         UnknownName,
         WeightsError,
     )
+    from molt_magic.evaluation import Report
     from molt_magic.orchestrator import Orchestrator
     from molt_magic.result import Result
+    from molt_magic.views.figures.canvas import Picture
 
 __version__ = "0.1.0"
 
@@ -80,6 +82,8 @@ _HOMES = {"Orchestrator": "orchestrator", "Result": "result", "Settings": "confi
 
 
 def __getattr__(name: str) -> Any:
+    if name == "evaluation":
+        return import_module(f"{__name__}.evaluation")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
@@ -97,6 +101,12 @@ def _draw(result: Result) -> dict[str, str]:
     """A result as text/html, text/markdown and text/plain."""
     bundle: dict[str, str] = import_module(f"{__name__}.views.answer").bundle(result)
     return bundle
+
+
+def _plot(report: Report) -> Picture:
+    """A report of an evaluation as a picture."""
+    picture: Picture = import_module(f"{__name__}.views.figures.evaluation").evaluation(report)
+    return picture
 
 
 def current() -> Orchestrator:

@@ -17,6 +17,9 @@ Role = Literal["system", "user", "assistant", "tool"]
 Purpose = Literal["answer", "judge", "summary", "classify"]
 CacheState = Literal["exact", "semantic", "miss", "off"]
 
+# how much the word of a source counts: of several on one answer the strongest, newest one is believed
+SOURCE_RANK: Mapping[str, int] = MappingProxyType({"user": 3, "judge": 2, "validator": 1})
+
 NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -389,3 +392,4 @@ class Outcome:
     source: Literal["validator", "judge", "user", "imported"]
     embedder: str  # id of the embedder that made `vector`
     vector: bytes  # float32, unit length; empty when there was none
+    prompt: str = field(default="", compare=False)  # its text where it is known; the log keeps it with the decision

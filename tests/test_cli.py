@@ -28,7 +28,9 @@ def test_module_is_the_command() -> None:
     assert done.stdout == f"molt-magic {__version__}\n"
 
 
-@pytest.mark.parametrize("words", [[], ["quickstart"], ["open"], ["doctor"], ["models"], ["models", "pull"], ["version"]])
+@pytest.mark.parametrize(
+    "words", [[], ["quickstart"], ["open"], ["doctor"], ["models"], ["models", "pull"], ["evaluate"], ["version"]]
+)
 def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*words, "--help"])

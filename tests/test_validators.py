@@ -158,7 +158,8 @@ def test_an_unknown_name_after_the_colon_names_the_nearest(spec: str) -> None:
     "spec",
     [
         "schema", "schema:", "regex:", "regex", "regex:(", "tests:", "json:x", "length:", "length:5", "length:9-1", "length:-",
-        "confidence:2", "confidence:x", "confidence:nan", "agree:1", "agree:2.5", "agree:many", "agree:999", "number", 5,
+        "confidence:2", "confidence:x", "confidence:nan", "agree:1", "agree:2.5", "agree:many", "agree:999", "second",
+        "number", 5,
     ],
 )  # fmt: skip
 def test_a_wrong_argument_is_refused_with_a_fix_when_built(spec: object) -> None:
@@ -522,6 +523,21 @@ def test_agree_refuses_an_answer_that_is_alone() -> None:
     assert not found.accepted
     assert found.score == pytest.approx(1 / 3)
     assert "2 say '42'" in found.reason
+
+
+def test_a_second_opinion_asks_another_model_the_same_and_compares_what_both_come_down_to() -> None:
+    calls: list[Call] = []
+    found = verdict("second:big", "The answer is 42.", replies=["42"], calls=calls)
+    assert found.accepted
+    assert found.score == 1.0
+    assert [(call.model, call.purpose, call.messages) for call in calls] == [("big", "judge", REQUEST.messages)]
+    assert not verdict("second:big", "41", replies=["42"]).accepted
+
+
+def test_a_second_opinion_of_oneself_or_of_a_model_that_fails_says_nothing() -> None:
+    for found in (verdict("second:small", "42"), verdict("second:big", "42", replies=[ServerError("down")])):
+        assert found.accepted
+        assert found.score is None
 
 
 def test_agree_keeps_the_requests_own_temperature() -> None:

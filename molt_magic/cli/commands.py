@@ -1,4 +1,4 @@
-"""`molt quickstart`, `open`, `doctor`, `models`, `version`."""
+"""`molt quickstart`, `open`, `doctor`, `models`, `evaluate`, `version`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,20 @@ def parser() -> argparse.ArgumentParser:
         "pull", help="fetch and verify local models' weights"
     )
     pull.add_argument("names", nargs="+", metavar="NAME", help="models of the catalog")
+
+    scored = words.add_parser("evaluate", help="score the strategies on a table of recorded and marked answers")
+    scored.add_argument(
+        "file", type=Path, metavar="FILE", help="outcomes, one row a prompt and model: .parquet, .csv or .jsonl"
+    )
+    scored.add_argument("--test", type=Path, metavar="FILE", help="score on this table, learn from all of the first")
+    scored.add_argument("--share", type=float, default=0.7, metavar="X", help="of the prompts to learn from (0.7)")
+    scored.add_argument("--strategies", metavar="A,B", help="of rule, semantic, arbitrage, cascade (all)")
+    scored.add_argument("--curve", type=Path, metavar="FILE", help="write every setting's cost and quality to this .csv file")
+    scored.add_argument("--plot", type=Path, metavar="FILE", help="write the picture to this .png file")
+    scored.add_argument(
+        "--promise", type=float, metavar="X", help="say whether this share of the best model's quality can be promised"
+    )
+    scored.set_defaults(run=_evaluate)
 
     words.add_parser("version", help="the version").set_defaults(run=_version)
     return top
@@ -106,6 +120,27 @@ def _models(chosen: argparse.Namespace) -> int:
 
     with Orchestrator() as orch:
         print(listings.models(orch.catalog.models.values(), orch.readiness()).to_plain())
+    return 0
+
+
+def _evaluate(chosen: argparse.Namespace) -> int:
+    from molt_magic import evaluation
+    from molt_magic.views import evaluations
+
+    table = evaluation.read_outcomes(chosen.file)
+    if chosen.test is None:
+        train, test = evaluation.split(table, share=chosen.share)
+    else:
+        train, test = table, evaluation.read_outcomes(chosen.test)
+    strategies = evaluation.STRATEGIES if chosen.strategies is None else chosen.strategies.split(",")
+    report = evaluation.evaluate(train=train, test=test, strategies=strategies)
+    print(evaluations.report(report).to_plain())
+    if chosen.curve is not None:
+        report.curve.to_csv(chosen.curve, index=False)
+    if chosen.plot is not None:
+        chosen.plot.write_bytes(report.plot().png)
+    if chosen.promise is not None:
+        print(evaluations.promise(evaluation.calibrate(train, target=chosen.promise)).to_plain())
     return 0
 
 

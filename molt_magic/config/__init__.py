@@ -7,6 +7,7 @@ Precedence, strongest first: overrides (a flag, `%config`) > `MOLT_*` environmen
 from __future__ import annotations
 
 from molt_magic.config.schema import (
+    ArbitrageSettings,
     BudgetSettings,
     CacheSettings,
     CassetteSettings,
@@ -21,6 +22,7 @@ from molt_magic.config.secrets import Secrets, without_keys
 from molt_magic.config.settings import Settings, load_settings
 
 __all__ = [
+    "ArbitrageSettings",
     "BudgetSettings",
     "CacheSettings",
     "CassetteSettings",

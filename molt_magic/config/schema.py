@@ -99,6 +99,14 @@ class BudgetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ArbitrageSettings:
+    """`[arbitrage]`: how it trades quality for cost; with neither, by the threshold of `defaults.quality`."""
+
+    within: float | None = _limits(default=None, at_least=0, at_most=1)  # the cheapest this far below the prompt's own best
+    price: float | None = _limits(default=None, at_least=0)  # argmax(quality - price * cost), in 1/USD
+
+
+@dataclass(frozen=True, slots=True)
 class CassetteSettings:
     """`[cassette]`, or `cassette = "answers.jsonl"` for short: answers kept beside the notebook.
 
@@ -121,6 +129,7 @@ SECTIONS: Mapping[str, type[Any]] = types.MappingProxyType(
         "log": LogSettings,
         "budget": BudgetSettings,
         "cassette": CassetteSettings,
+        "arbitrage": ArbitrageSettings,
     }
 )
 

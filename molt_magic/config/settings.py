@@ -16,6 +16,7 @@ from molt_magic.config.schema import (
     LADDER,
     NOTHING,
     SECTIONS,
+    ArbitrageSettings,
     BudgetSettings,
     CacheSettings,
     CassetteSettings,
@@ -60,6 +61,7 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     cassette: CassetteSettings = field(default_factory=CassetteSettings)
+    arbitrage: ArbitrageSettings = field(default_factory=ArbitrageSettings)
     tape_mode: str | None = None  # what MOLT_CASSETTE says, over `cassette.mode`
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=_empty)  # name -> its table, read by the catalog
     routes: Mapping[str, Mapping[str, str]] = field(default_factory=_empty)  # task -> {primary, fallback}

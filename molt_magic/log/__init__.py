@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from molt_magic.errors import InputError, StoreError, UnknownName
 from molt_magic.log.schema import COLUMNS
-from molt_magic.types import Decision, Outcome
+from molt_magic.types import SOURCE_RANK, Decision, Outcome
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 Source = Literal["user", "judge", "validator"]
 
-RANK = {"user": 3, "judge": 2, "validator": 1}  # of sources: how much their word counts
+RANK = SOURCE_RANK
 _RANKED = "CASE source WHEN 'user' THEN 3 WHEN 'judge' THEN 2 ELSE 1 END"
-_OUTCOME = "decision_id, model, task, score, source, embedder, vector"
+_OUTCOME = "decision_id, model, task, score, source, embedder, vector, prompt"
+# the text of an outcome is that of its decision, unless it was imported
+_TEXT = "COALESCE(outcomes.prompt, (SELECT prompt FROM decisions AS d WHERE d.decision_id = outcomes.decision_id), '')"
+_READ = f"seq, decision_id, model, task, score, source, embedder, vector, {_TEXT}"
 _LIST = ", ".join(COLUMNS)
 _INSERT = f"INSERT INTO decisions ({_LIST}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  # our own column names
 _ASKED_AT_ONCE = 999  # ids in one statement; before 3.32 SQLite took no more
@@ -76,7 +79,7 @@ class DecisionLog:
                     f"Decision {decision.decision_id} is in the log already.", fix="Give every decision its own id."
                 )
             connection.execute(_INSERT, row)
-            _insert_outcomes(connection, outcomes)
+            _insert_outcomes(connection, outcomes, texts=self.prompts)
 
     def feedback(self, decision_id: str, score: float, source: Source = "user", *, outcomes: Sequence[Outcome] = ()) -> None:
         """Say how good an answer was; the newest word of the strongest source (user, judge, validator) counts.
@@ -100,12 +103,12 @@ class DecisionLog:
             now = datetime.now(UTC).isoformat()
             query = "INSERT INTO feedback (decision_id, time, score, source) VALUES (?, ?, ?, ?)"
             connection.execute(query, (decision_id, now, float(score), source))
-            _insert_outcomes(connection, outcomes)
+            _insert_outcomes(connection, outcomes, texts=self.prompts)
 
     def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes that belong to no new decision (an imported table, a late judgement)."""
         with self._database.writing() as connection:
-            _insert_outcomes(connection, outcomes)
+            _insert_outcomes(connection, outcomes, texts=self.prompts)
 
     # -- reading
 
@@ -180,7 +183,7 @@ class DecisionLog:
 
     def outcomes(self, limit: int = 20_000) -> list[Outcome]:
         """The newest outcomes, newest last; of several for one model in one decision only the strongest, newest word."""
-        newest = f"SELECT seq, {_OUTCOME} FROM outcomes ORDER BY seq DESC LIMIT ?"  # noqa: S608  # our own column names
+        newest = f"SELECT {_READ} FROM outcomes ORDER BY seq DESC LIMIT ?"  # noqa: S608  # our own column names
         with self._database.reading() as connection:
             found = [(seq, Outcome(*row)) for seq, *row in connection.execute(newest, (limit,))]
         strongest: dict[tuple[str, str] | int, tuple[int, Outcome]] = {}
@@ -194,7 +197,7 @@ class DecisionLog:
 
     def outcomes_since(self, rowid: int) -> tuple[list[Outcome], int]:
         """Every outcome written after row `rowid` (0: all), oldest first, and the row to ask from next time."""
-        query = f"SELECT seq, {_OUTCOME} FROM outcomes WHERE seq > ? ORDER BY seq"  # noqa: S608  # our own column names
+        query = f"SELECT {_READ} FROM outcomes WHERE seq > ? ORDER BY seq"  # noqa: S608  # our own column names
         with self._database.reading() as connection:
             found = connection.execute(query, (rowid,)).fetchall()
         return [Outcome(*row) for _, *row in found], found[-1][0] if found else rowid
@@ -307,11 +310,16 @@ def _exists(connection: sqlite3.Connection, decision_id: str) -> bool:
     return connection.execute("SELECT 1 FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone() is not None
 
 
-def _insert_outcomes(connection: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
-    marks = ", ".join("?" * 7)
+def _insert_outcomes(connection: sqlite3.Connection, outcomes: Sequence[Outcome], *, texts: bool) -> None:
+    marks = ", ".join("?" * 8)
     connection.executemany(
         f"INSERT INTO outcomes ({_OUTCOME}) VALUES ({marks})",  # noqa: S608  # our own column names
-        [(o.decision_id, o.model, o.task, o.score, o.source, o.embedder, o.vector) for o in outcomes],
+        [
+            (o.decision_id, o.model, o.task, o.score, o.source, o.embedder, o.vector, o.prompt)
+            if texts and o.source == "imported" and o.prompt
+            else (o.decision_id, o.model, o.task, o.score, o.source, o.embedder, o.vector, None)
+            for o in outcomes
+        ],
     )
 
 

@@ -101,6 +101,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP INDEX decisions_spent",
         "CREATE INDEX decisions_spent ON decisions (session, status, deployment, cost_usd)",  # a cassette's answers are free
     ),
+    ("ALTER TABLE outcomes ADD COLUMN prompt TEXT",),  # of an imported outcome, which has no decision
 )
 
 

@@ -64,7 +64,7 @@ def assess(
             counts[spec.family] = tokens.count_messages(request.messages, spec.family)
         limit = answer_limit(request.params)
         output = quality.expected_tokens(spec.name, request.task, limit)
-        prediction = quality.predict(spec, task=request.task, vector=vector)
+        prediction = quality.predict(spec, task=request.task, vector=vector, prompt=request.prompt)
         candidate = Candidate(
             spec=spec,
             expected_cost_usd=catalog.estimate_usd(spec, counts[spec.family], output),

@@ -74,4 +74,6 @@ class Learning:
 
     def _outcome(self, decision: Decision, model: str, score: float, source: Literal["validator", "judge", "user"]) -> Outcome:
         vector = self.embedder.embed([decision.prompt])[0].tobytes() if decision.prompt else b""
-        return Outcome(decision.decision_id, model, decision.task, score, source, self.embedder.id, vector)
+        return Outcome(
+            decision.decision_id, model, decision.task, score, source, self.embedder.id, vector, decision.prompt or ""
+        )

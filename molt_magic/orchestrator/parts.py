@@ -43,6 +43,7 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "network": ("providers", "serving", "engine"),
     "log": ("log", "cache", "engine"),
     "budget": (),
+    "arbitrage": (),
     "cassette": ("serving", "cache", "quality", "learning", "engine"),
 }
 
@@ -206,7 +207,9 @@ class Parts:
 
     @cached_property
     def quality(self) -> QualityModel:
-        return QualityModel(embedder_id=self.embedder.id)
+        if self.settings.tape is not None:  # what is fitted in a thread of its own would make a replay depend on the clock
+            return QualityModel(embedder_id=self.embedder.id)
+        return QualityModel(embedder_id=self.embedder.id, embedder=self.embedder, path=self.settings.data_dir / "quality.npz")
 
     @cached_property
     def learning(self) -> Learning:
@@ -246,7 +249,7 @@ class Parts:
         if name == "semantic":
             return Semantic(routes=self.catalog.routes, classify=lambda prompt: self.classifier.guess(prompt), default=default)
         if name == "arbitrage":
-            return Arbitrage()
+            return Arbitrage(within=self.settings.arbitrage.within, price=self.settings.arbitrage.price)
         if name == "cascade":
             return Cascade(ladder=self.catalog.ladder)
         return Direct(default=default)

@@ -80,7 +80,8 @@ def looks(text: str) -> list[float]:
     """Length, code, question mark, material, script, quotes, brevity and ending of a prompt, as numbers of about one."""
     opening, _ = instruction(text)
     words = len(text[: 4 * READ_CHARS].split())
-    foreign = sum(ord(character) > 0x24F for character in text[:READ_CHARS])  # past Latin and its extensions
+    head = text[:READ_CHARS]
+    foreign = 0 if head.isascii() else sum(ord(character) > 0x24F for character in head)  # past Latin and its extensions
     ending = text.rstrip()[-1:]
     return [
         math.log1p(words) / 2,

@@ -28,6 +28,7 @@ from molt_magic.validators.rules import (
     schema,
 )
 from molt_magic.validators.sampling import MAX_SAMPLES, Agreement
+from molt_magic.validators.second import Second
 
 __all__ = ["FORMS", "Spec", "build"]
 
@@ -46,6 +47,7 @@ FORMS: Mapping[str, str] = {
     "length": ":MIN-MAX",
     "confidence": "[:THRESHOLD]",
     "agree": "[:K]",
+    "second": ":MODEL",
     "judge": "[:MODEL]",
 }
 _PLAIN = {"nonempty": nonempty, "json": is_json, "python": is_python, "refusal": is_no_refusal, "arithmetic": arithmetic}
@@ -114,6 +116,12 @@ def _check(
             if samples != int(samples):
                 raise ConfigError(f"Validator {spec}: {argument} is no whole number.", fix=f"Write {name}:3.")
             return Agreement(spec, int(samples))
+        case "second":
+            if not argument:
+                raise _incomplete(name)
+            if models is not None and argument not in models:
+                raise UnknownName("model", argument, models)
+            return Second(spec, argument)
         case "judge":
             if argument and models is not None and argument not in models:
                 raise UnknownName("model", argument, models)

@@ -15,7 +15,7 @@ from tests.magics.conftest import MakeNotebook, Notebook
 
 WORDS = (
     "status", "models", "strategies", "use", "compare", "explain", "log", "export", "dashboard", "cost", "budget", "cache",
-    "cassette", "thread", "feedback", "config", "doctor", "version",
+    "cassette", "thread", "feedback", "evaluate", "calibrate", "config", "doctor", "version",
 )  # fmt: skip
 
 

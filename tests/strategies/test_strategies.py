@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from molt_magic.errors import ContentFiltered, ContextTooLong, MoltError, RateLimited, StreamInterrupted
+from molt_magic.errors import ContentFiltered, ContextTooLong, InputError, MoltError, RateLimited, StreamInterrupted
 from molt_magic.strategies import Arbitrage, Cascade, Direct, Rule, Semantic
 from molt_magic.types import (
     Attempt,
@@ -81,6 +81,8 @@ ALL: list[Strategy] = [
     Rule(routes=ROUTES, classify=KNOWS),
     Semantic(routes=ROUTES, classify=KNOWS),
     Arbitrage(),
+    Arbitrage(within=0.05),
+    Arbitrage(price=0.1),
     Cascade(ladder=("small", "big")),
     Direct(default="small"),
 ]
@@ -202,6 +204,41 @@ def test_arbitrage_takes_the_best_when_none_is_good_enough() -> None:
 def test_arbitrage_counts_an_unknown_price_as_the_dearest() -> None:
     where = situation(candidate("unpriced", None, 0.9), candidate("priced", 5.0, 0.9))
     assert drive(Arbitrage(), where)[1] == ["priced"]
+
+
+def test_arbitrage_within_takes_the_cheapest_that_is_near_the_best_for_this_prompt_however_hard_it_is() -> None:
+    known = {"n_evidence": 50.0, "low": 0.1}
+    near = situation(
+        candidate("cheap", 0.01, 0.27, **known), candidate("mid", 0.1, 0.2, **known), candidate("dear", 1.0, 0.3, **known)
+    )
+    choice, called = drive(Arbitrage(within=0.05), near)
+    assert called == ["cheap"]
+    assert choice.quality_threshold is None
+    far = situation(candidate("cheap", 0.01, 0.6, **known), candidate("dear", 1.0, 0.9, **known))
+    assert drive(Arbitrage(within=0.05), far)[1] == ["dear"]
+
+
+def test_arbitrage_by_price_pays_only_for_what_is_worth_it() -> None:
+    where = situation(candidate("cheap", 0.01, 0.7, n_evidence=50.0), candidate("dear", 1.0, 0.9, n_evidence=50.0))
+    assert drive(Arbitrage(price=0.1), where)[1] == ["dear"]
+    assert drive(Arbitrage(price=1.0), where)[1] == ["cheap"]
+    unpriced = situation(candidate("cheap", None, 0.9, n_evidence=50.0), candidate("dear", 1.0, 0.8, n_evidence=50.0))
+    assert drive(Arbitrage(price=0.1), unpriced)[1] == ["dear"]
+    assert drive(Arbitrage(price=0.0), unpriced)[1] == ["cheap"]
+
+
+@pytest.mark.parametrize("how", [{"within": 0.05}, {"price": 0.01}])
+def test_arbitrage_that_compares_models_takes_a_thin_prediction_at_its_lower_bound(how: dict[str, float]) -> None:
+    where = situation(
+        candidate("cheap", 0.01, 0.89, low=0.7, n_evidence=3.0), candidate("dear", 1.0, 0.9, low=0.8, n_evidence=3.0)
+    )
+    assert drive(Arbitrage(**how), where)[1] == ["dear"]
+
+
+@pytest.mark.parametrize("how", [{"within": 0.05, "price": 1.0}, {"within": 2.0}, {"price": -1.0}])
+def test_arbitrage_refuses_ways_that_are_none(how: dict[str, float]) -> None:
+    with pytest.raises(InputError):
+        Arbitrage(**how)
 
 
 def test_cascade_climbs_until_a_check_accepts() -> None:

@@ -1,0 +1,253 @@
+"""Cascade as a family: which ladder, and whose second opinion, chosen on training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from molt_magic.embed import Embedder
+from molt_magic.evaluation.cases import Case, folds_of
+from molt_magic.evaluation.checks import Flags, accepted, answer_codes
+from molt_magic.evaluation.learned import Gain, LearnedCheck, answer_features, joined
+from molt_magic.evaluation.matrix import Floats, Ints
+from molt_magic.evaluation.replay import recorded_text
+from molt_magic.evaluation.runs import Run
+from molt_magic.strategies import Cascade
+from molt_magic.strategies.cascade import HOPELESS_EVIDENCE, HOPELESS_QUALITY
+from molt_magic.types import Check, Situation, Strategy
+from molt_magic.validators.second import Second
+
+FEW = 12  # models of which every ladder is tried; of more, the cheapest ones and the best
+PAIRS = 12  # first models and seconds for which a check is learned, those whose agreement is worth most
+STEPS = 12  # thresholds of each learned check
+CHEAP = 0.5  # of the best model's cost: what a first model and its second cost at most
+_FOLDS = 3
+
+Key = tuple[int, int | None]  # the first model and its second
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """One setting: rungs by column, and the model that is asked for a second opinion.
+
+    With `above` there are two rungs, and a learned check moves on where it expects more than that from the second rung; the
+    second opinion is then a feature of that check, on the first rung only.
+    """
+
+    rungs: tuple[int, ...]
+    second: int | None = None
+    above: float | None = None
+
+    def told(self, models: Sequence[str]) -> str:
+        said = " > ".join(models[j] for j in self.rungs)
+        said = said if self.second is None else f"{said}, seconded by {models[self.second]}"
+        return said if self.above is None else f"{said}, on an expected gain over {self.above:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """What a ladder does to n prompts."""
+
+    answered: Ints  # (n,) column of the model that answers
+    called: Flags  # (n, m)
+    cost: Floats  # (n,) USD
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What checks have to say of the recorded answers."""
+
+    accepts: Flags  # (n, m) the plain checks
+    codes: Ints | None  # (n, m) answers as numbers; None: not recorded
+    gains: Mapping[Key, Floats]  # (n,) what learned checks expect of the best model
+
+
+class CascadeFamily:
+    """Cascade over its ladders, the unbeaten ones of training, cheap to dear.
+
+    Args:
+        left_out: the training prompts as they look from outside.
+        checks: those of every rung. Where answers are recorded, ladders with a second opinion and with a learned check are
+            tried as well.
+        size: settings at most.
+        embedder: of answers, for learned checks.
+    """
+
+    name = "cascade"
+
+    def __init__(self, left_out: Case, checks: Sequence[Check], *, size: int, embedder: Embedder, seed: int = 0) -> None:
+        self.checks = tuple(checks)
+        self.models = left_out.outcomes.models
+        self.embedder = embedder
+        self.gains: dict[Key, Gain] = {}
+        case = left_out.whole()
+        o = case.outcomes
+        self.best = int(o.scores.mean(axis=0).argmax())
+        signs = Signs(accepted(self.checks, o), answer_codes(o) if o.responses is not None else None, {})
+        tried = [(ladder, walk(ladder, case, signs)) for ladder in self._all(signs.codes is not None)]
+        if signs.codes is not None:
+            tried += self._learned(case, signs, tried, folds_of(len(case), _FOLDS, seed))
+        cost, quality = _figures(case, tried)
+        kept = _unbeaten(cost, quality)
+        if len(kept) > size:
+            kept = [kept[i] for i in np.unique(np.linspace(0, len(kept) - 1, size).astype(int))]
+        self.ladders = [tried[i][0] for i in kept]
+        self.thresholds = np.arange(len(self.ladders), dtype=float)
+        self._judged = [tried[i][1] for i in kept]
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Every setting in words."""
+        return tuple(ladder.told(self.models) for ladder in self.ladders)
+
+    def at(self, t: int, case: Case, row: int) -> tuple[Strategy, Situation]:
+        ladder = self.ladders[t]
+        checks = self.checks
+        if ladder.above is not None:
+            first, predicted = ladder.rungs[0], case.predicted[row, list(ladder.rungs)]
+            second = None if ladder.second is None else self.models[ladder.second]
+            gain = self.gains[first, ladder.second]
+            learned = LearnedCheck(
+                "learned", self.models[first], second, gain, ladder.above, lambda _: predicted, self.embedder
+            )
+            checks = (*checks, learned)
+        elif ladder.second is not None:
+            name = self.models[ladder.second]
+            checks = (*checks, Second(f"second:{name}", name))
+        return Cascade(ladder=[self.models[j] for j in ladder.rungs]), case.situation(row, quality=0.0, checks=checks)
+
+    def run_learned(self, case: Case, strong: int) -> Run:
+        """All settings on the training prompts they were chosen on, learned checks as they look from outside.
+
+        Args:
+            case: the whole ones of `left_out`.
+        """
+        return self._run(case, self._judged, strong)
+
+    def run(self, case: Case, strong: int) -> Run:
+        """All settings on other prompts."""
+        o = case.outcomes
+        codes = answer_codes(o) if o.responses is not None else None
+        used = {(ladder.rungs[0], ladder.second) for ladder in self.ladders if ladder.above is not None}
+        features = {first: self._answers(case, first) for first, _ in used}
+        gains = {key: self.gains[key](self._joined(case, features[key[0]], codes, key)) for key in used}
+        signs = Signs(accepted(self.checks, o), codes, gains)
+        return self._run(case, [walk(ladder, case, signs) for ladder in self.ladders], strong)
+
+    def _run(self, case: Case, walked: Sequence[Walked], strong: int) -> Run:
+        rows, m = np.arange(len(case)), len(self.models)
+        answered = np.stack([w.answered for w in walked])
+        return Run(
+            self.name,
+            self.thresholds,
+            quality=case.outcomes.scores[rows, answered],
+            cost=np.stack([w.cost for w in walked]),
+            answered=np.stack([(answered == j).mean(axis=1) for j in range(m)], axis=1),
+            strong=np.stack([w.called[:, strong] for w in walked]).astype(float),
+        )
+
+    def _learned(
+        self, case: Case, signs: Signs, tried: Sequence[tuple[Ladder, Walked]], folds: Sequence[npt.NDArray[Any]]
+    ) -> list[tuple[Ladder, Walked]]:
+        """Two-rung ladders to the best model with a learned check, for the pairs whose agreement is worth most."""
+        features: dict[int, Floats] = {}
+        found = []
+        for first, second in self._pairs(case, tried):
+            if first not in features:
+                features[first] = self._answers(case, first)
+            rows = self._joined(case, features[first], signs.codes, (first, second))
+            gained = case.outcomes.scores[:, self.best] - case.outcomes.scores[:, first]
+            self.gains[first, second] = Gain.fit(rows, gained)
+            expected = Gain.left_out(rows, gained, folds)
+            learned = replace(signs, gains={(first, second): expected})
+            for above in np.unique(np.quantile(expected, np.linspace(0.02, 0.98, STEPS))):
+                ladder = Ladder((first, self.best), second, float(above))
+                found.append((ladder, walk(ladder, case, learned)))
+        return found
+
+    def _pairs(self, case: Case, tried: Sequence[tuple[Ladder, Walked]]) -> list[Key]:
+        mean = case.outcomes.costs.mean(axis=0)
+        cheap = [j for j in range(len(self.models)) if j != self.best and mean[j] <= CHEAP * mean[self.best]]
+        cost, quality = _figures(case, tried)
+        line = case.outcomes.scores.mean(axis=0)
+        slope = (line[self.best] - line[0]) / max(mean[self.best] - mean[0], 1e-12)
+        worth: dict[Key, float] = {}
+        for (ladder, _), c, q in zip(tried, cost, quality, strict=True):
+            allowed = ladder.rungs[0] in cheap and (ladder.second is None or ladder.second in cheap)
+            if allowed and ladder.rungs[1:] == (self.best,):
+                worth[ladder.rungs[0], ladder.second] = q - slope * c
+        return sorted(worth, key=lambda key: -worth[key])[:PAIRS]
+
+    def _answers(self, case: Case, first: int) -> Floats:
+        o = case.outcomes
+        return answer_features(o.texts, [recorded_text(o, i, first) for i in range(len(o))], self.embedder)
+
+    def _joined(self, case: Case, answers: Floats, codes: Ints | None, key: Key) -> Floats:
+        first, second = key
+        same = None if second is None or codes is None else codes[:, first] == codes[:, second]
+        return joined(answers, case.predicted[:, [first, self.best]], same)
+
+    def _all(self, seconded: bool) -> list[Ladder]:
+        columns = range(len(self.models))
+        if len(self.models) > FEW:
+            columns = range(FEW - 1)
+        tried = sorted({*columns, self.best})
+        found = [Ladder((j,)) for j in tried]
+        upward = [(a, b) for a, b in permutations(tried, 2) if a < b]
+        if self.checks:
+            found += [Ladder(pair) for pair in upward]
+        if seconded:
+            found += [Ladder(pair, second) for pair in upward for second in tried if second not in pair]
+            threes = [(a, b, c) for a, b in upward for c in tried if c > b]
+            found += [Ladder(three, second) for three in threes for second in tried if second not in three]
+        return found
+
+
+def walk(ladder: Ladder, case: Case, signs: Signs) -> Walked:
+    """The walk of `strategies.walk` up a ladder, for all prompts at once. A model that is asked the same question twice
+    is paid once: live, the second answer comes from the cache."""
+    o = case.outcomes
+    n, m = o.scores.shape
+    hopeless = (case.predicted < HOPELESS_QUALITY) & (case.evidence >= HOPELESS_EVIDENCE)
+    on = np.zeros((n, m), bool)
+    on[:, list(ladder.rungs)] = ~hopeless[:, list(ladder.rungs)]
+    none = ~on.any(axis=1)
+    on[none, ladder.rungs[-1]] = True
+    called = np.zeros((n, m), bool)
+    answered = np.full(n, -1)
+    going = np.ones(n, bool)
+    for j in ladder.rungs:
+        here = going & on[:, j]
+        called[here, j] = True
+        answered[here] = j
+        fine = signs.accepts[:, j].copy()
+        if ladder.second is not None and ladder.second != j and (ladder.above is None or j == ladder.rungs[0]):
+            assert signs.codes is not None
+            called[here & fine, ladder.second] = True
+            if ladder.above is None:
+                fine &= signs.codes[:, j] == signs.codes[:, ladder.second]
+        if ladder.above is not None and j == ladder.rungs[0]:
+            fine &= signs.gains[j, ladder.second] <= ladder.above
+        going &= ~(here & fine)
+    return Walked(answered, called, (o.costs * called).sum(axis=1))
+
+
+def _figures(case: Case, tried: Sequence[tuple[Ladder, Walked]]) -> tuple[Floats, Floats]:
+    """Mean cost and quality of every ladder."""
+    rows = np.arange(len(case))
+    cost = np.array([w.cost.mean() for _, w in tried])
+    return cost, np.array([case.outcomes.scores[rows, w.answered].mean() for _, w in tried])
+
+
+def _unbeaten(cost: Floats, quality: Floats) -> list[int]:
+    """Settings that no other beats in both, cheap to dear."""
+    found: list[int] = []
+    for i in np.lexsort((-quality, cost)):
+        if not found or quality[i] > quality[found[-1]]:
+            found.append(int(i))
+    return found

@@ -1,0 +1,52 @@
+"""Rows by their likeness to some landmarks, so that a linear model on them bends (Nystroem; Williams and Seeger 2001)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.float32]
+
+LANDMARKS = 384
+_CLIP = 4.0  # standard deviations; a freak of length must not be like nothing at all
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """exp(-|a - b|^2 / (2 d)) on standardised columns, against landmarks, whitened."""
+
+    mean: Matrix  # (d,), of the looks
+    deviation: Matrix  # (d,)
+    share: float  # factor of the topics
+    points: Matrix  # (l, d + t): standardised looks and scaled topics
+    whitening: Matrix  # (l, l'), l' <= l
+
+    @classmethod
+    def fit(cls, looks: Matrix, topics: Rows, *, share: float, seed: int) -> Landmarks:
+        """Take landmarks from the rows of `looks` (n, d) and `topics` (n, t); the latter have unit deviation."""
+        mean, deviation = looks.mean(axis=0), looks.std(axis=0)
+        deviation[deviation < 1e-9] = 1.0
+        taken = np.random.default_rng(seed).permutation(len(looks))[:LANDMARKS]
+        points = _standard(looks[taken], topics[taken], mean, deviation, share)
+        values, vectors = np.linalg.eigh(_likeness(points, points))
+        kept = values > 1e-6 * values[-1]
+        return cls(mean, deviation, share, points, vectors[:, kept] / np.sqrt(values[kept]))
+
+    def rows(self, looks: Matrix, topics: Rows) -> Rows:
+        """Rows whose inner products are the likenesses: float32 of shape (n, l')."""
+        standard = _standard(looks, topics, self.mean, self.deviation, self.share)
+        return (_likeness(standard, self.points) @ self.whitening).astype(np.float32)
+
+
+def _standard(looks: Matrix, topics: Rows, mean: Matrix, deviation: Matrix, share: float) -> Matrix:
+    columns: Matrix = np.concatenate([(looks - mean) / deviation, share * topics.astype(np.float64)], axis=1)
+    return np.clip(columns, -_CLIP, _CLIP)
+
+
+def _likeness(a: Matrix, b: Matrix) -> Matrix:
+    distances = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T
+    likeness: Matrix = np.exp(-np.maximum(distances, 0.0) / (2 * a.shape[1]))
+    return likeness

@@ -1,0 +1,65 @@
+"""The average of what is known of the prompts nearest to one: over many, since a single nearest one says next to nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.float32]
+
+COUNTS = (20, 40, 80, 160)  # of neighbours that are tried
+_AT_ONCE = 512  # rows whose likeness to all the others is held at once
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Prompts and their targets, and how many are averaged for each target."""
+
+    vectors: Rows  # (n, d), unit length
+    targets: Matrix  # (n, p)
+    counts: npt.NDArray[np.int64]  # (p,)
+
+    @property
+    def most(self) -> int:
+        """How many neighbours an average takes at most."""
+        return int(self.counts.max())
+
+    def averages(self, order: npt.NDArray[np.int64]) -> Matrix:
+        """Averages of shape (k, p) for the places of at least `most` nearest, shape (k, ...), nearest first."""
+        found = np.zeros((len(order), len(self.counts)))
+        for count in np.unique(self.counts):
+            same = self.counts == count
+            found[:, same] = self.targets[order[:, :count]][:, :, same].mean(axis=1)
+        return found
+
+    def nearest(self, vectors: Rows, count: int) -> tuple[npt.NDArray[np.int64], Rows]:
+        """Places and cosines of the `count` nearest, nearest first: shapes (k, count)."""
+        return _nearest(vectors @ self.vectors.T, count)
+
+
+def fit_neighbours(vectors: Rows, targets: Matrix) -> tuple[Neighbours, Matrix]:
+    """Choose how many are averaged by leaving each prompt out; returns also the left-out averages, shape (n, p)."""
+    n = len(vectors)
+    counts = [count for count in COUNTS if count < n] or [max(n - 1, 1)]
+    averages = np.zeros((len(counts), *targets.shape))
+    for start in range(0, n, _AT_ONCE):
+        block = vectors[start : start + _AT_ONCE] @ vectors.T
+        block[np.arange(len(block)), start + np.arange(len(block))] = -2.0  # itself
+        order, _ = _nearest(block, counts[-1])
+        running = np.cumsum(targets[order], axis=1)
+        for i, count in enumerate(counts):
+            averages[i, start : start + len(block)] = running[:, count - 1] / count
+    best = ((averages - targets) ** 2).mean(axis=1).argmin(axis=0)
+    model = Neighbours(vectors, targets, np.array(counts, dtype=np.int64)[best])
+    return model, averages[best, :, np.arange(targets.shape[1])].T
+
+
+def _nearest(likeness: Rows, count: int) -> tuple[npt.NDArray[np.int64], Rows]:
+    count = min(count, likeness.shape[1])
+    order = np.argpartition(likeness, likeness.shape[1] - count, axis=1)[:, likeness.shape[1] - count :]
+    found = np.take_along_axis(likeness, order, axis=1)
+    ranks = np.argsort(-found, axis=1, kind="stable")
+    return np.take_along_axis(order, ranks, axis=1), np.take_along_axis(found, ranks, axis=1)

@@ -1,0 +1,130 @@
+"""The outcomes of each model as the neighbours look at them, one an answer: the strongest, newest word on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from molt_magic.types import SOURCE_RANK, Outcome
+
+Vector = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.float64]
+
+SAME_TASK = 0.3  # least weight of an outcome of the same task, however different its prompt
+MOST_PROMPTS = 10_000  # that a table is made of, the newest
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known of one model, in the order in which its answers were first judged."""
+
+    vectors: list[Vector] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    tasks: list[str | None] = field(default_factory=list)
+    prompts: list[str] = field(default_factory=list)
+    _ranks: list[int] = field(default_factory=list)
+    _places: dict[str, int] = field(default_factory=dict)  # decision_id -> place
+    _matrix: Vector = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))  # with room to grow
+    _filled: int = 0  # rows of it that are up to date
+
+    def take(self, outcome: Outcome, *, embedder_id: str) -> None:
+        """A new outcome, or another word on one that is here; a weaker word changes nothing."""
+        rank = SOURCE_RANK.get(outcome.source, 0)
+        # imported rows are measurements of their own, whatever their id
+        place = None if outcome.source == "imported" else self._places.get(outcome.decision_id)
+        if place is not None:
+            if rank >= self._ranks[place]:
+                self.scores[place], self._ranks[place] = outcome.score, rank
+            return
+        if outcome.source != "imported":
+            self._places[outcome.decision_id] = len(self.scores)
+        usable = outcome.vector and outcome.embedder == embedder_id
+        self.vectors.append(np.frombuffer(outcome.vector, dtype=np.float32) if usable else np.zeros(0, dtype=np.float32))
+        self.scores.append(outcome.score)
+        self.tasks.append(outcome.task)
+        self.prompts.append(outcome.prompt)
+        self._ranks.append(rank)
+
+    def weights(self, task: str | None, vector: Vector | None, *, since: int = 0) -> tuple[Matrix, Matrix]:
+        """How much each outcome from place `since` on says of a prompt, in [0, 1], and their scores."""
+        scores = np.array(self.scores[since:])
+        weights = np.zeros(len(scores))
+        if vector is not None and len(scores):
+            weights = np.clip(self._stacked(len(vector))[since:] @ vector, 0.0, 1.0).astype(np.float64)
+        if task is not None:
+            same = np.array([known == task for known in self.tasks[since:]], dtype=bool)
+            weights = np.where(same, np.maximum(weights, SAME_TASK), weights)
+        return weights, scores
+
+    def _stacked(self, dim: int) -> Vector:
+        """The vectors as rows. Only what is new is copied: an outcome must not cost a copy of all there are."""
+        size, done = len(self.vectors), 0
+        if self._matrix.shape[1] == dim:
+            done = min(self._filled, len(self._matrix))
+        if self._matrix.shape[1] != dim or size > len(self._matrix):
+            grown = np.zeros((max(64, size * 3 // 2), dim), dtype=np.float32)
+            if done:
+                grown[:done] = self._matrix[:done]
+            self._matrix = grown
+        for i in range(done, size):
+            if len(self.vectors[i]) == dim:
+                self._matrix[i] = self.vectors[i]
+        self._filled = size
+        return self._matrix[:size]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Outcomes with a text and a vector, a row a prompt, a column a model."""
+
+    prompts: list[str]
+    scores: Matrix  # (n, m), NaN where there is none; the mean where there are several
+    models: list[str]
+    tasks: list[str | None]
+    vectors: Vector  # (n, d)
+
+
+def table_of(records: Mapping[str, Record], dim: int) -> Table:
+    """The table to fit on, of the newest prompts."""
+    models = list(records)
+    rows: dict[str, int] = {}
+    tasks: list[str | None] = []
+    vectors: list[Vector] = []
+    cells: list[tuple[int, int, float]] = []
+    for j, record in enumerate(records.values()):
+        for prompt, vector, task, score in zip(record.prompts, record.vectors, record.tasks, record.scores, strict=True):
+            if not prompt or len(vector) != dim:
+                continue
+            row = rows.setdefault(prompt, len(rows))
+            if row == len(tasks):
+                tasks.append(task)
+                vectors.append(vector)
+            tasks[row] = tasks[row] or task
+            cells.append((row, j, score))
+    return _table(list(rows), tasks, vectors, models, cells)
+
+
+def _table(
+    prompts: list[str],
+    tasks: list[str | None],
+    vectors: Sequence[Vector],
+    models: list[str],
+    cells: list[tuple[int, int, float]],
+) -> Table:
+    total, count = np.zeros((len(prompts), len(models))), np.zeros((len(prompts), len(models)))
+    for row, column, score in cells:
+        total[row, column] += score
+        count[row, column] += 1
+    scores = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    kept = slice(max(0, len(prompts) - MOST_PROMPTS), None)
+    asked = count[kept].sum(axis=0) > 0
+    return Table(
+        prompts[kept],
+        scores[kept][:, asked],
+        [model for model, was in zip(models, asked, strict=True) if was],
+        tasks[kept],
+        np.array(vectors[kept], dtype=np.float32),
+    )

@@ -1,0 +1,268 @@
+"""P(score | prompt, model) for any number of models, fitted at once on a table of outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from molt_magic.embed import Embedder, StaticEmbedder
+from molt_magic.errors import InputError
+from molt_magic.quality.blend import blend_weights
+from molt_magic.quality.calibrate import apply_curves, fit_curve
+from molt_magic.quality.features import Features, one_hot
+from molt_magic.quality.latent import Latent, filled
+from molt_magic.quality.neighbours import Neighbours, fit_neighbours
+from molt_magic.quality.ridge import Ridge, fit_ridge
+
+Matrix = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.float32]
+
+FOLDS = 5
+FEWEST = 20  # different prompts; under it nothing but the models' means is learned
+ROUNDS = 2  # of filling gaps with what was predicted for them; without gaps one is enough
+PRIOR_OUTCOMES = 4.0  # what a prediction is worth in outcomes where nothing near is known
+NEIGHBOURS = 80  # that are counted as evidence
+TASK = "task"
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """Predictions with what they rest on; all of shape (prompts, models)."""
+
+    quality: Matrix  # in [0, 1]
+    low: Matrix  # quality less z standard deviations
+    high: Matrix
+    n: Matrix  # effective outcomes: near ones, each by how much nearer it is than any two prompts are
+    neighbours: npt.NDArray[np.int64]  # how many of the nearest NEIGHBOURS prompts have an outcome of the model
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that a fit has learned, in plain arrays."""
+
+    models: tuple[str, ...]
+    tasks: tuple[str, ...]
+    latent: Latent
+    curves: Matrix  # (m, 2): slope and offset
+    counts: npt.NDArray[np.int64]  # (m,), outcomes of each model
+    background: float  # cosine of two prompts that have nothing to do with each other
+    known: npt.NDArray[np.bool_]  # (n, m): which prompts have an outcome of which model
+    near: Neighbours
+    features: Features | None  # None: too few prompts
+    ridges: Mapping[str, Ridge]  # by block
+    with_task: Matrix  # (members, p): weights of the blend, members in the order near, the ridges' blocks
+    without_task: Matrix
+
+
+class Predictor:
+    """A blend of averaged neighbours and ridges on meaning, words, looks and task, one for each latent component.
+
+    Args:
+        embedder: makes the vectors; the static one where none is given. A fit is bound to its `id`.
+        seed: of the folds and landmarks; the same table and seed give the same predictor.
+    """
+
+    def __init__(self, *, embedder: Embedder | None = None, seed: int = 0) -> None:
+        self.embedder: Embedder = StaticEmbedder() if embedder is None else embedder
+        self.seed = seed
+        self.state: State | None = None
+        self._left_out: Matrix | None = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models it was fitted on, in the order of the columns of its predictions."""
+        return self.fitted.models
+
+    @property
+    def fitted(self) -> State:
+        """What was learned. Raises InputError before `fit`."""
+        if self.state is None:
+            raise InputError("This predictor was not fitted yet.", fix="Call fit(prompts, scores, models) first.")
+        return self.state
+
+    def fit(
+        self,
+        prompts: Sequence[str],
+        scores: Matrix,
+        models: Sequence[str],
+        tasks: Sequence[str | None] | None = None,
+        *,
+        vectors: Rows | None = None,
+    ) -> Predictor:
+        """Learn from a table, in place of all that was learned before.
+
+        Args:
+            prompts: n texts.
+            scores: in [0, 1], shape (n, m), NaN where a model has no outcome for a prompt.
+            models: their m names.
+            tasks: of the prompts, where known.
+            vectors: the prompts' embeddings, float32 of shape (n, d), where they are there already.
+
+        Raises:
+            InputError: the shapes do not match, a score is out of range, or there is none.
+        """
+        scores = np.asarray(scores, dtype=np.float64)
+        given = _checked(prompts, scores, models, tasks)
+        known = ~np.isnan(scores)
+        vectors = self._vectors(prompts, vectors)
+        names = tuple(sorted({task for task in given if task is not None}))
+        features, blocks = None, {}
+        folds, distinct = self._folds(prompts)
+        if distinct >= FEWEST:
+            features = Features.fit(prompts, vectors, seed=self.seed)
+            blocks = dict(features.blocks(prompts, vectors))
+            if len(names) > 1:
+                rows = one_hot(given, names)
+                blocks[TASK] = one_hot(given, names, rows.mean(axis=0))
+        whole = filled(scores)
+        for _ in range(1 if known.all() or features is None else ROUNDS):
+            latent = Latent.fit(whole)
+            targets = latent.components(whole)
+            near, out = fit_neighbours(vectors, targets)
+            ridges, members = {}, [out]
+            for name, rows in blocks.items():
+                ridges[name], out = fit_ridge(rows, targets, folds)
+                members.append(out)
+            stacked = np.stack(members)  # (members, n, p)
+            with_task = _weights(stacked, targets) if features is not None else np.zeros((1, targets.shape[1]))
+            without_task = with_task
+            if TASK in ridges:
+                without_task = np.zeros_like(with_task)
+                without_task[:-1] = _weights(stacked[:-1], targets)
+            expected = np.clip(latent.scores(np.einsum("bnp,bp->np", stacked, with_task)), 0.0, 1.0)
+            whole = filled(scores, expected)
+        curves = np.array([fit_curve(expected[k, j], scores[k, j]) for j, k in enumerate(known.T)])
+        self._left_out = apply_curves(expected, curves)
+        middle = vectors.mean(axis=0)
+        self.state = State(
+            models=tuple(models),
+            tasks=names,
+            latent=latent,
+            curves=curves,
+            counts=known.sum(axis=0),
+            background=float(np.clip(middle @ middle, 0.0, 0.9)),
+            known=known,
+            near=near,
+            features=features,
+            ridges=ridges,
+            with_task=with_task,
+            without_task=without_task,
+        )
+        return self
+
+    def predict(
+        self, prompts: Sequence[str], tasks: Sequence[str | None] | None = None, *, vectors: Rows | None = None
+    ) -> Matrix:
+        """Expected scores in [0, 1], shape (len(prompts), models), calibrated on held-out folds."""
+        vectors = self._vectors(prompts, vectors)
+        return self._predicted(prompts, tasks, vectors, self._nearest(vectors)[0])
+
+    def left_out(self) -> Matrix:
+        """What the last `fit` predicts of its own prompts from folds they are not in: shape (n, m).
+
+        Raises:
+            InputError: it was not fitted here (a predictor that was loaded has only what is needed to predict).
+        """
+        if self._left_out is None:
+            raise InputError("There are no held-out predictions.", fix="Call fit first.")
+        return self._left_out
+
+    def predict_low(
+        self,
+        prompts: Sequence[str],
+        tasks: Sequence[str | None] | None = None,
+        *,
+        z: float = 1.0,
+        vectors: Rows | None = None,
+    ) -> Matrix:
+        """Lower bounds of the expected scores, z standard deviations down; see `assess`."""
+        return self.assess(prompts, tasks, z=z, vectors=vectors).low
+
+    def assess(
+        self,
+        prompts: Sequence[str],
+        tasks: Sequence[str | None] | None = None,
+        *,
+        z: float = 1.0,
+        vectors: Rows | None = None,
+    ) -> Assessment:
+        """Predictions with their evidence.
+
+        The interval is that of a Beta distribution whose mean is the prediction and whose count is the effective number of
+        near outcomes, a prediction itself counting as PRIOR_OUTCOMES: a prompt that resembles nothing has a wide one.
+        """
+        state, vectors = self.fitted, self._vectors(prompts, vectors)
+        order, cosine = self._nearest(vectors)
+        quality = self._predicted(prompts, tasks, vectors, order)
+        order, cosine = order[:, :NEIGHBOURS], cosine[:, :NEIGHBOURS]
+        weight = np.clip((cosine - state.background) / (1.0 - state.background), 0.0, 1.0)
+        known = state.known[order]  # (k, neighbours, m)
+        n = np.einsum("kn,knm->km", weight, known)
+        deviation = np.sqrt(quality * (1.0 - quality) / (n + PRIOR_OUTCOMES + 1.0))
+        low, high = np.maximum(quality - z * deviation, 0.0), np.minimum(quality + z * deviation, 1.0)
+        return Assessment(quality, low, high, n, known.sum(axis=1))
+
+    def _nearest(self, vectors: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
+        """The nearest prompts, as many as averages and evidence look at; they are looked for once."""
+        near = self.fitted.near
+        return near.nearest(vectors, max(near.most, NEIGHBOURS))
+
+    def _predicted(
+        self, prompts: Sequence[str], tasks: Sequence[str | None] | None, vectors: Rows, order: npt.NDArray[np.int64]
+    ) -> Matrix:
+        state = self.fitted
+        if state.features is None:
+            return apply_curves(np.tile(state.latent.means, (len(prompts), 1)), state.curves)
+        members = [state.near.averages(order)]
+        blocks = dict(state.features.blocks(prompts, vectors))
+        given = [None] * len(prompts) if tasks is None else list(tasks)
+        if TASK in state.ridges:
+            blocks[TASK] = one_hot(given, state.tasks, state.ridges[TASK].centre)
+        members += [ridge(blocks[name]) for name, ridge in state.ridges.items()]
+        stacked = np.stack(members)
+        components = np.einsum("bnp,bp->np", stacked, state.without_task)
+        tasked = np.array([task in state.tasks for task in given], dtype=bool)
+        if TASK in state.ridges and tasked.any():
+            components[tasked] = np.einsum("bnp,bp->np", stacked[:, tasked], state.with_task)
+        return apply_curves(np.clip(state.latent.scores(components), 0.0, 1.0), state.curves)
+
+    def _vectors(self, prompts: Sequence[str], vectors: Rows | None) -> Rows:
+        return self.embedder.embed(prompts) if vectors is None else np.asarray(vectors, dtype=np.float32)
+
+    def _folds(self, prompts: Sequence[str]) -> tuple[npt.NDArray[np.int64], int]:
+        """The fold of every prompt, the same text never on both sides; and how many texts there are."""
+        _, same = np.unique(np.array([hash_of(prompt) for prompt in prompts]), return_inverse=True)
+        shuffled = np.random.default_rng(self.seed).permutation(int(same.max()) + 1)
+        return shuffled[same] % FOLDS, len(shuffled)
+
+
+def hash_of(prompt: str) -> int:
+    """A hash of a text that is the same in every process, 64 bits."""
+    from hashlib import blake2b
+
+    return int.from_bytes(blake2b(prompt.encode(errors="replace"), digest_size=8).digest(), "little", signed=True)
+
+
+def _weights(stacked: Matrix, targets: Matrix) -> Matrix:
+    """Blend weights of shape (members, p) for held-out predictions of shape (members, n, p); targets have mean 0."""
+    return np.stack([blend_weights(stacked[:, :, c].T, targets[:, c]) for c in range(targets.shape[1])], axis=1)
+
+
+def _checked(
+    prompts: Sequence[str], scores: Matrix, models: Sequence[str], tasks: Sequence[str | None] | None
+) -> list[str | None]:
+    if scores.shape != (len(prompts), len(models)):
+        raise InputError(
+            f"Scores of the shape {scores.shape} do not belong to {len(prompts)} prompts and {len(models)} models.",
+            fix="Give a row a prompt and a column a model, NaN where there is no outcome.",
+        )
+    if tasks is not None and len(tasks) != len(prompts):
+        raise InputError(f"There are {len(tasks)} tasks for {len(prompts)} prompts.", fix="Give one a prompt, or None.")
+    if np.isnan(scores).all():
+        raise InputError("There is not one outcome to learn from.", fix="Give scores between 0 and 1.")
+    if np.nanmin(scores) < 0.0 or np.nanmax(scores) > 1.0:
+        raise InputError("A score lies outside of 0 to 1.", fix="Scale the scores first.")
+    return [None] * len(prompts) if tasks is None else list(tasks)

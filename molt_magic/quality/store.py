@@ -1,0 +1,113 @@
+"""A fitted predictor as one .npz file: plain arrays and a line of JSON, nothing pickled, bound to the embedder by its id."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from molt_magic.embed import Embedder
+from molt_magic.quality.features import Features
+from molt_magic.quality.kernel import Landmarks
+from molt_magic.quality.latent import Latent
+from molt_magic.quality.lexical import Lexical
+from molt_magic.quality.neighbours import Neighbours
+from molt_magic.quality.predictor import Predictor, State
+from molt_magic.quality.ridge import Ridge
+
+VERSION = 1  # of the file and of all that makes features; another one is fitted anew
+
+
+def save(predictor: Predictor, path: Path, note: Mapping[str, Any]) -> None:
+    """Write a fitted predictor and a note (JSON) in place of what is there; a reader sees the old file or the new one.
+
+    The file holds no prompt, only numbers made from them; it is readable for its owner only. Raises OSError.
+    """
+    state = predictor.fitted
+    arrays: dict[str, Any] = {
+        "means": state.latent.means,
+        "axes": state.latent.axes,
+        "curves": state.curves,
+        "counts": state.counts,
+        "known": state.known,
+        "near.vectors": state.near.vectors,
+        "near.targets": state.near.targets,
+        "near.counts": state.near.counts,
+        "with_task": state.with_task,
+        "without_task": state.without_task,
+    }
+    for name, ridge in state.ridges.items():
+        arrays |= {f"{name}.centre": ridge.centre, f"{name}.weights": ridge.weights, f"{name}.offset": ridge.offset}
+        arrays[f"{name}.penalties"] = ridge.penalties
+    if (features := state.features) is not None:
+        marks = features.landmarks
+        arrays |= {"terms": features.lexical.terms, "rarity": features.lexical.rarity}
+        arrays |= {"vector_mean": features.mean, "topics": features.topics}
+        arrays |= {"looks_mean": marks.mean, "looks_deviation": marks.deviation}
+        arrays |= {"points": marks.points, "whitening": marks.whitening}
+    about = {
+        "version": VERSION,
+        "embedder": predictor.embedder.id,
+        "seed": predictor.seed,
+        "models": state.models,
+        "tasks": state.tasks,
+        "background": state.background,
+        "share": None if state.features is None else state.features.landmarks.share,
+        "ridges": {name: ridge.scale for name, ridge in state.ridges.items()},
+        "note": dict(note),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")  # for the owner only
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, about=np.array(json.dumps(about)), **arrays)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path, embedder: Embedder) -> tuple[Predictor, dict[str, Any]] | None:
+    """The predictor of a file and its note; None where there is none, it is damaged, or of another embedder or version."""
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            if about["version"] != VERSION or about["embedder"] != embedder.id:
+                return None
+            predictor = Predictor(embedder=embedder, seed=about["seed"])
+            predictor.state = _state(about, file)
+            return predictor, about["note"]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _state(about: Mapping[str, Any], file: Mapping[str, Any]) -> State:
+    features = None
+    if about["share"] is not None:
+        marks = Landmarks(file["looks_mean"], file["looks_deviation"], about["share"], file["points"], file["whitening"])
+        features = Features(Lexical(file["terms"], file["rarity"]), marks, file["vector_mean"], file["topics"])
+    return State(
+        models=tuple(about["models"]),
+        tasks=tuple(about["tasks"]),
+        latent=Latent(file["means"], file["axes"]),
+        curves=file["curves"],
+        counts=file["counts"],
+        background=about["background"],
+        known=file["known"],
+        near=Neighbours(file["near.vectors"], file["near.targets"], file["near.counts"]),
+        features=features,
+        ridges={
+            name: Ridge(
+                file[f"{name}.centre"], scale, file[f"{name}.weights"], file[f"{name}.offset"], file[f"{name}.penalties"]
+            )
+            for name, scale in about["ridges"].items()
+        },
+        with_task=file["with_task"],
+        without_task=file["without_task"],
+    )

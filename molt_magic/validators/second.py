@@ -1,0 +1,36 @@
+"""`second:MODEL`: another model is asked the same, and the answer is kept where both come to the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from molt_magic.types import Attempt, Call, Checking, Request, Verdict
+from molt_magic.validators.rules import short, text_of
+from molt_magic.validators.sampling import final_answer
+
+
+@dataclass(slots=True)
+class Second:
+    """Accepts an answer that another model agrees with, by what both come down to (see `final_answer`).
+
+    Two cheap models that agree are right far more often than either is, and where they do not a dearer one is asked. The
+    score is 1 or 0. Asked by the model itself, or of one that fails, it abstains. The second answer is a call with purpose
+    `judge`: its cost is counted, it is never shown.
+    """
+
+    name: str
+    model: str  # catalog name
+
+    def check(self, request: Request, attempt: Attempt) -> Checking:  # noqa: ARG002  the protocol's signature
+        """Ask the second model and compare."""
+        call = attempt.call
+        if call.model == self.model:
+            return Verdict(True, None, f"{self.model} is its own second opinion", self.name)
+        second = yield Call(self.model, call.messages, "judge", call.params, call.schema)
+        if not second.ok or second.planned:
+            why = f"failed ({second.error.kind})" if second.error is not None else "gave no answer"
+            return Verdict(True, None, f"second opinion: {self.model} {why}", self.name)
+        own, other = final_answer(text_of(attempt)), final_answer(text_of(second))
+        if own == other:
+            return Verdict(True, 1.0, f"{self.model} agrees", self.name)
+        return Verdict(False, 0.0, short(f"{self.model} says {other!r}"), self.name)

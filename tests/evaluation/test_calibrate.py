@@ -1,0 +1,59 @@
+"""The promise, and the test that it rests on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from molt_magic import evaluation
+from molt_magic.errors import InputError
+from molt_magic.evaluation.betting import e_values, rows_needed
+from tests.evaluation.synthetic import table
+
+
+@pytest.mark.parametrize("spread", [0.5, 0.1, 0.01])
+def test_a_mean_at_the_bound_is_hardly_ever_significant(spread: float) -> None:
+    """Of 2,000 samples whose mean is the bound itself, at most 5 % may pass at level 0.05."""
+    rng = np.random.default_rng(0)
+    x = 0.5 + spread * np.where(rng.random((300, 2000)) < 0.5, 1.0, -1.0)
+    assert (e_values(x, 0.5) >= 20).mean() <= 0.05
+
+
+def test_the_less_figures_vary_the_fewer_rows_are_needed() -> None:
+    rng = np.random.default_rng(0)
+    signs = np.where(rng.random(4000) < 0.5, 1.0, -1.0)
+    wide, narrow = 0.55 + 0.45 * signs, 0.55 + 0.1 * signs
+    assert rows_needed(narrow, 0.5, 0.05) < rows_needed(wide, 0.5, 0.05) / 3
+    assert rows_needed(wide - 0.2, 0.4, 0.05) == np.inf
+    few = 2 * int(rows_needed(wide, 0.5, 0.05))
+    assert e_values(wide[:few, None], 0.5)[0] >= 20
+
+
+def test_the_promise_is_kept_on_prompts_not_seen() -> None:
+    kept, promised = [], 0
+    for seed in range(20):
+        policy = evaluation.calibrate(table(900, seed=seed), target=0.95, confidence=0.95, seed=seed)
+        promised += policy.promised
+        found = policy.score(table(900, seed=1000 + seed))
+        kept.append(found.share >= 0.95)
+        if policy.promised:
+            assert found.saved > 0
+    assert promised >= 15
+    assert np.mean(kept) >= 0.95
+
+
+def test_with_few_outcomes_it_says_that_it_cannot_and_about_how_many_it_needs() -> None:
+    for seed in range(10):
+        policy = evaluation.calibrate(table(50, seed=seed), target=0.95, confidence=0.95)
+        assert not policy.promised
+        assert policy.needs is not None
+        assert policy.needs > 50
+        assert str(policy) == f"Cannot promise this with 50 outcomes: needs about {policy.needs:,}."
+        assert set(policy.route(["What is a median?"])) == {policy.best_single}  # a promise it cannot give costs no quality
+
+
+def test_a_promise_that_is_not_one_is_refused() -> None:
+    with pytest.raises(InputError, match="target"):
+        evaluation.calibrate(table(60), target=95)
+    with pytest.raises(InputError, match="too few"):
+        evaluation.calibrate(table(6))

@@ -1,0 +1,111 @@
+"""A whole evaluation on made-up outcomes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from molt_magic import evaluation
+from molt_magic.errors import InputError, UnknownName
+from tests.evaluation.synthetic import table
+
+TEST = table(150, seed=1)
+
+
+@pytest.fixture(scope="module")
+def report() -> evaluation.Report:
+    return evaluation.evaluate(train=table(300), test=TEST, settings=30, resamples=100)
+
+
+@pytest.fixture(scope="module")
+def rows(report: evaluation.Report) -> pd.DataFrame:
+    return report.summary.set_index("strategy")
+
+
+def test_every_strategy_stands_beside_the_baselines(rows: pd.DataFrame) -> None:
+    baselines = {"kNN", "best single", "cheapest adequate single", "random", "oracle"}
+    assert set(rows.index) >= {"rule", "semantic", "arbitrage", "cascade"} | baselines
+
+
+@pytest.mark.parametrize("figure", ["quality", "cost_usd", "saved_at_best", "saved_at_99", "saved_at_95", "aiq", "apgr"])
+def test_every_figure_lies_in_its_interval(rows: pd.DataFrame, figure: str) -> None:
+    curves = rows.loc[["rule", "arbitrage", "cascade", "kNN", "oracle"]]
+    assert (curves[f"{figure}_lo"] <= curves[figure] + 1e-9).all()
+    assert (curves[figure] <= curves[f"{figure}_hi"] + 1e-9).all()
+
+
+def test_random_is_the_zero_router(rows: pd.DataFrame) -> None:
+    """With two models a mix at random recovers half of the gap; with three it is the hull of the single models."""
+    given = [table(n, seed=n, models=("cheap", "dear")) for n in (300, 150)]
+    two = evaluation.evaluate(train=given[0], test=given[1], strategies=["rule"], settings=10, resamples=20)
+    assert two.summary.set_index("strategy").loc["random", "apgr"] == pytest.approx(0.5)
+    assert rows.loc["random", "aiq"] < rows.loc["rule", "aiq"]
+
+
+def test_nothing_beats_the_oracle(report: evaluation.Report, rows: pd.DataFrame) -> None:
+    others = rows.drop(index=["oracle", "best single", "cheapest adequate single"])
+    assert (others["aiq"] < rows.loc["oracle", "aiq"]).all()
+    best = report.curve[report.curve["strategy"] == "oracle"].sort_values("cost_usd")
+    for point in report.curve.itertuples():
+        reached = best[best["cost_usd"] <= point.cost_usd + 1e-12]["quality"]
+        if len(reached):
+            spare = best["quality"].diff().max()  # between two settings of the oracle
+            assert point.quality <= reached.max() + spare + 1e-9
+
+
+def test_settings_are_chosen_without_a_look_at_the_test_scores(report: evaluation.Report) -> None:
+    spoiled = TEST.assign(score=1.0 - TEST["score"])
+    other = evaluation.evaluate(train=table(300), test=spoiled, settings=30, resamples=20)
+    for name in ("rule", "semantic", "arbitrage", "cascade"):
+        first, second = (r.curve[r.curve["strategy"] == name] for r in (report, other))
+        assert list(first["threshold"]) == list(second["threshold"])
+    for name in ("rule", "semantic", "arbitrage", "kNN"):
+        first, second = (r.summary.set_index("strategy").loc[name, "saved_at_99"] for r in (report, other))
+        assert first == pytest.approx(second)
+
+
+def test_who_knows_the_task_beats_who_does_not(report: evaluation.Report) -> None:
+    found = report.compare("rule", "random")
+    assert found.value > 0
+    assert found.lo > 0
+    assert "ahead in 100.0%" in str(found)
+
+
+def test_a_cascade_without_answers_is_labelled() -> None:
+    bare = [table(n, seed=n, responses=False) for n in (120, 60)]
+    found = evaluation.evaluate(train=bare[0], test=bare[1], strategies=["cascade"], settings=10, resamples=20)
+    assert any("nothing could be checked" in note for note in found.notes)
+    simulated = evaluation.evaluate(
+        train=bare[0], test=bare[1], strategies=["cascade"], settings=10, resamples=20, simulated_check=0.9
+    )
+    assert "cascade (simulated check, 90% right)" in set(simulated.summary["strategy"])
+    assert "cascade" not in set(simulated.summary["strategy"])
+
+
+def test_prompts_with_gaps_are_told_and_not_scored() -> None:
+    holes = TEST[~((TEST["model"] == "dear") & (TEST["prompt_id"].isin(["p1", "p2"])))]
+    found = evaluation.evaluate(train=table(120), test=holes, strategies=["rule"], settings=10, resamples=20)
+    assert found.n_test == 148
+    assert found.notes[0].startswith("2 of 150 test prompts")
+
+
+def test_what_cannot_be_evaluated_is_refused() -> None:
+    with pytest.raises(UnknownName, match="arbitrage"):
+        evaluation.evaluate(train=table(30), test=TEST, strategies=["arbitrag"])
+    with pytest.raises(InputError, match="too few"):
+        evaluation.evaluate(train=table(30), test=table(5))
+    with pytest.raises(InputError, match="No model is in both"):
+        evaluation.evaluate(train=table(30), test=TEST.assign(model=TEST["model"] + "-2"))
+
+
+def test_a_report_tells_and_draws_itself(report: evaluation.Report) -> None:
+    assert "the best single model is dear" in str(report)
+    picture = report.plot()
+    assert picture.png.startswith(b"\x89PNG")
+    assert "On the Pareto line" in picture.alt
+    assert report.reliability["n"].sum() == 3 * report.n_test
+
+
+def test_shares_of_the_models_add_up(report: evaluation.Report) -> None:
+    assert np.allclose(report.curve[["cheap", "middle", "dear"]].sum(axis=1), 1.0)
