@@ -9,14 +9,14 @@ from molt_magic.errors import NotRecorded
 from molt_magic.log import DecisionLog
 from molt_magic.orchestrator.engine import Serves
 from molt_magic.providers.base import Missing, Served
-from molt_magic.providers.cassette import Tape, key_of, replayed
+from molt_magic.providers.cassette import NobodyAsked, Tape, key_of, replayed
 from molt_magic.types import Call, Completion, ModelSpec, Usage
 
 _DECISION = "decision "
 _USAGE = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
 
 
-class Recorded:
+class Recorded(NobodyAsked):
     """Serves one question from what is recorded.
 
     An answer on the cassette is one to exactly this call. One in the log is the newest that the model gave to the same
@@ -39,15 +39,6 @@ class Recorded:
     def missing(self, spec: ModelSpec) -> Missing | None:
         """A model whose answer is recorded can be asked without a key."""
         return None if spec.name in self._logged else self._otherwise.missing(spec)
-
-    def cooling(self, _spec: ModelSpec) -> str | None:
-        return None
-
-    def can_pull(self, _spec: ModelSpec) -> bool:
-        return False
-
-    async def apull(self, spec: ModelSpec) -> None:
-        raise NotImplementedError(spec.name)  # can_pull says no
 
     async def perform(self, spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None]) -> Served:
         """The recorded answer. Raises NotRecorded."""

@@ -17,7 +17,7 @@ from molt_magic.types import Call, ModelSpec
 if TYPE_CHECKING:
     from molt_magic.providers import Providers
 
-__all__ = ["DEPLOYMENT", "Recorder", "Recording", "Replayer", "State", "Tape", "key_of", "replayed"]
+__all__ = ["DEPLOYMENT", "NobodyAsked", "Recorder", "Recording", "Replayer", "State", "Tape", "key_of", "replayed"]
 
 DEPLOYMENT = "cassette"  # of every replayed answer: nothing was paid for it
 
@@ -89,7 +89,20 @@ class Recorder:
         return [self._cleaned(value) for value in part] if isinstance(part, list) else part
 
 
-class Replayer:
+class NobodyAsked:
+    """Serves from what is recorded: nothing cools down, and nothing is fetched."""
+
+    def cooling(self, _spec: ModelSpec) -> str | None:
+        return None
+
+    def can_pull(self, _spec: ModelSpec) -> bool:
+        return False
+
+    async def apull(self, spec: ModelSpec) -> None:
+        raise NotImplementedError(spec.name)  # can_pull says no
+
+
+class Replayer(NobodyAsked):
     """Answers from a tape alone. A model that was not ready while it was recorded is not ready now."""
 
     def __init__(self, tape: Tape) -> None:
@@ -106,15 +119,6 @@ class Replayer:
         name = _shown(self.tape.path)
         reason = f"it is not on the cassette {name}" if self.tape.path.exists() else f"there is no cassette {name}"
         return Missing(reason, f"record it where the models are: %route cassette record {name}")
-
-    def cooling(self, _spec: ModelSpec) -> str | None:
-        return None
-
-    def can_pull(self, _spec: ModelSpec) -> bool:
-        return False
-
-    async def apull(self, spec: ModelSpec) -> None:
-        raise NotImplementedError(spec.name)  # can_pull says no
 
     async def perform(self, _spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None]) -> Served:
         """The recorded answer. Raises NotRecorded, which names the nearest recorded prompt; StoreError."""
