@@ -51,9 +51,7 @@ class Recorded(NobodyAsked):
             raise NotRecorded(f"{spec.name} has {what} in the log or on a cassette.", fix="Ask it live once.")
         decision_id, attempt = found
         on_delta(attempt["text"])
-        usage = Usage(
-            **{name: attempt[name] for name in ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")}
-        )
+        usage = Usage(**{name: attempt[name] for name in _USAGE})
         completion = Completion(attempt["text"], attempt["served_model"] or spec.model, usage, attempt["finish_reason"])
         return Served(completion, None, _DECISION + decision_id, ttft_s=attempt["ttft_s"], latency_s=attempt["latency_s"])
 

@@ -33,7 +33,6 @@ class Recording:
 
     key: str
     model: str  # the catalog's name
-    purpose: str
     messages: tuple[Mapping[str, Any], ...]
     params: Mapping[str, Any]
     completion: Completion
@@ -258,7 +257,6 @@ def _recording(line: Mapping[str, Any]) -> Recording:
     return Recording(
         key=line["key"],
         model=line["model"],
-        purpose=line.get("purpose", "answer"),
         messages=tuple(line["messages"]),
         params=line.get("params", {}),
         completion=completion,
