@@ -111,15 +111,14 @@ class Parts:
     def drop(self, part: str) -> None:
         """Close a part and forget it; the next use makes it anew."""
         made = self.__dict__.pop(part, None)
-        if part == "cache" and self._own_cache is not None:
-            made.close()
-            self._own_cache.cleanup()
-            self._own_cache = made = None
         if part == "providers" and made is self._given_providers:
             return
         close = getattr(made, "close", None)
         if callable(close):
             close()
+        if part == "cache" and self._own_cache is not None:  # once it is closed its folder can go
+            self._own_cache.cleanup()
+            self._own_cache = None
 
     def close(self) -> None:
         """Close everything that was made."""

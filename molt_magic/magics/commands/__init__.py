@@ -10,7 +10,7 @@ from molt_magic.magics import options
 from molt_magic.magics.commands import cassette, compare, dashboard, decisions, evaluation, settings, stores
 from molt_magic.magics.commands.base import Command, Namespace
 from molt_magic.magics.commands.settings import own_defaults
-from molt_magic.views.tables import Page, Table
+from molt_magic.views.tables import Listing, Page, Table
 
 if TYPE_CHECKING:
     from molt_magic.magics.session import RouteMagics
@@ -27,7 +27,9 @@ def run(session: RouteMagics, line: str, namespace: Namespace) -> object:
     if word not in COMMANDS:
         raise UnknownName("%route word", word, COMMANDS)
     command = COMMANDS[word]
-    if "--help" in rest and command.most is not None:  # those that read flags tell them all
+    if "--help" in rest and command.parser is not None:
+        return Page((Listing(command.parser().format_help()),))
+    if "--help" in rest:
         return Page((f"%route {word} {command.usage}".rstrip(), f"{command.help}."))
     if command.most is not None and len(rest) > command.most:
         raise InputError(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from molt_magic.magics import options
 from molt_magic.magics.commands.base import Command, Namespace
 from molt_magic.magics.options import Parser
-from molt_magic.views.tables import Listing, Page
 
 if TYPE_CHECKING:
     from molt_magic.magics.session import RouteMagics
@@ -32,10 +31,7 @@ def compare_parser() -> Parser:
 def _compare(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -> object:
     from molt_magic.magics.cells import compare_form
 
-    parser = compare_parser()
-    found = parser.read(rest)
-    if found.help:
-        return Page((Listing(parser.format_help()),))
+    found = compare_parser().read(rest)
     cell = options.read("")
     assert cell is not None
     given = {name: getattr(found, name) for name in ("task", "quality", "system", "max_cost", "form", "name")}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from molt_magic.magics.commands.base import Command, Namespace
 from molt_magic.magics.options import Parser
 from molt_magic.views.dashboard import BY, LAST, Dashboard
-from molt_magic.views.tables import Listing, Page
+from molt_magic.views.tables import Page
 
 if TYPE_CHECKING:
     from molt_magic.magics.session import RouteMagics
@@ -25,10 +25,7 @@ def dashboard_parser() -> Parser:
 
 
 def _dashboard(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page | Dashboard:
-    parser = dashboard_parser()
-    found = parser.read(rest)
-    if found.help:
-        return Page((Listing(parser.format_help()),))
+    found = dashboard_parser().read(rest)
     return Dashboard(session.orchestrator, last=found.last, by=found.by)
 
 

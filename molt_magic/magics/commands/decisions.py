@@ -14,7 +14,7 @@ from molt_magic.result import usd
 from molt_magic.views import listings
 from molt_magic.views.decisions import Decisions, latest
 from molt_magic.views.explain import explained
-from molt_magic.views.tables import Listing, Page
+from molt_magic.views.tables import Page
 
 if TYPE_CHECKING:
     from molt_magic.magics.session import RouteMagics
@@ -42,10 +42,7 @@ def _count(text: str) -> int:
 
 
 def _log(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page | Decisions:
-    parser = log_parser()
-    found = parser.read(rest)
-    if found.help:
-        return Page((Listing(parser.format_help()),))
+    found = log_parser().read(rest)
     orch = session.orchestrator
     frame = orch.log.to_frame(limit=None if found.name and "-n" not in rest else found.n)
     session.bind(found.name, frame)
@@ -78,10 +75,7 @@ def cost_parser() -> Parser:
 
 
 def _cost(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page:
-    parser = cost_parser()
-    found = parser.read(rest)
-    if found.help:
-        return Page((Listing(parser.format_help()),))
+    found = cost_parser().read(rest)
     orch = session.orchestrator
     rows = orch.log.totals(by=found.by, session=None if found.all else orch.session)
     return Page((listings.records(rows, f"Cost by {found.by}, {'all sessions' if found.all else 'this session'}"),))

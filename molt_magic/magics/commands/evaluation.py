@@ -10,7 +10,7 @@ from molt_magic.errors import InputError, UnknownName
 from molt_magic.magics import options
 from molt_magic.magics.commands.base import Command, Namespace
 from molt_magic.magics.options import Parser
-from molt_magic.views.tables import Listing, Page
+from molt_magic.views.tables import Page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,10 +49,7 @@ def _share(text: str) -> float:
 
 
 def _evaluate(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -> Page:
-    parser = evaluate_parser()
-    found = parser.read(rest)
-    if found.help:
-        return Page((Listing(parser.format_help()),))
+    found = evaluate_parser().read(rest)
     from molt_magic import evaluation
     from molt_magic.views import evaluations
 
@@ -68,10 +65,7 @@ def _evaluate(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -
 
 
 def _calibrate(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -> Page:
-    parser = calibrate_parser()
-    found = parser.read(rest)
-    if found.help:
-        return Page((Listing(parser.format_help()),))
+    found = calibrate_parser().read(rest)
     from molt_magic import evaluation
     from molt_magic.views import evaluations
 

@@ -11,7 +11,7 @@ from molt_magic.magics.commands.base import Command, Namespace
 from molt_magic.magics.options import Parser
 from molt_magic.magics.session import DEFAULTS
 from molt_magic.views import doctor, listings
-from molt_magic.views.tables import Listing, Page, Table
+from molt_magic.views.tables import Page, Table
 
 if TYPE_CHECKING:
     from molt_magic.magics.session import RouteMagics
@@ -57,10 +57,7 @@ def use_parser() -> Parser:
 def _use(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page:
     from molt_magic.strategies import NAMES
 
-    parser = use_parser()
-    found = parser.read(rest)
-    if found.help:
-        return Page((Listing(parser.format_help()),))
+    found = use_parser().read(rest)
     orch = session.orchestrator
     strategy = found.strategy or found.name
     if strategy is not None and strategy not in NAMES:
