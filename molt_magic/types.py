@@ -276,6 +276,8 @@ class Choice:
     fallbacks: int = 0  # moves to another model because a call failed
     fallback_reason: str | None = None
     best_effort: bool = False  # no validator accepted; the best answer there was
+    promise: str | None = None  # what was promised of the policy that decided, a sentence
+    propensity: float | None = None  # chance that the model asked first was asked first; None: it was certain
 
 
 Flow = Generator[Call, Attempt, Choice]
@@ -379,6 +381,8 @@ class Decision:
     status: Literal["ok", "best_effort", "interrupted", "error", "planned"]
     error: str | None  # kind: message
     reason: str
+    promise: str | None = None  # what was promised of the policy that decided, a sentence
+    propensity: float | None = None  # chance that the model asked first was asked first; None: it was certain
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,15 @@ class ArbitrageSettings:
 
     within: float | None = _limits(default=None, at_least=0, at_most=1)  # the cheapest this far below the prompt's own best
     price: float | None = _limits(default=None, at_least=0)  # argmax(quality - price * cost), in 1/USD
+    promise: str | None = None  # file of a calibrated policy, which then decides (`%route calibrate --keep`)
+
+
+@dataclass(frozen=True, slots=True)
+class ExplorationSettings:
+    """`[exploration]`: now and then another model is asked first, so that what it would have done becomes known."""
+
+    share: float = _limits(default=0.0, at_least=0, at_most=1)  # of the questions; 0: never
+    session_usd: float | None = _limits(default=None, at_least=0)  # what explored questions may cost a session; None: no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,7 @@ SECTIONS: Mapping[str, type[Any]] = types.MappingProxyType(
         "budget": BudgetSettings,
         "cassette": CassetteSettings,
         "arbitrage": ArbitrageSettings,
+        "exploration": ExplorationSettings,
     }
 )
 

@@ -23,6 +23,7 @@ from molt_magic.config.schema import (
     ContextSettings,
     Defaults,
     EmbedSettings,
+    ExplorationSettings,
     LocalSettings,
     LogSettings,
     NetworkSettings,
@@ -62,6 +63,7 @@ class Settings:
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     cassette: CassetteSettings = field(default_factory=CassetteSettings)
     arbitrage: ArbitrageSettings = field(default_factory=ArbitrageSettings)
+    exploration: ExplorationSettings = field(default_factory=ExplorationSettings)
     tape_mode: str | None = None  # what MOLT_CASSETTE says, over `cassette.mode`
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=_empty)  # name -> its table, read by the catalog
     routes: Mapping[str, Mapping[str, str]] = field(default_factory=_empty)  # task -> {primary, fallback}

@@ -102,6 +102,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX decisions_spent ON decisions (session, status, deployment, cost_usd)",  # a cassette's answers are free
     ),
     ("ALTER TABLE outcomes ADD COLUMN prompt TEXT",),  # of an imported outcome, which has no decision
+    ("ALTER TABLE decisions ADD COLUMN promise TEXT", "ALTER TABLE decisions ADD COLUMN propensity REAL"),
 )
 
 

@@ -44,6 +44,7 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "log": ("log", "cache", "engine"),
     "budget": (),
     "arbitrage": (),
+    "exploration": (),
     "cassette": ("serving", "cache", "quality", "learning", "engine"),
 }
 

@@ -109,6 +109,8 @@ def decision(
         status=_status(answer, choice, error),
         error=error,
         reason=choice.reason,
+        promise=choice.promise,
+        propensity=choice.propensity,
     )
 
 
@@ -125,6 +127,7 @@ def candidate_json(candidate: Candidate) -> dict[str, Any]:
         "predicted_quality": round(candidate.predicted_quality, 4),
         "quality_low": round(candidate.quality_low, 4),
         "evidence": candidate.evidence,
+        "n_evidence": round(candidate.n_evidence, 2),
         "skipped": candidate.skipped,
     }
 
