@@ -185,7 +185,7 @@ class Verdict:
     score: float | None  # in [0, 1]; None when the check has nothing to say about quality
     reason: str
     validator: str = ""
-    source: Literal["validator", "judge"] = "validator"
+    source: Literal["validator", "judge", "learned"] = "validator"  # learned: an estimate, of which nothing may learn
 
 
 @dataclass(frozen=True, slots=True)

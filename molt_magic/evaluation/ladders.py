@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
@@ -13,13 +13,13 @@ import numpy.typing as npt
 from molt_magic.embed import Embedder
 from molt_magic.evaluation.cases import Case, folds_of
 from molt_magic.evaluation.checks import Flags, accepted, answer_codes
-from molt_magic.evaluation.learned import Gain, LearnedCheck, answer_features, joined
 from molt_magic.evaluation.matrix import Floats, Ints
 from molt_magic.evaluation.replay import recorded_text
 from molt_magic.evaluation.runs import Run
 from molt_magic.strategies import Cascade
 from molt_magic.strategies.cascade import HOPELESS_EVIDENCE, HOPELESS_QUALITY
-from molt_magic.types import Check, Situation, Strategy
+from molt_magic.types import Check, Request, Situation, Strategy
+from molt_magic.validators.learned import AnswerModel, Learned, LearnedCheck, answer_features, joined
 from molt_magic.validators.second import Second
 
 FEW = 12  # models of which every ladder is tried; of more, the cheapest ones and the best
@@ -35,18 +35,18 @@ Key = tuple[int, int | None]  # the first model and its second
 class Ladder:
     """One setting: rungs by column, and the model that is asked for a second opinion.
 
-    With `above` there are two rungs, and a learned check moves on where it expects more than that from the second rung; the
-    second opinion is then a feature of that check, on the first rung only.
+    With `from_good` there are two rungs, and a learned check keeps answers of the first that are good with at least that
+    probability; the second opinion is then a feature of that check, on the first rung only.
     """
 
     rungs: tuple[int, ...]
     second: int | None = None
-    above: float | None = None
+    from_good: float | None = None
 
     def told(self, models: Sequence[str]) -> str:
         said = " > ".join(models[j] for j in self.rungs)
         said = said if self.second is None else f"{said}, seconded by {models[self.second]}"
-        return said if self.above is None else f"{said}, on an expected gain over {self.above:.2f}"
+        return said if self.from_good is None else f"{said}, kept from P(good) {self.from_good:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Signs:
 
     accepts: Flags  # (n, m) the plain checks
     codes: Ints | None  # (n, m) answers as numbers; None: not recorded
-    gains: Mapping[Key, Floats]  # (n,) what learned checks expect of the best model
+    good: Mapping[Key, Floats]  # (n,) P(good) of the first model's answers, as learned checks see them
 
 
 class CascadeFamily:
@@ -84,7 +84,7 @@ class CascadeFamily:
         self.checks = tuple(checks)
         self.models = left_out.outcomes.models
         self.embedder = embedder
-        self.gains: dict[Key, Gain] = {}
+        self.learned: dict[Key, Learned] = {}
         case = left_out.whole()
         o = case.outcomes
         self.best = int(o.scores.mean(axis=0).argmax())
@@ -108,18 +108,28 @@ class CascadeFamily:
     def at(self, t: int, case: Case, row: int) -> tuple[Strategy, Situation]:
         ladder = self.ladders[t]
         checks = self.checks
-        if ladder.above is not None:
-            first, predicted = ladder.rungs[0], case.predicted[row, list(ladder.rungs)]
-            second = None if ladder.second is None else self.models[ladder.second]
-            gain = self.gains[first, ladder.second]
-            learned = LearnedCheck(
-                "learned", self.models[first], second, gain, ladder.above, lambda _: predicted, self.embedder
-            )
-            checks = (*checks, learned)
+        if ladder.from_good is not None:
+            predicted = float(case.predicted[row, ladder.rungs[0]])
+            checks = (*checks, self.check(ladder, lambda _, __: predicted))
         elif ladder.second is not None:
             name = self.models[ladder.second]
             checks = (*checks, Second(f"second:{name}", name))
         return Cascade(ladder=[self.models[j] for j in ladder.rungs]), case.situation(row, quality=0.0, checks=checks)
+
+    def check(self, ladder: Ladder, predicted: Callable[[Request, str], float]) -> LearnedCheck:
+        """The learned check of a ladder that has one.
+
+        Args:
+            predicted: quality of a model for a request.
+        """
+        assert ladder.from_good is not None
+        first = self.models[ladder.rungs[0]]
+        learned = self.learned[ladder.rungs[0], ladder.second]
+
+        def of(model: str) -> Learned | str:
+            return learned if model == first else f"learned for {first} only"
+
+        return LearnedCheck("learned", of, ladder.from_good, predicted, self.embedder)
 
     def run_learned(self, case: Case, strong: int) -> Run:
         """All settings on the training prompts they were chosen on, learned checks as they look from outside.
@@ -133,10 +143,10 @@ class CascadeFamily:
         """All settings on other prompts."""
         o = case.outcomes
         codes = answer_codes(o) if o.responses is not None else None
-        used = {(ladder.rungs[0], ladder.second) for ladder in self.ladders if ladder.above is not None}
+        used = {(ladder.rungs[0], ladder.second) for ladder in self.ladders if ladder.from_good is not None}
         features = {first: self._answers(case, first) for first, _ in used}
-        gains = {key: self.gains[key](self._joined(case, features[key[0]], codes, key)) for key in used}
-        signs = Signs(accepted(self.checks, o), codes, gains)
+        good = {key: self.learned[key].answers(self._joined(case, features[key[0]], codes, key)) for key in used}
+        signs = Signs(accepted(self.checks, o), codes, good)
         return self._run(case, [walk(ladder, case, signs) for ladder in self.ladders], strong)
 
     def _run(self, case: Case, walked: Sequence[Walked], strong: int) -> Run:
@@ -161,13 +171,14 @@ class CascadeFamily:
             if first not in features:
                 features[first] = self._answers(case, first)
             rows = self._joined(case, features[first], signs.codes, (first, second))
-            gained = case.outcomes.scores[:, self.best] - case.outcomes.scores[:, first]
-            self.gains[first, second] = Gain.fit(rows, gained)
-            expected = Gain.left_out(rows, gained, folds)
-            learned = replace(signs, gains={(first, second): expected})
-            for above in np.unique(np.quantile(expected, np.linspace(0.02, 0.98, STEPS))):
-                ladder = Ladder((first, self.best), second, float(above))
-                found.append((ladder, walk(ladder, case, learned)))
+            scores = case.outcomes.scores[:, first]
+            seconded = None if second is None else self.models[second]
+            self.learned[first, second] = Learned(AnswerModel.fit(rows, scores), len(rows), seconded)
+            good = AnswerModel.left_out(rows, scores, folds)
+            seen = replace(signs, good={(first, second): good})
+            for least in np.unique(np.quantile(good, np.linspace(0.02, 0.98, STEPS))):
+                ladder = Ladder((first, self.best), second, float(least))
+                found.append((ladder, walk(ladder, case, seen)))
         return found
 
     def _pairs(self, case: Case, tried: Sequence[tuple[Ladder, Walked]]) -> list[Key]:
@@ -190,7 +201,7 @@ class CascadeFamily:
     def _joined(self, case: Case, answers: Floats, codes: Ints | None, key: Key) -> Floats:
         first, second = key
         same = None if second is None or codes is None else codes[:, first] == codes[:, second]
-        return joined(answers, case.predicted[:, [first, self.best]], same)
+        return joined(answers, case.predicted[:, first], same)
 
     def _all(self, seconded: bool) -> list[Ladder]:
         columns = range(len(self.models))
@@ -226,13 +237,13 @@ def walk(ladder: Ladder, case: Case, signs: Signs) -> Walked:
         called[here, j] = True
         answered[here] = j
         fine = signs.accepts[:, j].copy()
-        if ladder.second is not None and ladder.second != j and (ladder.above is None or j == ladder.rungs[0]):
+        if ladder.second is not None and ladder.second != j and (ladder.from_good is None or j == ladder.rungs[0]):
             assert signs.codes is not None
             called[here & fine, ladder.second] = True
-            if ladder.above is None:
+            if ladder.from_good is None:
                 fine &= signs.codes[:, j] == signs.codes[:, ladder.second]
-        if ladder.above is not None and j == ladder.rungs[0]:
-            fine &= signs.gains[j, ladder.second] <= ladder.above
+        if ladder.from_good is not None and j == ladder.rungs[0]:
+            fine &= signs.good[j, ladder.second] >= ladder.from_good
         going &= ~(here & fine)
     return Walked(answered, called, (o.costs * called).sum(axis=1))
 

@@ -41,12 +41,15 @@ class Learning:
     def outcomes(self, decision: Decision, attempts: Sequence[Attempt]) -> list[Outcome]:
         """What the verdicts on a request's own new answers teach.
 
-        An acceptance without a score says nothing about quality and teaches nothing; a refusal always does.
+        An acceptance without a score says nothing about quality and teaches nothing; a refusal always does, unless it is
+        an estimate itself.
         """
         found = []
         for attempt in attempts:
             verdict = attempt.verdict
-            if verdict is None or attempt.cache not in ("miss", "off") or attempt.call.purpose != "answer":
+            if verdict is None or verdict.source == "learned":
+                continue
+            if attempt.cache not in ("miss", "off") or attempt.call.purpose != "answer":
                 continue
             score = verdict.score if verdict.accepted or verdict.score is not None else 0.0
             if score is not None:

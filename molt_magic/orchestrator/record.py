@@ -64,6 +64,7 @@ def decision(
     baseline, baseline_cost = _baseline(choice.candidates, answer)
     spent_waiting = sum(a.latency_s for a in attempts)
     verdict = None if answer is None else answer.verdict
+    source = None if verdict is None or verdict.score is None or verdict.source == "learned" else verdict.source
     action = _context(attempts, answer)
     return Decision(
         decision_id=decision_id,
@@ -101,8 +102,8 @@ def decision(
         overhead_ms=max(0.0, (latency_s - spent_waiting) * 1000.0),
         predicted_quality=choice.predicted_quality,
         quality_threshold=choice.quality_threshold,
-        quality=None if verdict is None else verdict.score,
-        quality_source=None if verdict is None or verdict.score is None else verdict.source,
+        quality=None if verdict is None or source is None else verdict.score,
+        quality_source=source,
         context_action=action.action,
         context_tokens_before=action.tokens_before,
         context_tokens_after=action.tokens_after,

@@ -56,9 +56,9 @@ def test_the_fast_path_decides_as_the_generator_on_every_row_and_setting(cases: 
 def test_a_cascade_walks_its_ladders_as_the_generator_does(cases: tuple[Case, Case]) -> None:
     checks = build(["nonempty", "refusal"], namespace={}, judge_model=None)
     family = CascadeFamily(cases[0], checks, size=40, embedder=StaticEmbedder())
-    assert any(ladder.above is not None for ladder in family.ladders)
+    assert any(ladder.from_good is not None for ladder in family.ladders)
     # whatever training chose, every kind of ladder
-    every = [Ladder((0, 2), 1), Ladder((0, 1, 2)), Ladder((1, 0), 2), Ladder((0, 2), 1, 0.1), Ladder((1, 2), None, 0.2)]
+    every = [Ladder((0, 2), 1), Ladder((0, 1, 2)), Ladder((1, 0), 2), Ladder((0, 2), 1, 0.6), Ladder((1, 2), None, 0.7)]
     family.ladders = [*family.ladders[::4], *every]
     family.thresholds = np.arange(len(family.ladders), dtype=float)
     fast, slow = family.run(cases[1], 2), replayed(family, family.run(cases[1], 2), cases[1], 2)

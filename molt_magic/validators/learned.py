@@ -1,0 +1,167 @@
+"""A learned answer check: P(good) of an answer, from how it looks, what it says, what was predicted, and a second opinion."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from molt_magic.embed import Embedder
+from molt_magic.types import Attempt, Call, Checking, Completion, Request, Verdict
+from molt_magic.validators.arithmetic import arithmetic
+from molt_magic.validators.rules import is_no_refusal, text_of
+from molt_magic.validators.sampling import final_answer
+
+Floats = npt.NDArray[np.float64]
+
+RIDGE = 30.0  # of the scaled features; of the vector, whose numbers are many, as well
+VECTOR = 4.0  # scale of the answer's unit vector beside features of unit variance
+
+_HEDGES = re.compile(
+    r"\b(?:maybe|perhaps|probably|approximately|about|not sure|unclear|cannot|unable|assum\w+|however)\b", re.I
+)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+def looks(prompt: str, answer: str) -> list[float]:
+    """Figures of an answer that say something of whether it is right: how long, how it ends, what it comes down to, whether
+    its sums are right, whether it declines or hedges."""
+    attempt = Attempt(0, Call("", ()), Completion(answer, ""))
+    sums = arithmetic(attempt)
+    final = final_answer(answer)
+    number = _NUMBER.fullmatch(final)
+    value = abs(float(final)) if number and len(final) < 16 else 0.0
+    numbers = _NUMBER.findall(answer)
+    return [
+        math.log1p(len(answer)),
+        math.log1p(len(answer)) - math.log1p(len(prompt)),
+        math.log1p(answer.count("\n")),
+        math.log1p(len(numbers)),
+        math.log1p(answer.count("=")),
+        float(not sums.accepted),
+        float(sums.score is not None and sums.accepted),
+        float(not is_no_refusal(attempt).accepted),
+        math.log1p(len(_HEDGES.findall(answer))),
+        float(bool(number)),
+        math.log1p(value),
+        float(bool(number) and value != round(value)),
+        float(final.startswith("-")),
+        float(len(final) < 40),
+        float(answer.rstrip()[-1:] in ".!?)]}`\"'"),
+    ]
+
+
+def answer_features(prompts: Sequence[str], answers: Sequence[str], embedder: Embedder) -> Floats:
+    """(n, d) looks of the answers and their vectors."""
+    said = np.array([looks(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)])
+    return np.hstack([said, VECTOR * np.asarray(embedder.embed(list(answers)), dtype=float)])
+
+
+def joined(answers: Floats, predicted: Floats, same: npt.NDArray[np.bool_] | None) -> Floats:
+    """All features of n answers of one model.
+
+    Args:
+        answers: of `answer_features`.
+        predicted: (n,) predicted quality of the model, from the prompt alone.
+        same: (n,) whether a second answer comes to the same; None: there is none.
+    """
+    blocks = [answers, predicted[:, None]]
+    if same is not None:
+        agreed = same.astype(float)[:, None]
+        blocks += [agreed, agreed * predicted[:, None]]
+    return np.hstack(blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerModel:
+    """Ridge regression of an answer's score on its features; the weights are of shape (d + 1,).
+
+    Of one model's answers only: what to do about one that is likely bad is for whoever asks. On RouterBench a regression of
+    what the next model would gain, which needs the answers of both to the same prompts, kept and saved no more.
+    """
+
+    centre: Floats
+    scale: Floats
+    weights: Floats
+
+    @classmethod
+    def fit(cls, features: Floats, scores: Floats) -> AnswerModel:
+        """features (n, d), scores (n,) in [0, 1]."""
+        centre: Floats = features.mean(axis=0)
+        scale = np.sqrt(features.var(axis=0)) + 1e-6
+        scaled = _with_one((features - centre) / scale)
+        penalty = RIDGE * np.eye(scaled.shape[1])
+        penalty[-1, -1] = 0.0
+        solved = np.linalg.solve(scaled.T @ scaled + penalty, scaled.T @ scores)
+        return cls(centre, scale, np.asarray(solved, dtype=np.float64))
+
+    @classmethod
+    def left_out(cls, features: Floats, scores: Floats, folds: Sequence[npt.NDArray[Any]]) -> Floats:
+        """P(good) of the training rows, each fold by the others, (n,)."""
+        found = np.empty(len(scores))
+        for fold in folds:
+            rest = np.setdiff1d(np.arange(len(scores)), fold)
+            found[fold] = cls.fit(features[rest], scores[rest])(features[fold])
+        return found
+
+    def __call__(self, features: Floats) -> Floats:
+        """P(good), shape (n,)."""
+        found: Floats = _with_one((features - self.centre) / self.scale) @ self.weights
+        return np.clip(found, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What was learned of one model's answers."""
+
+    answers: AnswerModel
+    n: int  # answers it was learned from
+    second: str | None = None  # catalog name of the model whose agreement is a feature; it is asked, and its cost counts
+
+
+@dataclass(slots=True)
+class LearnedCheck:
+    """Accepts an answer that is good with a probability of at least `threshold`, as far as was learned of its model's answers.
+
+    The score of a refused answer is that probability. An accepted one has none: an estimate is no mark, and nothing may learn
+    from it. Of a model whose answers were not learned it abstains.
+    """
+
+    name: str
+    learned: Callable[[str], Learned | str]  # by catalog name; text: why there is nothing
+    threshold: float
+    predicted: Callable[[Request, str], float]  # quality of a model (catalog name) for a request, in [0, 1]
+    embedder: Embedder
+
+    def check(self, request: Request, attempt: Attempt) -> Checking:
+        """The verdict, after a call with purpose `judge` where there is a second opinion."""
+        call, text = attempt.call, text_of(attempt)
+        learned = self.learned(call.model)
+        if isinstance(learned, str):
+            return self._abstain(learned)
+        same = None
+        if learned.second is not None:
+            second = yield Call(learned.second, call.messages, "judge", call.params, call.schema)
+            if not second.ok or second.planned:
+                why = f"failed ({second.error.kind})" if second.error is not None else "gave no answer"
+                return self._abstain(f"second opinion: {learned.second} {why}")
+            same = np.array([final_answer(text_of(second)) == final_answer(text)])
+        predicted = np.array([self.predicted(request, call.model)])
+        features = joined(answer_features([request.prompt], [text], self.embedder), predicted, same)
+        good = float(learned.answers(features)[0])
+        said = f"good with {good:.0%}, {self.threshold:.0%} wanted; learned from {learned.n:,} answers"
+        if good >= self.threshold:
+            return Verdict(True, None, said, self.name, "learned")
+        return Verdict(False, good, said, self.name, "learned")
+
+    def _abstain(self, why: str) -> Verdict:
+        return Verdict(True, None, why, self.name, "learned")
+
+
+def _with_one(rows: Floats) -> Floats:
+    return np.hstack([rows, np.ones((len(rows), 1))])
