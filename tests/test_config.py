@@ -37,7 +37,7 @@ def test_without_files_the_defaults_apply(folder: Path, env: dict[str, str]) -> 
     settings = load(folder, env)
     assert (settings.defaults.strategy, settings.defaults.quality) == ("arbitrage", 0.85)
     assert (settings.cache.ttl_seconds, settings.cache.semantic_distance) == (600, 0.05)
-    assert settings.ladder is None
+    assert settings.cascade.ladder is None
     assert settings.source == ()
 
 
@@ -114,7 +114,7 @@ def test_every_setting_has_a_variable(folder: Path, env: dict[str, str]) -> None
 
 
 def test_the_ladder_is_a_list_with_commas_in_the_environment(folder: Path, env: dict[str, str]) -> None:
-    assert load(folder, env | {"MOLT_CASCADE_LADDER": "a, b"}).ladder == ("a", "b")
+    assert load(folder, env | {"MOLT_CASCADE_LADDER": "a, b"}).cascade.ladder == ("a", "b")
 
 
 def test_a_variable_that_is_nearly_ours_is_refused(folder: Path, env: dict[str, str]) -> None:
@@ -145,7 +145,7 @@ def test_models_and_routes_are_kept_as_tables(folder: Path, env: dict[str, str])
     settings = load(folder, env, text)
     assert settings.models["cheap"]["model"] == "x"
     assert settings.routes["simple_qa"]["primary"] == "cheap"
-    assert settings.ladder == ("cheap",)
+    assert settings.cascade.ladder == ("cheap",)
 
 
 def test_with_values_changes_a_copy(folder: Path, env: dict[str, str]) -> None:

@@ -27,7 +27,10 @@ def pull(settings: Settings, names: Iterable[str]) -> list[str]:
     from molt_magic.providers.local.verify import file_of
 
     catalog = Catalog.load(
-        models=settings.models, routes=settings.routes, ladder=settings.ladder, shipped=settings.defaults.catalog == "shipped"
+        models=settings.models,
+        routes=settings.routes,
+        ladder=settings.cascade.ladder,
+        shipped=settings.defaults.catalog == "shipped",
     )
     specs = [catalog.get(name) for name in dict.fromkeys(names)]
     for spec in specs:

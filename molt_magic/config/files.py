@@ -65,7 +65,7 @@ def settings_in(table: Mapping[str, Any], origin: str) -> Iterator[tuple[str, An
     Raises:
         ConfigError: an unknown section or setting, with the nearest that exists.
     """
-    known = (*SECTIONS, "models", "routes", "cascade")
+    known = (*SECTIONS, "models", "routes")
     for section, content in table.items():
         if section not in known:
             settings = {key.split(".", 1)[1]: key for key in reversed(KEYS)}  # of two with one name, [defaults] is meant

@@ -108,6 +108,14 @@ class ArbitrageSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CascadeSettings:
+    """`[cascade]`: how it climbs."""
+
+    ladder: tuple[str, ...] | None = None  # catalog names, cheap to dear; None: the one that ships
+    price: float | None = _limits(default=None, at_least=0)  # quality for a dollar, 1/USD: a rung above must gain its cost
+
+
+@dataclass(frozen=True, slots=True)
 class ExplorationSettings:
     """`[exploration]`: now and then another model is asked first, so that what it would have done becomes known."""
 
@@ -139,13 +147,14 @@ SECTIONS: Mapping[str, type[Any]] = types.MappingProxyType(
         "budget": BudgetSettings,
         "cassette": CassetteSettings,
         "arbitrage": ArbitrageSettings,
+        "cascade": CascadeSettings,
         "exploration": ExplorationSettings,
     }
 )
 
 LADDER = "cascade.ladder"
 
-KEYS: tuple[str, ...] = (*(f"{name}.{f.name}" for name, section in SECTIONS.items() for f in fields(section)), LADDER)
+KEYS: tuple[str, ...] = tuple(f"{name}.{f.name}" for name, section in SECTIONS.items() for f in fields(section))
 
 NOTHING = frozenset({"", "none", "not set"})  # "not set" is how `%route config` shows it
 _TRUE = frozenset({"1", "true", "yes", "on"})

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from molt_magic.config.files import FILE, PYPROJECT, find_upwards, is_file, read_table, settings_in
 from molt_magic.config.schema import (
     KEYS,
-    LADDER,
     NOTHING,
     SECTIONS,
     ArbitrageSettings,
     BudgetSettings,
     CacheSettings,
+    CascadeSettings,
     CassetteSettings,
     ContextSettings,
     Defaults,
@@ -63,11 +63,11 @@ class Settings:
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     cassette: CassetteSettings = field(default_factory=CassetteSettings)
     arbitrage: ArbitrageSettings = field(default_factory=ArbitrageSettings)
+    cascade: CascadeSettings = field(default_factory=CascadeSettings)
     exploration: ExplorationSettings = field(default_factory=ExplorationSettings)
     tape_mode: str | None = None  # what MOLT_CASSETTE says, over `cassette.mode`
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=_empty)  # name -> its table, read by the catalog
     routes: Mapping[str, Mapping[str, str]] = field(default_factory=_empty)  # task -> {primary, fallback}
-    ladder: tuple[str, ...] | None = None  # None: the one that ships
     data_dir: Path  # the decision log, learned quality
     cache_dir: Path  # answers
     models_dir: Path  # weights
@@ -103,8 +103,7 @@ class Settings:
 
     def flat(self) -> dict[str, Any]:
         """Every setting as dotted key -> value, without keys or models: what `%route config` shows."""
-        found = {key: getattr(getattr(self, key.split(".")[0]), key.split(".")[1]) for key in KEYS if key != LADDER}
-        return {**found, LADDER: self.ladder}
+        return {key: getattr(getattr(self, key.split(".")[0]), key.split(".")[1]) for key in KEYS}
 
 
 def load_settings(
@@ -191,8 +190,6 @@ def _apply(settings: Settings, values: list[tuple[str, Any]], *, origin: str, pa
             refuse_keys(value, key, origin)
             known = changes.get(section, getattr(settings, section))
             changes[section] = MappingProxyType({**known, name: MappingProxyType(dict(value))})
-        elif key == LADDER:
-            changes["ladder"] = read_value(key, value, origin=origin, parse=parse)
         else:
             if isinstance(value, str) and not (parse and value.strip().lower() in NOTHING):
                 refuse_keys({name: value}, section, origin)

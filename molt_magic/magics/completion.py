@@ -87,7 +87,10 @@ def _catalog(session: RouteMagics) -> Catalog:
 
     settings = load_settings()
     return Catalog.load(
-        models=settings.models, routes=settings.routes, ladder=settings.ladder, shipped=settings.defaults.catalog == "shipped"
+        models=settings.models,
+        routes=settings.routes,
+        ladder=settings.cascade.ladder,
+        shipped=settings.defaults.catalog == "shipped",
     )
 
 

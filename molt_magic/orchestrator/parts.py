@@ -58,7 +58,7 @@ def load_catalog(settings: Settings) -> Catalog:
     catalog = Catalog.load(
         models=settings.models,
         routes=settings.routes,
-        ladder=settings.ladder,
+        ladder=settings.cascade.ladder,
         shipped=shipped,
         local_context_tokens=settings.local.context_tokens,
         found=discover(os.environ) if shipped else (),
@@ -251,5 +251,5 @@ class Parts:
         if name == "arbitrage":
             return Arbitrage(within=self.settings.arbitrage.within, price=self.settings.arbitrage.price)
         if name == "cascade":
-            return Cascade(ladder=self.catalog.ladder)
+            return Cascade(ladder=self.catalog.ladder, price=self.settings.cascade.price)
         return Direct(default=default)

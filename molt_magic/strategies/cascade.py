@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from molt_magic.errors import InputError
 from molt_magic.strategies.order import choice, cost_of, named, passed_over
 from molt_magic.strategies.walk import walk
-from molt_magic.types import Candidate, Flow, Situation
+from molt_magic.types import Candidate, Flow, Situation, Verdict
 
 # A rung is hopeless when at least this many outcomes say that it succeeds less often than this.
 HOPELESS_QUALITY = 0.1
@@ -19,12 +20,22 @@ class Cascade:
     Args:
         ladder: catalog names from cheap to dear. Rungs that cannot take the request, or have no chance by prediction,
             are skipped with the reason in the candidates.
+        price: at least 0, quality given up for a dollar less, 1/USD; None: every refusal moves up. With it a refusal moves up
+            only to rungs that are expected to gain what they cost, by predicted quality and the score of the refused
+            answer (none: 0); where there is no such rung, that answer is the best effort. That is cascade routing (arXiv
+            2410.10347): the ladder is decided on again after every answer.
+
+    Raises:
+        InputError: the price is below 0.
     """
 
     name = "cascade"
 
-    def __init__(self, *, ladder: Sequence[str]) -> None:
+    def __init__(self, *, ladder: Sequence[str], price: float | None = None) -> None:
+        if price is not None and not price >= 0.0:
+            raise InputError(f"`price` is at least 0, not {price!r}.", fix="Say 0 to ask whatever rung may be better.")
         self.ladder = ladder
+        self.price = price
 
     def flow(self, situation: Situation) -> Flow:
         rungs = named(situation, self.ladder)
@@ -37,9 +48,19 @@ class Cascade:
         reasons = {c.name: "not on the ladder" for c in situation.eligible}
         reasons |= dict.fromkeys(hopeless, "has no chance by prediction")
         candidates = passed_over(situation, reasons, order)
-        walked = yield from walk(situation, order)
+        walked = yield from walk(situation, order, None if self.price is None else self._onwards)
         reason = f"{said} {' > '.join(c.name for c in order)}" if order else "the ladder is empty"
         return choice(situation, walked, reason=reason, candidates=candidates)
+
+    def _onwards(self, refused: Verdict, remaining: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+        """The rungs above whose expected gain is worth their expected cost, and what is said of the others."""
+        price, held = self.price or 0.0, refused.score or 0.0
+        # 0 times an unknown price is no number
+        worth = [c for c in remaining if c.predicted_quality - held >= (price * cost_of(c) if price else 0.0)]
+        left_out = [c.name for c in remaining if c not in worth]
+        if not left_out:
+            return worth, ""
+        return worth, f"{' and '.join(left_out)} would not gain what {'it costs' if len(left_out) == 1 else 'they cost'}"
 
 
 def _hopeless(candidate: Candidate) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 from molt_magic import errors
 from molt_magic.types import Attempt, Call, Candidate, Check, Request, Situation, Verdict
+
+# after a refusal: of the models that remain, those that are worth asking still, and a clause that says why others are not
+Onwards = Callable[[Verdict, Sequence[Candidate]], tuple[list[Candidate], str]]
 
 UNCHECKED = Verdict(accepted=True, score=None, reason="no check was asked for")
 
@@ -24,12 +27,15 @@ class Walk:
     best_effort: bool = False
 
 
-def walk(situation: Situation, order: Sequence[Candidate]) -> Generator[Call, Attempt, Walk]:
+def walk(situation: Situation, order: Sequence[Candidate], onwards: Onwards | None = None) -> Generator[Call, Attempt, Walk]:
     """Call the models of `order` in turn.
 
     A failure moves on to the next model that could do better (after "context too long" only a larger window, after a
     content filter only another provider); a refused answer moves on to the next model. A stream that broke after text
     had arrived ends the walk: the reader has seen that text. When nothing is accepted the last answer is the best effort.
+
+    Args:
+        onwards: which of the remaining models a refusal moves on to; None: all of them.
     """
     verdicts: dict[int, Verdict] = {}
     escalations = fallbacks = 0
@@ -67,6 +73,9 @@ def walk(situation: Situation, order: Sequence[Candidate]) -> Generator[Call, At
             return Walk(attempt, reason, verdicts, escalations, fallbacks, fallback_reason)
         refused = attempt
         why = f"{candidate.name} was refused ({verdict.reason})"
+        if remaining and onwards is not None:
+            remaining, left_out = onwards(verdict, remaining)
+            why = f"{why}, {left_out}" if left_out else why
         if remaining:
             escalations += 1
     if refused is not None:

@@ -279,6 +279,49 @@ def test_cascade_skips_a_rung_that_has_no_chance_by_prediction() -> None:
     assert choice.candidates[0].skipped == "has no chance by prediction"
 
 
+def refusing(score: float | None) -> Any:
+    """A check that refuses every answer with this score."""
+
+    class Refuses:
+        name = "refuses"
+
+        def check(self, request: Request, attempt: Attempt) -> Checking:
+            yield from ()
+            return Verdict(False, score, "not sure")
+
+    return Refuses()
+
+
+def test_cascade_with_a_price_ends_where_no_rung_is_expected_to_gain_its_cost() -> None:
+    models = candidate("small", 0.0), candidate("big", 0.1, quality=0.9)
+    choice, called = drive(Cascade(ladder=("small", "big"), price=2.0), situation(*models, checks=(refusing(0.8),)))
+    assert called == ["small"]
+    assert choice.best_effort
+    assert choice.escalations == 0
+    assert "small was refused (not sure), big would not gain what it costs" in choice.reason
+    _, called = drive(Cascade(ladder=("small", "big"), price=2.0), situation(*models, checks=(refusing(0.6),)))
+    assert called == ["small", "big"]
+    _, called = drive(Cascade(ladder=("small", "big")), situation(*models, checks=(refusing(0.8),)))
+    assert called == ["small", "big"]
+
+
+def test_cascade_with_a_price_passes_over_a_rung_that_is_not_worth_it_for_one_that_is() -> None:
+    where = situation(
+        candidate("small"), candidate("mid", 0.2, quality=0.5), candidate("big", 0.3, quality=0.95), checks=(refusing(0.4),)
+    )
+    choice, called = drive(Cascade(ladder=("small", "mid", "big"), price=1.0), where)
+    assert called == ["small", "big"]
+    assert choice.escalations == 1
+
+
+def test_cascade_with_a_price_never_asks_a_rung_whose_price_is_unknown_unless_money_is_no_object() -> None:
+    where = situation(candidate("small"), candidate("big", None, quality=0.9), checks=(refusing(None),))
+    assert drive(Cascade(ladder=("small", "big"), price=0.1), where)[1] == ["small"]
+    assert drive(Cascade(ladder=("small", "big"), price=0.0), where)[1] == ["small", "big"]
+    with pytest.raises(InputError):
+        Cascade(ladder=("small", "big"), price=-1.0)
+
+
 def test_a_context_too_long_never_falls_back_to_a_smaller_window() -> None:
     where = situation(candidate("small", window=4000), candidate("tiny", window=2000), candidate("big", window=9000))
     strategy = Cascade(ladder=("small", "tiny", "big"))
