@@ -14,12 +14,12 @@ from molt_magic.embed import Embedder, StaticEmbedder
 from molt_magic.errors import InputError
 from molt_magic.evaluation.baselines import best_single
 from molt_magic.evaluation.betting import e_values, rows_needed
-from molt_magic.evaluation.costs import ExpectedCost
 from molt_magic.evaluation.evaluate import live_predictor
 from molt_magic.evaluation.knn import Predicts
 from molt_magic.evaluation.matrix import Floats, Ints, Outcomes, to_outcomes
 from molt_magic.evaluation.remembering import Remembering
 from molt_magic.evaluation.tables import read_outcomes
+from molt_magic.quality.costs import ExpectedCost
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,8 +151,8 @@ def calibrate(
     strong = best_single(learn)
     make = predictor or live_predictor(Remembering(embedder or StaticEmbedder()), seed)
     fitted = make().fit(learn.texts, learn.scores, learn.models, _tasks(learn))
-    costs = ExpectedCost.fit(learn)
-    predicted, expected = fitted.predict(test.texts, _tasks(test)), costs.predict(test.prompts)
+    costs = ExpectedCost.fit(learn.texts, learn.costs)
+    predicted, expected = fitted.predict(test.texts, _tasks(test)), costs.predict(test.texts)
     prices = _prices(predicted, expected, strong)
     picks = _picks(predicted, expected, prices, strong)
     alpha, bound = 1.0 - confidence, target / (1.0 + target)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from molt_magic.evaluation.costs import ExpectedCost
 from molt_magic.evaluation.knn import Predicts
 from molt_magic.evaluation.matrix import Floats, Outcomes
+from molt_magic.quality.costs import ExpectedCost
 from molt_magic.types import Candidate, Check, Message, ModelSpec, Request, Situation
 
 _PRIOR = 5.0  # a prior's outcomes and one more, as in quality.py: keeps the bound of a model with few outcomes wide
@@ -80,7 +80,7 @@ def predict(
 
     A fitted predictor that can say the first itself (`left_out()`, shape (n, m)) is asked; any other is fitted once a fold.
     """
-    fitted, costs = _fit(make(), train), ExpectedCost.fit(train)
+    fitted, costs = _fit(make(), train), ExpectedCost.fit(train.prompts, train.costs)
     counts = (~np.isnan(train.scores)).sum(axis=0).astype(float)
     tested = Case.of(test, costs=costs, **_said(fitted, test, counts))
     own = getattr(fitted, "left_out", None)

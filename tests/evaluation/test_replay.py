@@ -121,6 +121,6 @@ def test_a_run_is_what_its_picks_say() -> None:
 
 
 def _costs(outcomes: Outcomes):  # type: ignore[no-untyped-def]
-    from molt_magic.evaluation.costs import ExpectedCost
+    from molt_magic.quality.costs import ExpectedCost
 
-    return ExpectedCost.fit(outcomes)
+    return ExpectedCost.fit(outcomes.prompts, outcomes.costs)
