@@ -52,9 +52,9 @@ class Cascade:
         reason = f"{said} {' > '.join(c.name for c in order)}" if order else "the ladder is empty"
         return choice(situation, walked, reason=reason, candidates=candidates)
 
-    def _onwards(self, refused: Verdict, remaining: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    def _onwards(self, _refused: Candidate, verdict: Verdict, remaining: Sequence[Candidate]) -> tuple[list[Candidate], str]:
         """The rungs above whose expected gain is worth their expected cost, and what is said of the others."""
-        price, held = self.price or 0.0, refused.score or 0.0
+        price, held = self.price or 0.0, verdict.score or 0.0
         # 0 times an unknown price is no number
         worth = [c for c in remaining if c.predicted_quality - held >= (price * cost_of(c) if price else 0.0)]
         left_out = [c.name for c in remaining if c not in worth]

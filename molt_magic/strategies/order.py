@@ -33,6 +33,12 @@ def named(situation: Situation, names: Iterable[str | None]) -> list[Candidate]:
     return [eligible[name] for name in dict.fromkeys(names) if name in eligible]
 
 
+def absence(situation: Situation, name: str) -> str:
+    """Why a model is not eligible, as what is said after its name."""
+    skipped = next((c.skipped for c in situation.candidates if c.name == name), None)
+    return f"was skipped: {skipped}" if skipped else "is not in the catalog"
+
+
 def passed_over(situation: Situation, reasons: Mapping[str, str], order: Sequence[Candidate] = ()) -> tuple[Candidate, ...]:
     """All candidates, those outside `order` marked with why they were passed over."""
     kept = {c.name for c in order}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from molt_magic.strategies.order import choice, default_order, named, passed_over
+from molt_magic.strategies.order import absence, choice, default_order, named, passed_over
 from molt_magic.strategies.walk import walk
 from molt_magic.types import Candidate, Flow, Route, Situation, TaskGuess
 
@@ -54,13 +54,8 @@ def along_route(situation: Situation, route: Route | None, default: str | None) 
     reasons = {c.name: f"not in the route of {route.task}" for c in situation.eligible}
     if order:
         primary = order[0].name == route.primary
-        role = "primary" if primary else f"fallback, as {route.primary} {_skip(situation, route.primary)}"
+        role = "primary" if primary else f"fallback, as {route.primary} {absence(situation, route.primary)}"
         return order, f"{order[0].name} ({role})", reasons
     order = default_order(situation, default)
-    wanted = " and ".join(f"{name} {_skip(situation, name)}" for name in (route.primary, route.fallback) if name)
+    wanted = " and ".join(f"{name} {absence(situation, name)}" for name in (route.primary, route.fallback) if name)
     return order, f"{order[0].name if order else 'nothing'} by default, as {wanted}", reasons
-
-
-def _skip(situation: Situation, name: str) -> str:
-    skipped = next((c.skipped for c in situation.candidates if c.name == name), None)
-    return f"was skipped: {skipped}" if skipped else "is not in the catalog"

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from molt_magic import errors
 from molt_magic.types import Attempt, Call, Candidate, Check, Request, Situation, Verdict
 
-# after a refusal: of the models that remain, those that are worth asking still, and a clause that says why others are not
-Onwards = Callable[[Verdict, Sequence[Candidate]], tuple[list[Candidate], str]]
+# after a refusal: who was refused and how, and the models that remain -> those that are worth asking still, in the order in
+# which they are, and a clause that says why others are not
+Onwards = Callable[[Candidate, Verdict, Sequence[Candidate]], tuple[list[Candidate], str]]
 
 UNCHECKED = Verdict(accepted=True, score=None, reason="no check was asked for")
 
@@ -74,7 +75,7 @@ def walk(situation: Situation, order: Sequence[Candidate], onwards: Onwards | No
         refused = attempt
         why = f"{candidate.name} was refused ({verdict.reason})"
         if remaining and onwards is not None:
-            remaining, left_out = onwards(verdict, remaining)
+            remaining, left_out = onwards(candidate, verdict, remaining)
             why = f"{why}, {left_out}" if left_out else why
         if remaining:
             escalations += 1
