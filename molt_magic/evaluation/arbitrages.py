@@ -51,7 +51,7 @@ class ArbitrageFamily:
         setting = float(self.thresholds[t])
         if self.way == "threshold":
             return Arbitrage(), case.situation(row, quality=setting)
-        made: Strategy = Arbitrage(**{self.way: setting})
+        made: Strategy = Arbitrage(price=setting) if self.way == "price" else Arbitrage(within=setting)
         return made, case.situation(row, quality=0.0)
 
     def picks(self, case: Case) -> Ints:
