@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from molt_magic.orchestrator.engine import Engine, Trace, free
 from molt_magic.serial import canonical_key, completion_from_json, message_to_json
+from molt_magic.strategies.explore import EXPLORED
 from molt_magic.strategies.walk import judged
 from molt_magic.types import Attempt, Call, Choice, Request, Situation
 
@@ -80,7 +81,7 @@ def keep(strategy: str, situation: Situation, choice: Choice, *, engine: Engine,
         return
     if (key := trace.keys.get(answer.index)) is not None:
         engine.store(key, answer)
-    if answer.cache in ("miss", "off"):
+    if answer.cache in ("miss", "off") and not choice.reason.startswith(EXPLORED):  # the next time the strategy decides
         scope = semantic_scope(strategy, situation, engine)
         prompt = situation.request.prompt if scope else None
         engine.store(whole_key(strategy, situation, engine), answer, scope=scope, prompt=prompt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -41,6 +41,7 @@ def decision(
     latency_s: float,
     error: str | None,
     keep_text: bool,
+    eligible: Collection[str],
     cache: CacheState | None = None,
 ) -> Decision:
     """The row of a request.
@@ -50,6 +51,7 @@ def decision(
         latency_s: seconds from the question to the answer.
         error: kind and message of what ended the request, or None.
         keep_text: whether prompt and answers may be written down.
+        eligible: names of the models that the strategy could have asked.
         cache: what the row says of the cache; None: what the answer's attempt says.
     """
     attempts = with_verdicts(attempts, choice.verdicts)
@@ -80,7 +82,7 @@ def decision(
         served_model=completion.model if completion else None,
         provider=None if answer is None else answer.provider,
         deployment=None if answer is None else answer.deployment,
-        candidates=tuple(candidate_json(c) for c in choice.candidates),
+        candidates=tuple(candidate_json(c, c.name in eligible) for c in choice.candidates),
         attempts=tuple(attempt_json(a, keep_text) for a in attempts),
         n_attempts=sum(a.call.purpose == "answer" for a in attempts),
         escalations=choice.escalations,
@@ -120,8 +122,8 @@ def with_verdicts(attempts: Sequence[Attempt], verdicts: Mapping[int, Verdict]) 
     return tuple(replace(a, verdict=verdicts[a.index]) if a.index in verdicts else a for a in attempts)
 
 
-def candidate_json(candidate: Candidate) -> dict[str, Any]:
-    """A candidate as the log keeps it."""
+def candidate_json(candidate: Candidate, eligible: bool) -> dict[str, Any]:
+    """A candidate as the log keeps it. `skipped` is also why the strategy passed over one that was eligible."""
     return {
         "model": candidate.name,
         "expected_cost_usd": candidate.expected_cost_usd,
@@ -130,6 +132,7 @@ def candidate_json(candidate: Candidate) -> dict[str, Any]:
         "evidence": candidate.evidence,
         "n_evidence": round(candidate.n_evidence, 2),
         "skipped": candidate.skipped,
+        "eligible": eligible,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,7 +21,9 @@ from molt_magic.orchestrator.threads import Threads
 from molt_magic.providers.cassette import DEPLOYMENT
 from molt_magic.quality import Vector
 from molt_magic.result import Result
-from molt_magic.types import Candidate, Choice, Message, OnEvent, Request, Situation
+from molt_magic.strategies import Explore
+from molt_magic.strategies.explore import EXPLORED
+from molt_magic.types import Candidate, Check, Choice, Message, OnEvent, Request, Situation, Strategy
 
 DEFAULT_LOCAL = "qwen-local"  # what the first use pulls when nothing else can answer
 
@@ -42,6 +45,8 @@ class Routing:
         self._listeners = listeners
         self._memories: dict[str, Memory] = {}
         self._unlogged_usd = 0.0  # spent by questions that are not in the log: a budget counts them too
+        self._lots = random.Random()  # noqa: S311  # which questions are explored is no secret
+        self._explored_usd = 0.0  # spent by explored questions
 
     async def route(self, asked: Asked) -> Result:
         """Decide, perform, log; raise when there is no answer."""
@@ -116,20 +121,34 @@ class Routing:
         )
         if self._parts.settings.context.mode == "memory":
             trace.memory = self._memory(asked.request.thread)
-        quality = asked.request.quality
+        quality = self._parts.settings.defaults.quality if asked.request.quality is None else asked.request.quality
+
+        def learned(name: str, threshold: float | None) -> Check:
+            return self._parts.learned.check(name, quality if threshold is None else threshold, candidates)
+
         situation = asked.situation = Situation(
             request=asked.request,
             candidates=candidates,
-            quality=self._parts.settings.defaults.quality if quality is None else quality,
-            checks=validators.build(asked.checks, namespace=asked.namespace, judge_model=judge),
+            quality=quality,
+            checks=validators.build(asked.checks, namespace=asked.namespace, judge_model=judge, learned=learned),
         )
         trace.wants_logprobs = any(check.name.startswith("confidence") for check in situation.checks)
         if not asked.dry_run:
             remembered = await recall(asked.strategy, situation, engine=engine, trace=trace)
             if remembered is not None:
                 return remembered
-        flow = self._parts.strategy(asked.strategy).flow(situation)
+        flow = self._strategy(asked).flow(situation)
         return await engine.drive(flow, trace, planned=asked.dry_run, off_loop=bool(situation.checks))
+
+    def _strategy(self, asked: Asked) -> Strategy:
+        """The strategy that decides. It explores where that is wanted and something is really asked: a model that was named
+        is asked, a plan says what is usual, and what is decided over a cassette depends on nothing but the cassette."""
+        strategy, wanted = self._parts.strategy(asked.strategy), self._parts.settings.exploration
+        as_usual = asked.strategy == "direct" or asked.dry_run or asked.recorded or self._parts.settings.tape is not None
+        if not wanted.share or as_usual:
+            return strategy
+        left = None if wanted.session_usd is None else wanted.session_usd - self._explored_usd
+        return Explore(strategy, share=wanted.share, drawn=(self._lots.random(), self._lots.random()), left_usd=left)
 
     def _memory(self, thread: str | None) -> Memory:
         """The offloaded turns of a thread; without a thread nothing outlives the request."""
@@ -157,6 +176,7 @@ class Routing:
             latency_s=latency_s,
             error=None if told is None else f"{told.kind}: {told.message}",
             keep_text=self._parts.settings.log.prompts,
+            eligible={c.name for c in asked.situation.eligible} if asked.situation is not None else (),
             cache=None if asked.cache is not False else "off",
         )
         unlogged: errors.MoltError | None = None
@@ -171,6 +191,8 @@ class Routing:
         paid = not (asked.dry_run or asked.recorded or decision.deployment == DEPLOYMENT)
         if paid and not asked.logged:
             self._unlogged_usd += decision.cost_usd or 0.0
+        if choice.reason.startswith(EXPLORED):
+            self._explored_usd += decision.cost_usd or 0.0
         if answer is not None and answer.completion is not None and answer.ok and not answer.planned:
             if answer.cache in ("miss", "off") and not asked.recorded:
                 self._parts.quality.learn_length(answer.call.model, decision.task, answer.completion.usage.output_tokens)

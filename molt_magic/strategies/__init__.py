@@ -9,9 +9,10 @@ from __future__ import annotations
 from molt_magic.strategies.arbitrage import Arbitrage
 from molt_magic.strategies.cascade import Cascade
 from molt_magic.strategies.direct import Direct
+from molt_magic.strategies.explore import Explore
 from molt_magic.strategies.rule import Rule
 from molt_magic.strategies.semantic import Semantic
 
 NAMES = ("rule", "semantic", "arbitrage", "cascade", "direct")
 
-__all__ = ["NAMES", "Arbitrage", "Cascade", "Direct", "Rule", "Semantic"]
+__all__ = ["NAMES", "Arbitrage", "Cascade", "Direct", "Explore", "Rule", "Semantic"]

@@ -35,4 +35,8 @@ class Explained(Page):
 def explained(decision: Decision) -> Explained:
     """Who was considered, what was tried, what it cost and why: in words and as a figure."""
     title = f"Decision {decision.decision_id}, {decision.time[:19].replace('T', ' ')} UTC"
-    return Explained((title, "\n".join(explain(decision))), drawn(decision))
+    lines = explain(decision)
+    first = next((a["model"] for a in decision.attempts if a["purpose"] == "answer"), None)
+    if decision.propensity is not None and first is not None:
+        lines.append(f"Exploration is on: {first} was to be asked first with a chance of {decision.propensity:.1%}.")
+    return Explained((title, "\n".join(lines)), drawn(decision))
