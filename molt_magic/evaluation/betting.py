@@ -10,6 +10,9 @@ from molt_magic.evaluation.matrix import Floats
 
 # shares of the stake that could lose everything at once: from bets on a lead that hardly varies to bets on a noisy one
 _STAKES = np.geomspace(0.01, 0.9, 20)
+_HALVINGS = 30  # of [0, 1]: far finer than any sample tells
+_LEAST_BOUND = 1e-9  # a mean above 0 is one above this
+_MOST = 1e300  # what a capital is counted up to
 
 
 def e_values(x: Floats, bound: float) -> Floats:
@@ -30,6 +33,51 @@ def e_values(x: Floats, bound: float) -> Floats:
     """
     capitals = [np.exp(np.minimum(700.0, np.log1p(stake * (x - bound)).sum(axis=0))) for stake in _STAKES / bound]
     found: Floats = np.mean(capitals, axis=0)
+    return found
+
+
+def interval(x: Floats, alpha: float) -> tuple[float, float]:
+    """Between what the mean surely lies: the means against which there is no evidence of 2 / alpha, on either side.
+
+    Wrong with a chance of alpha at most, for any n, and however often it is looked at while rows come in: a capital that is
+    staked row by row reaches 2 / alpha at any time with that chance (Ville's inequality; section 4 of the paper above).
+
+    Args:
+        x: (n,) in [0, 1].
+    """
+    return _lowest(x, alpha / 2.0), 1.0 - _lowest(1.0 - x, alpha / 2.0)
+
+
+def _lowest(x: Floats, alpha: float) -> float:
+    """The least mean that evidence of 1 / alpha does not speak against; the evidence falls with the bound."""
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if len(x) and e_values(x[:, None], middle)[0] >= 1.0 / alpha else (low, middle)
+    return low
+
+
+def evidence(x: Floats, bound: float) -> Floats:
+    """Evidence after every row that the mean is above `bound`, or has come to be: (n,), made to be looked at all the time.
+
+    A gambler who began to bet with the first row would have lost nearly all by the time a change comes; so a part
+    1 / (j (j + 1)) of the capital is put in with row j, and what was not put in yet is kept. While the mean of every row,
+    given those before it, is at the bound or below, this capital is not expected to grow either: it ever reaches 1 / alpha
+    with a chance of alpha at most (Ville's inequality). A mixture over when a change came, as in Shin, Ramdas and Rinaldo,
+    "E-detectors", arXiv 2203.03532, with weights that add up to 1.
+
+    Args:
+        x: (n,) in [0, 1], in the order in which they came.
+        bound: in [0, 1]; at 1 there is nothing above it.
+    """
+    if not 0.0 < bound < 1.0:
+        return np.ones(len(x)) if bound >= 1.0 else evidence(x, _LEAST_BOUND)
+    stakes = _STAKES / bound
+    capital, found = np.zeros(len(stakes)), np.empty(len(x))
+    for i, value in enumerate(x):
+        grown = (capital + 1.0 / ((i + 1) * (i + 2))) * (1.0 + stakes * (value - bound))
+        capital = np.minimum(grown, _MOST)
+        found[i] = capital.mean() + 1.0 / (i + 2)
     return found
 
 

@@ -6,55 +6,37 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from molt_magic.embed import Embedder, StaticEmbedder
 from molt_magic.errors import InputError
 from molt_magic.evaluation.baselines import best_single
-from molt_magic.evaluation.betting import e_values, rows_needed
+from molt_magic.evaluation.betting import e_values, interval, rows_needed
 from molt_magic.evaluation.evaluate import live_predictor
 from molt_magic.evaluation.knn import Predicts
 from molt_magic.evaluation.matrix import Floats, Ints, Outcomes, to_outcomes
 from molt_magic.evaluation.remembering import Remembering
 from molt_magic.evaluation.tables import read_outcomes
+from molt_magic.quality import Kept, Promise, Span
 from molt_magic.quality.costs import ExpectedCost
+from molt_magic.quality.promise import percent, worth_most
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SETTINGS = 60
 LEAST = 20  # prompts, below which there is nothing to split
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a policy did on a table."""
-
-    quality: float  # mean recorded score
-    best_single_quality: float
-    cost_usd: float  # a prompt
-    best_single_cost_usd: float
-
-    @property
-    def share(self) -> float:
-        """Of the best single model's quality."""
-        return self.quality / self.best_single_quality if self.best_single_quality else math.nan
-
-    @property
-    def saved(self) -> float:
-        """Of the best single model's cost."""
-        return 1.0 - self.cost_usd / self.best_single_cost_usd if self.best_single_cost_usd else math.nan
+FIGURES = 0.01  # chance that a figure of a promise, that its use is watched by, lies outside of its span
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """argmax(predicted quality - price * expected cost) over the models that cost no more than the best single one.
+    """What `calibrate` found: a promise, or the words that it cannot be given.
 
     Attributes:
-        promised: whether `target` is kept with `confidence`; where not, the policy is the best single model for everything.
-        threshold: the price of quality in 1/USD, below 0 where what is dear is preferred; None: the best single model only.
         target: share of the best single model's quality.
         confidence: the chance, over the outcomes it was calibrated with, that the promise is true.
         n: outcomes (prompts that every model answered) it was given.
@@ -62,8 +44,6 @@ class Policy:
         expected: on the outcomes it was calibrated with, which did not teach the predictions.
     """
 
-    promised: bool
-    threshold: float | None
     target: float
     confidence: float
     n: int
@@ -71,33 +51,46 @@ class Policy:
     best_single: str
     models: tuple[str, ...]
     expected: Kept
-    _predictor: Predicts = field(repr=False)
-    _costs: ExpectedCost = field(repr=False)
+    _promise: Promise | None = field(repr=False)
+
+    @property
+    def promised(self) -> bool:
+        """Whether `target` is kept with `confidence`; where not, the policy is the best single model for everything."""
+        return self._promise is not None
+
+    @property
+    def promise(self) -> Promise:
+        """What can be kept and used, as by `Orchestrator.keep`.
+
+        Raises:
+            InputError: nothing is promised; it says how many outcomes a promise needs.
+        """
+        if self._promise is None:
+            more = f"Calibrate with about {self.needs:,} outcomes, or a lower" if self.needs else "Calibrate with a lower"
+            raise InputError(self.statement, fix=f"{more} target or confidence.")
+        return self._promise
+
+    @property
+    def threshold(self) -> float | None:
+        """The price of quality in 1/USD, below 0 where what is dear is preferred; None: the best single model only."""
+        return None if self._promise is None else self._promise.price
 
     @property
     def statement(self) -> str:
         """The promise in a sentence, or that it cannot be given and why."""
-        what = f"at least {self.target:.0%} of {self.best_single}'s quality"
-        if self.promised:
-            return (
-                f"Keeps {what} with {self.confidence:.0%} confidence on prompts like the {self.n:,} it was calibrated with, "
-                f"for {self.expected.saved:.0%} less (there: {self.expected.share:.1%} of its quality)."
-            )
-        if self.needs is None:
-            return f"Cannot promise this with {self.n:,} outcomes: in them no cheaper policy keeps {what}."
-        return f"Cannot promise this with {self.n:,} outcomes: needs about {self.needs:,}."
+        if self._promise is not None:
+            return self._promise.statement
+        if self.needs is not None:
+            return f"Cannot promise this with {self.n:,} outcomes: needs about {self.needs:,}."
+        what = f"at least {percent(self.target)} of {self.best_single}'s quality"
+        return f"Cannot promise this with {self.n:,} outcomes: in them no cheaper policy keeps {what}."
 
     def __str__(self) -> str:
         return self.statement
 
     def route(self, prompts: Sequence[str], tasks: Sequence[str | None] | None = None) -> list[str]:
         """The model that each prompt goes to."""
-        if self.threshold is None:
-            return [self.best_single] * len(prompts)
-        predicted = self._predictor.predict(prompts, tasks)
-        strong = self.models.index(self.best_single)
-        picks = _picks(predicted, self._costs.predict(prompts), np.array([self.threshold]), strong)[0]
-        return [self.models[j] for j in picks]
+        return [self.best_single] * len(prompts) if self._promise is None else self._promise.route(prompts, tasks)
 
     def score(self, table: str | os.PathLike[str] | pd.DataFrame) -> Kept:
         """What it does on a table it has not seen, prompts that every model answered.
@@ -122,12 +115,15 @@ def calibrate(
 ) -> Policy:
     """The cheapest policy whose mean quality is at least `target` times the best single model's, with `confidence`.
 
+    A policy picks argmax(predicted quality - price * expected cost) over the models that cost no more than the best single
+    one, by predictions and costs that are frozen with it. `Orchestrator.keep` puts it to use.
+
     Learn-then-test (Angelopoulos and others, arXiv 2110.01052) with fixed-sequence testing: one half of the prompts teaches
     the predictions and says which single model is best; on the other half policies are tested from the safest (that model for
     everything) to the cheapest, each at level 1 - confidence, and the last before the first that fails is taken. Each test is
     a betting test of mean(score - target * score of a single model) > 0 (`betting.e_values`), against every single model, as
-    which one is best is uncertain too; valid for any number of exchangeable outcomes. It says nothing about prompts of
-    another kind.
+    which one is best is uncertain too, and both with the prompts' tasks and without; valid for any number of exchangeable
+    outcomes. It says nothing about prompts of another kind; `drift` watches for them.
 
     Args:
         table: as for `read_outcomes`; prompts that some model did not answer are left out.
@@ -152,24 +148,37 @@ def calibrate(
     make = predictor or live_predictor(Remembering(embedder or StaticEmbedder()), seed)
     fitted = make().fit(learn.texts, learn.scores, learn.models, _tasks(learn))
     costs = ExpectedCost.fit(learn.texts, learn.costs)
-    predicted, expected = fitted.predict(test.texts, _tasks(test)), costs.predict(test.texts)
-    prices = _prices(predicted, expected, strong)
-    picks = _picks(predicted, expected, prices, strong)
+    expected = costs.predict(test.texts)
+    tasks = (_tasks(test), None) if test.has_tasks else (None,)  # live a task may be said or not: it has to hold for both
+    predicted = [fitted.predict(test.texts, said) for said in tasks]
+    prices = _prices(predicted[0], expected, strong)
+    picks = [_picks(p, expected, prices, strong) for p in predicted]
     alpha, bound = 1.0 - confidence, target / (1.0 + target)
-    got = test.scores[np.arange(len(test)), picks].T  # (n, T)
+    got = [test.scores[np.arange(len(test)), at].T for at in picks]  # (n, T)
     # every single model is a rival: which one is best is not known either
-    rivals = [(got - target * test.scores[:, [j]] + target) / (1.0 + target) for j in range(len(test.models))]
+    rivals = [(x - target * test.scores[:, [j]] + target) / (1.0 + target) for x in got for j in range(len(test.models))]
     significant = np.min([e_values(x, bound) for x in rivals], axis=0) >= 1.0 / alpha
     passed = len(prices) if significant.all() else int(significant.argmin())
-    promised = passed > 0
-    threshold = float(prices[passed - 1]) if promised else None
-    reference = float(test.scores[:, strong].mean())
-    needs = None if promised else _needs(rivals, picks, bound, alpha, strong, reference, len(outcomes))
-    chosen = picks[passed - 1] if promised else np.full(len(test), strong)
-    kept = _kept(test, chosen, strong)
-    return Policy(
-        promised, threshold, target, confidence, len(outcomes), needs, learn.models[strong], learn.models, kept, fitted, costs
+    about: dict[str, Any] = {"target": target, "confidence": confidence, "n": len(outcomes)}
+    about |= {"best_single": learn.models[strong], "models": learn.models}
+    if not passed:
+        reference = float(test.scores[:, strong].mean())
+        needs = _needs(rivals, picks[0], bound, alpha, strong, reference, len(outcomes))
+        kept = _kept(test, np.full(len(test), strong), strong)
+        return Policy(**about, needs=needs, expected=kept, _promise=None)
+    kept = _kept(test, picks[0][passed - 1], strong)
+    surely = FIGURES / len(prices) / len(tasks)  # the policy was chosen among these by the same outcomes
+    promise = Promise(
+        **about,
+        price=float(prices[passed - 1]),
+        expected=kept,
+        quality=_span([x[:, passed - 1] for x in got], surely),
+        to_best=_span([(at[passed - 1] == strong).astype(float) for at in picks], surely),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        predictor=fitted,
+        costs=costs,
     )
+    return Policy(**about, needs=None, expected=kept, _promise=promise)
 
 
 def _prices(predicted: Floats, cost: Floats, strong: int) -> Floats:
@@ -189,9 +198,8 @@ def _prices(predicted: Floats, cost: Floats, strong: int) -> Floats:
 
 
 def _picks(predicted: Floats, cost: Floats, prices: Floats, strong: int) -> Ints:
-    """(T, n) columns; models that are dearer than the best single one for a prompt are never picked."""
-    open_to = cost <= cost[:, [strong]]
-    picks = [np.where(open_to, predicted - price * cost, -np.inf).argmax(axis=1) for price in prices]
+    """(T, n) columns, a row a price."""
+    picks = [worth_most(predicted, cost, float(price), strong) for price in prices]
     return np.stack(picks) if picks else np.zeros((0, len(predicted)), np.intp)
 
 
@@ -221,6 +229,12 @@ def _kept(outcomes: Outcomes, picks: Ints, strong: int) -> Kept:
         cost_usd=float(outcomes.costs[rows, picks].mean()),
         best_single_cost_usd=float(outcomes.costs[:, strong].mean()),
     )
+
+
+def _span(columns: Sequence[Floats], alpha: float) -> Span:
+    """The mean of the first column, and between what the true means of all of them lie but for a chance of `alpha` each."""
+    ends = np.array([interval(x, alpha) for x in columns])
+    return Span(float(columns[0].mean()), float(ends[:, 0].min()), float(ends[:, 1].max()))
 
 
 def _of_models(outcomes: Outcomes, models: Sequence[str]) -> Outcomes:

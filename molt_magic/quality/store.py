@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from molt_magic.embed import Embedder
+from molt_magic.errors import StoreError
 from molt_magic.quality.features import Features
 from molt_magic.quality.kernel import Landmarks
 from molt_magic.quality.latent import Latent
@@ -22,6 +25,9 @@ from molt_magic.quality.predictor import Predictor, State
 from molt_magic.quality.ridge import Ridge
 
 VERSION = 1  # of the file and of all that makes features; another one is fitted anew
+
+# what numpy and zipfile raise on a file that is cut off, overwritten or none of theirs
+_DAMAGED = (ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError, struct.error, zlib.error, zipfile.BadZipFile)
 
 
 def save(predictor: Predictor, path: Path, note: Mapping[str, Any]) -> None:
@@ -73,17 +79,36 @@ def save(predictor: Predictor, path: Path, note: Mapping[str, Any]) -> None:
         raise
 
 
-def load(path: Path, embedder: Embedder) -> tuple[Predictor, dict[str, Any]] | None:
-    """The predictor of a file and its note; None where there is none, it is damaged, or of another embedder or version."""
+def read(path: Path, embedder: Embedder) -> tuple[Predictor, dict[str, Any]]:
+    """The predictor of a file and its note.
+
+    Raises:
+        StoreError: there is no such file, it is damaged, or of another embedder or version; without a fix, which depends on
+            what the file is for.
+    """
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
-            if about["version"] != VERSION or about["embedder"] != embedder.id:
-                return None
+            if about["version"] != VERSION:
+                raise StoreError(f"{path} was written by another version of molt_magic.")
+            if about["embedder"] != embedder.id:
+                raise StoreError(f"{path} belongs to the embedder {about['embedder']}, but {embedder.id} is in use.")
             predictor = Predictor(embedder=embedder, seed=about["seed"])
             predictor.state = _state(about, file)
             return predictor, about["note"]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except FileNotFoundError:
+        raise StoreError(f"There is no file {path}.") from None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except _DAMAGED as error:
+        raise StoreError(f"{path} is damaged, or no file of molt_magic's.") from error
+
+
+def load(path: Path, embedder: Embedder) -> tuple[Predictor, dict[str, Any]] | None:
+    """The predictor of a file and its note; None where it cannot be used: what it held is fitted anew then."""
+    try:
+        return read(path, embedder)
+    except StoreError:
         return None
 
 
