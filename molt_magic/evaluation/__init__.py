@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from molt_magic.evaluation.bootstrap import Difference
 from molt_magic.evaluation.calibrate import Policy, calibrate
+from molt_magic.evaluation.cascades import FittedCascade, fit_cascade
 from molt_magic.evaluation.evaluate import STRATEGIES, evaluate
 from molt_magic.evaluation.report import Report
 from molt_magic.evaluation.tables import from_log, read_outcomes, split
 
-__all__ = ["STRATEGIES", "Difference", "Policy", "Report", "calibrate", "evaluate", "from_log", "read_outcomes", "split"]
+__all__ = [
+    "STRATEGIES",
+    "Difference",
+    "FittedCascade",
+    "Policy",
+    "Report",
+    "calibrate",
+    "evaluate",
+    "fit_cascade",
+    "from_log",
+    "read_outcomes",
+    "split",
+]
