@@ -17,7 +17,9 @@ from molt_magic.embed import Embedder, MiniLMEmbedder, make_embedder
 from molt_magic.errors import ConfigError, MoltError, UnknownName
 from molt_magic.log import DecisionLog
 from molt_magic.orchestrator.engine import Engine, Serves
+from molt_magic.orchestrator.learned import LearnedAnswers
 from molt_magic.orchestrator.learning import Learning
+from molt_magic.orchestrator.promises import Promises
 from molt_magic.orchestrator.recorded import Recorded
 from molt_magic.providers import Providers
 from molt_magic.providers.cassette import Recorder, Replayer, State, Tape
@@ -38,14 +40,14 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "cascade": ("catalog", "engine"),
     "cache": ("cache", "engine"),
     "context": ("engine",),
-    "embed": ("embedder", "classifier", "cache", "quality", "learning", "engine"),
+    "embed": ("embedder", "classifier", "cache", "quality", "learning", "learned", "engine"),
     "local": ("catalog", "providers", "serving", "engine"),
     "network": ("providers", "serving", "engine"),
-    "log": ("log", "cache", "engine"),
+    "log": ("log", "learned", "cache", "engine"),
     "budget": (),
-    "arbitrage": (),
+    "arbitrage": ("engine",),
     "exploration": (),
-    "cassette": ("serving", "cache", "quality", "learning", "engine"),
+    "cassette": ("serving", "cache", "quality", "learning", "learned", "engine"),
 }
 
 # the sections that name models of the catalog, or make it
@@ -96,6 +98,7 @@ class Parts:
         self.on_progress = on_progress
         self._given_providers = providers
         self._own_cache: tempfile.TemporaryDirectory[str] | None = None
+        self.promises = Promises(settings=lambda: self.settings, embedder=lambda: self.embedder)
 
     def change(self, values: Mapping[str, Any]) -> None:
         """Change settings and drop the parts that rest on them. Raises UnknownName or ConfigError, then nothing changes."""
@@ -221,6 +224,14 @@ class Parts:
         )
 
     @cached_property
+    def learned(self) -> LearnedAnswers:
+        """What marked answers teach of answers; over a cassette nothing, since the log is no part of it."""
+        over_tape = self.settings.tape is not None
+        return LearnedAnswers(
+            log=lambda: self.log if self.settings.log.enabled and not over_tape else None, embedder=lambda: self.embedder
+        )
+
+    @cached_property
     def classifier(self) -> TaskClassifier:
         return TaskClassifier.load_shipped(self.embedder)
 
@@ -249,7 +260,8 @@ class Parts:
         if name == "semantic":
             return Semantic(routes=self.catalog.routes, classify=lambda prompt: self.classifier.guess(prompt), default=default)
         if name == "arbitrage":
-            return Arbitrage(within=self.settings.arbitrage.within, price=self.settings.arbitrage.price)
+            wanted = self.settings.arbitrage
+            return Arbitrage(within=wanted.within, price=wanted.price, promise=self.promises.now())
         if name == "cascade":
             return Cascade(ladder=self.catalog.ladder, price=self.settings.cascade.price)
         return Direct(default=default)

@@ -18,6 +18,7 @@ from molt_magic.validators.function import function_check
 from molt_magic.validators.judge import Judge
 from molt_magic.validators.rules import (
     RuleCheck,
+    accept,
     confidence,
     is_json,
     is_no_refusal,
@@ -49,11 +50,16 @@ FORMS: Mapping[str, str] = {
     "agree": "[:K]",
     "second": ":MODEL",
     "judge": "[:MODEL]",
+    "learned": "[:THRESHOLD]",
 }
 _PLAIN = {"nonempty": nonempty, "json": is_json, "python": is_python, "refusal": is_no_refusal, "arithmetic": arithmetic}
 
 CONFIDENCE_THRESHOLD = 0.7  # a starting point, not calibrated: what a probability means differs between models
 AGREE_SAMPLES = 3
+LEARNED_THRESHOLD = 0.85  # of the example in an error
+
+# makes a check by what was learned of answers, of its name and its threshold; None: the quality that the question asks for
+MakesLearned = Callable[[str, float | None], Check]
 
 
 def build(
@@ -63,6 +69,7 @@ def build(
     judge_model: str | None,
     judge_threshold: float = 0.7,
     models: Iterable[str] | None = None,
+    learned: MakesLearned | None = None,
 ) -> tuple[Check, ...]:
     """Checks for what the user wrote.
 
@@ -73,17 +80,27 @@ def build(
         judge_model: the judge where `judge` names none; None: such a judge abstains and says so.
         judge_threshold: mark in [0, 1] from which a judge accepts.
         models: catalog names, to refuse an unknown judge at once; None: not checked here.
+        learned: makes what `learned` stands for; None: nothing is learned here, and such a check abstains and says so.
 
     Raises:
         UnknownName: no such validator, or no such name in the namespace.
         ConfigError: an argument that is missing or wrong.
     """
     known = None if models is None else tuple(models)
-    return tuple(_check(spec, namespace, judge_model, judge_threshold, known) for spec in specs)
+    return tuple(_check(spec, namespace, judge_model, judge_threshold, known, learned or _abstaining) for spec in specs)
+
+
+def _abstaining(name: str, threshold: float | None) -> Check:  # noqa: ARG001  the shape of MakesLearned
+    return RuleCheck(name, lambda _: accept("nothing is learned of answers outside of an orchestrator", None))
 
 
 def _check(
-    spec: Spec, namespace: Mapping[str, Any], judge_model: str | None, judge_threshold: float, models: Sequence[str] | None
+    spec: Spec,
+    namespace: Mapping[str, Any],
+    judge_model: str | None,
+    judge_threshold: float,
+    models: Sequence[str] | None,
+    learned: MakesLearned,
 ) -> Check:
     if not isinstance(spec, str):
         if callable(getattr(spec, "check", None)) and isinstance(getattr(spec, "name", None), str):
@@ -126,6 +143,8 @@ def _check(
             if argument and models is not None and argument not in models:
                 raise UnknownName("model", argument, models)
             return Judge(spec, argument or judge_model, judge_threshold)
+        case "learned":
+            return learned(spec, _number(spec, argument, LEARNED_THRESHOLD, 0.0, 1.0) if colon else None)
     return function_check(spec, _function(spec.strip(), namespace))
 
 
