@@ -99,6 +99,7 @@ def _shape(strategy: str, situation: Situation, engine: Engine) -> dict[str, Any
         "params": dict(request.params),
         "schema": None if request.schema is None else dict(request.schema),
         "checks": [check.name for check in situation.checks],
+        "arbitrage": asdict(engine.settings.arbitrage) if strategy == "arbitrage" else None,
         "context": asdict(engine.settings.context),  # what a model is shown of a long conversation
         "reachable": sorted(c.name for c in situation.candidates if c.reachable),
     }

@@ -164,7 +164,7 @@ def _promised(situation: Situation, promise: Promises, strongest: list[Candidate
     first = found[0] if found else strongest[0]
     others = {c.name: f"the promised policy picks {first.name}" for c in situation.eligible}
     if first.name == wanted:
-        return _Pick(first, f"{first.name} is the pick of a promised policy: {promise.said}", others, promise.said)
+        return _Pick(first, f"{first.name} is the pick of the promised policy", others, promise.said)
     role = "the best single model" if found else "the best there is"
     reason = f"nothing is promised, as {wanted} {absence(situation, wanted)}; so {first.name}, {role}"
     return _Pick(first, reason, dict.fromkeys(others, f"{first.name} stands in for the promised policy's pick"))

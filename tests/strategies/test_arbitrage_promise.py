@@ -46,7 +46,7 @@ def test_the_promised_model_is_asked_first_whatever_is_predicted_since() -> None
     choice, called = drive(Arbitrage(promise=Asks("cheap")), three())
     assert called == ["cheap"]
     assert choice.promise == Asks("cheap").said
-    assert choice.promise in choice.reason
+    assert choice.reason == "cheap is the pick of the promised policy"
     assert choice.quality_threshold is None
     assert {c.name for c in choice.candidates if c.skipped is None} == {"cheap"}
 
