@@ -248,11 +248,32 @@ def test_outcomes_since_gives_only_what_is_new_also_from_another_kernel(log: Dec
 def test_of_several_outcomes_for_one_answer_the_strongest_newest_counts(log: DecisionLog) -> None:
     log.append(a_decision(), [an_outcome(score=1.0), an_outcome(score=0.2, model="dear")])
     log.feedback("d1", 0.3, outcomes=[an_outcome(score=0.3, source="user")])
-    log.add_outcomes(
-        [an_outcome(score=0.9, source="judge"), an_outcome("x", source="imported"), an_outcome("x", source="imported")]
-    )
+    log.add_outcomes([an_outcome(score=0.9, source="judge")])
     found = [(outcome.model, outcome.score, outcome.source) for outcome in log.outcomes()]
-    assert found == [("dear", 0.2, "validator"), ("cheap", 0.3, "user"), ("cheap", 1.0, "imported"), ("cheap", 1.0, "imported")]
+    assert found == [("dear", 0.2, "validator"), ("cheap", 0.3, "user")]
+
+
+def test_imported_outcomes_are_written_once_and_again_when_they_say_something_else(log: DecisionLog) -> None:
+    table = [an_outcome("x", source="imported"), an_outcome("y", source="imported")]
+    assert log.add_outcomes(table) == 2
+    assert log.add_outcomes(table) == 0
+    assert log.add_outcomes([an_outcome("x", source="imported", score=0.0)]) == 1
+    assert [(outcome.decision_id, outcome.score) for outcome in log.outcomes()] == [("y", 1.0), ("x", 0.0)]
+
+
+def test_marks_are_written_all_or_none(log: DecisionLog) -> None:
+    log.append(a_decision("d1"))
+    log.append(a_decision("d2"))
+    with pytest.raises(UnknownName, match="'d3'"):
+        log.mark([("d1", 1.0), ("d3", 0.0)])
+    assert log.feedback_since(0) == []
+    log.mark([("d1", 1.0), ("d2", 0.0)])
+    assert [(said, score) for _, said, score, _ in log.feedback_since(0)] == [("d1", 1.0), ("d2", 0.0)]
+
+
+def test_columns_of_gives_some_columns_of_the_decisions_that_are_there(log: DecisionLog) -> None:
+    log.append(a_decision("d1", task="simple_qa"))
+    assert log.columns_of(["d1", "nope"], ("model", "task")) == {"d1": ("cheap", "simple_qa")}
 
 
 # -- sums

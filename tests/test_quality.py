@@ -16,7 +16,7 @@ from molt_magic.quality import Predictor, QualityModel
 from molt_magic.quality.blend import blend_weights
 from molt_magic.quality.calibrate import apply_curves, fit_curve
 from molt_magic.quality.latent import filled
-from molt_magic.quality.lengths import Lengths
+from molt_magic.quality.lengths import Answered, Lengths
 from molt_magic.quality.store import load, save
 from molt_magic.types import ModelSpec, Outcome
 
@@ -195,13 +195,47 @@ def test_a_blend_trusts_who_was_right_on_held_out_folds() -> None:
     assert weights[0] > 5 * weights[1] >= 0
 
 
+def answered(lengths: Lengths, n: int, tokens: int, prompt: str = "", *, task: str | None = None, whole: bool = True) -> None:
+    for _ in range(n):
+        lengths.learn(Answered("m", task, tokens, prompt, whole=whole))
+
+
 def test_answers_to_a_task_are_as_long_as_they_were_and_until_then_as_the_models_others() -> None:
     lengths = Lengths()
-    assert lengths.expected("m", "code") == 256
-    for _ in range(100):
-        lengths.learn("m", "chat", 20)
+    assert lengths.expected("m", "code") == pytest.approx(256)
+    answered(lengths, 100, 20, task="chat")
     assert 20 < lengths.expected("m", "chat") < 40
     assert lengths.expected("m", "code") == lengths.expected("m", None) < 60
+
+
+def test_a_prompt_that_asks_for_one_word_is_expected_to_get_a_shorter_answer_than_an_essay() -> None:
+    lengths = Lengths()
+    for thing in THINGS:
+        answered(lengths, 3, 2, f"Is {thing} a noun? Answer in one word.")
+        answered(lengths, 3, 900, f"Write a detailed essay on {thing}.")
+    word, essay = (lengths.expected("m", None, text) for text in ("Name a fruit in one word.", "Write an essay on fruit."))
+    assert word < 10
+    assert essay > 500
+    new_word, new_essay = (lengths.expected("new", None, text) for text in ("A fruit in one word?", "Write an essay on fruit."))
+    assert new_essay > 10 * new_word
+
+
+def test_an_answer_cut_off_at_its_limit_counts_as_at_least_that_long() -> None:
+    whole, cut = Lengths(), Lengths()
+    for lengths in (whole, cut):
+        answered(lengths, 50, 100)
+    answered(whole, 50, 200)
+    answered(cut, 50, 200, whole=False)
+    assert cut.expected("m", None) > whole.expected("m", None) > 100
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**6), st.booleans(), st.text(max_size=40)), max_size=20))
+@settings(max_examples=25, deadline=None)
+def test_an_expected_length_is_a_positive_number_whatever_was_seen(seen: list[tuple[int, bool, str]]) -> None:
+    lengths = Lengths()
+    for tokens, whole, prompt in seen:
+        answered(lengths, 1, tokens, prompt, whole=whole)
+    assert 0 < lengths.expected("m", None, "What?") < 10**9
 
 
 # -- the live model
@@ -235,6 +269,16 @@ def test_of_several_words_on_one_answer_the_strongest_newest_counts() -> None:
     quality, evidence = say(model, "hello")
     assert quality > 0.5
     assert evidence == "1 near of 1 outcomes"
+
+
+def test_an_imported_outcome_of_the_same_id_is_another_word_on_the_same_answer() -> None:
+    model = QualityModel(embedder_id=EMBEDDER.id)
+    assert model.learn([outcome(1, "hello", "small", 0.0, "imported"), outcome(2, "hello", "small", 1.0, "imported")]) == 2
+    assert model.learn([outcome(1, "hello", "small", 0.0, "imported")]) == 0
+    assert model.learn([outcome(1, "hello", "small", 1.0, "imported")]) == 1
+    quality, evidence = say(model, "hello")
+    assert quality > 0.6
+    assert evidence == "2 near of 2 outcomes"
 
 
 def test_with_enough_outcomes_it_is_fitted_and_says_so_and_the_next_session_knows(tmp_path: Path) -> None:

@@ -82,33 +82,54 @@ class DecisionLog:
             _insert_outcomes(connection, outcomes, texts=self.prompts)
 
     def feedback(self, decision_id: str, score: float, source: Source = "user", *, outcomes: Sequence[Outcome] = ()) -> None:
-        """Say how good an answer was; the newest word of the strongest source (user, judge, validator) counts.
+        """Say how good an answer was; see `mark`."""
+        self.mark([(decision_id, score)], source, outcomes=outcomes)
+
+    def mark(self, marks: Sequence[tuple[str, float]], source: Source = "user", *, outcomes: Sequence[Outcome] = ()) -> None:
+        """Say how good answers were, all in one transaction; the newest word of the strongest source (user, judge,
+        validator) counts.
 
         Args:
-            score: in [0, 1].
+            marks: pairs of a decision's id and a score in [0, 1].
             outcomes: the same as outcomes to learn from, written in the same transaction.
 
         Raises:
-            InputError: the score is out of range.
+            InputError: a score is out of range.
             UnknownName: no such decision, or no such source.
         """
-        if not 0.0 <= score <= 1.0 or math.isnan(score):
-            raise InputError(f"A score lies between 0 and 1, not {score!r}.", fix="Say 1 for good and 0 for bad.")
+        for _, score in marks:
+            if not 0.0 <= score <= 1.0 or math.isnan(score):
+                raise InputError(f"A score lies between 0 and 1, not {score!r}.", fix="Say 1 for good and 0 for bad.")
         if source not in RANK:
             raise UnknownName("source of feedback", source, RANK)
         with self._database.writing() as connection:
-            if not _exists(connection, decision_id):
-                recent = connection.execute("SELECT decision_id FROM decisions ORDER BY seq DESC LIMIT 3").fetchall()
-                raise UnknownName("decision", decision_id, [known for (known,) in recent])
+            for decision_id, _ in marks:
+                if not _exists(connection, decision_id):
+                    recent = connection.execute("SELECT decision_id FROM decisions ORDER BY seq DESC LIMIT 3").fetchall()
+                    raise UnknownName("decision", decision_id, [known for (known,) in recent])
             now = datetime.now(UTC).isoformat()
             query = "INSERT INTO feedback (decision_id, time, score, source) VALUES (?, ?, ?, ?)"
-            connection.execute(query, (decision_id, now, float(score), source))
+            connection.executemany(query, [(decision_id, now, float(score), source) for decision_id, score in marks])
             _insert_outcomes(connection, outcomes, texts=self.prompts)
 
-    def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
-        """Write outcomes that belong to no new decision (an imported table, a late judgement)."""
+    def add_outcomes(self, outcomes: Sequence[Outcome]) -> int:
+        """Write outcomes that belong to no new decision (an imported table, a late judgement); returns how many were new.
+
+        An imported one that says of its answer what is known already is left out.
+        """
         with self._database.writing() as connection:
-            _insert_outcomes(connection, outcomes, texts=self.prompts)
+            known = connection.execute("SELECT decision_id, model, score FROM outcomes WHERE source = 'imported' ORDER BY seq")
+            said: dict[tuple[str, str], float] = {(decision_id, model): score for decision_id, model, score in known}
+            new = []
+            for outcome in outcomes:
+                about = (outcome.decision_id, outcome.model)
+                if outcome.source == "imported" and said.get(about) == outcome.score:
+                    continue
+                if outcome.source == "imported":
+                    said[about] = outcome.score
+                new.append(outcome)
+            _insert_outcomes(connection, new, texts=self.prompts)
+            return len(new)
 
     # -- reading
 
@@ -120,6 +141,20 @@ class DecisionLog:
         """The newest decision (of a session), or None."""
         where, given = ("WHERE session = ?", (session,)) if session is not None else ("", ())
         return self._one(f"{where} ORDER BY seq DESC LIMIT 1", given)
+
+    def columns_of(self, ids: Sequence[str], columns: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+        """These columns, as they are stored, of the decisions with these ids; those that are not in the log are left out.
+
+        What was said of a decision later is not folded in.
+        """
+        found: dict[str, tuple[Any, ...]] = {}
+        with self._database.reading() as connection:
+            for start in range(0, len(ids), _ASKED_AT_ONCE):
+                asked = tuple(ids[start : start + _ASKED_AT_ONCE])
+                marks = ", ".join("?" * len(asked))
+                query = f"SELECT decision_id, {', '.join(columns)} FROM decisions WHERE decision_id IN ({marks})"  # noqa: S608  # our own names
+                found.update((decision_id, tuple(rest)) for decision_id, *rest in connection.execute(query, asked))
+        return found
 
     def answers(self, prompt_hash: str, limit: int = 100) -> list[tuple[str, Mapping[str, Any]]]:
         """Whole answers to a prompt by its hash, from its newest `limit` decisions, newest first: (decision_id, attempt)."""
@@ -175,21 +210,30 @@ class DecisionLog:
         with self._database.reading() as connection:
             return connection.execute(query, (seq, limit)).fetchall()
 
+    def last_row(self) -> int:
+        """The row of the newest decision, for `rows_since`; 0: there is none."""
+        with self._database.reading() as connection:
+            return int(connection.execute("SELECT COALESCE(MAX(seq), 0) FROM decisions").fetchone()[0])
+
     def feedback_since(self, seq: int) -> list[tuple[int, str, float, str]]:
         """What was said after row `seq` (0: ever), oldest first: the row, decision_id, score, source."""
         query = "SELECT seq, decision_id, score, source FROM feedback WHERE seq > ? ORDER BY seq"
         with self._database.reading() as connection:
             return connection.execute(query, (seq,)).fetchall()
 
+    def marked(self) -> dict[str, str]:
+        """When decisions were last marked by feedback: ISO 8601, UTC, by decision_id."""
+        with self._database.reading() as connection:
+            return dict(connection.execute("SELECT decision_id, MAX(time) FROM feedback GROUP BY decision_id").fetchall())
+
     def outcomes(self, limit: int = 20_000) -> list[Outcome]:
         """The newest outcomes, newest last; of several for one model in one decision only the strongest, newest word."""
         newest = f"SELECT {_READ} FROM outcomes ORDER BY seq DESC LIMIT ?"  # noqa: S608  # our own column names
         with self._database.reading() as connection:
             found = [(seq, Outcome(*row)) for seq, *row in connection.execute(newest, (limit,))]
-        strongest: dict[tuple[str, str] | int, tuple[int, Outcome]] = {}
+        strongest: dict[tuple[str, str], tuple[int, Outcome]] = {}
         for seq, outcome in reversed(found):
-            # imported rows are measurements of their own, whatever their id
-            about = seq if outcome.source == "imported" else (outcome.decision_id, outcome.model)
+            about = (outcome.decision_id, outcome.model)
             held = strongest.get(about)
             if held is None or RANK.get(outcome.source, 0) >= RANK.get(held[1].source, 0):
                 strongest[about] = (seq, outcome)

@@ -63,7 +63,7 @@ def assess(
         if spec.family not in counts:
             counts[spec.family] = tokens.count_messages(request.messages, spec.family)
         limit = answer_limit(request.params)
-        output = quality.expected_tokens(spec.name, request.task, limit)
+        output = quality.expected_tokens(spec.name, request.task, request.prompt, limit)
         prediction = quality.predict(spec, task=request.task, vector=vector, prompt=request.prompt)
         candidate = Candidate(
             spec=spec,

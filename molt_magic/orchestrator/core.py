@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,18 +13,23 @@ from molt_magic import errors
 from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings, load_settings
+from molt_magic.embed import Embedder
 from molt_magic.log import DecisionLog
 from molt_magic.orchestrator import question
 from molt_magic.orchestrator.asked import Asked, read
 from molt_magic.orchestrator.comparison import Comparison, Mode, OnNamedEvent
 from molt_magic.orchestrator.loop import Asking, BackgroundLoop
+from molt_magic.orchestrator.marks import marks_of
 from molt_magic.orchestrator.parts import Parts
+from molt_magic.orchestrator.promises import FILE, Keepable
 from molt_magic.orchestrator.readiness import Readiness
 from molt_magic.orchestrator.routing import Routing
 from molt_magic.orchestrator.threads import Threads
 from molt_magic.providers import Providers
 from molt_magic.providers.cassette import State
+from molt_magic.quality import Promise
 from molt_magic.result import Result
+from molt_magic.strategies.classifier import TaskClassifier
 from molt_magic.types import (
     Event,
     OnEvent,
@@ -31,6 +37,8 @@ from molt_magic.types import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from molt_magic.evaluation.whatif import WhatIf
 
 
 class Orchestrator:
@@ -81,6 +89,26 @@ class Orchestrator:
         return self._parts.log
 
     @property
+    def embedder(self) -> Embedder:
+        """What makes vectors of prompts, by `[embed]`."""
+        return self._parts.embedder
+
+    @property
+    def promise(self) -> Promise | None:
+        """What was kept, by which arbitrage decides; None: there is nothing.
+
+        Raises:
+            ConfigError: `arbitrage.promise` names a file that is not there.
+            StoreError: the file cannot be used.
+        """
+        return self._parts.promises.now()
+
+    @property
+    def classifier(self) -> TaskClassifier:
+        """Which task a prompt is: `add` examples of your own (kept, and shared by all kernels), and `report` how good it is."""
+        return self._parts.classifier
+
+    @property
     def cassette(self) -> State | None:
         """How the cassette stands, of which answers are replayed or on which they are recorded; None: there is none."""
         return self._parts.cassette
@@ -93,6 +121,31 @@ class Orchestrator:
     def configure(self, values: Mapping[str, Any]) -> None:
         """Change settings by dotted key, e.g. `{"cache.ttl_seconds": 60}`. Raises UnknownName or ConfigError."""
         self._parts.change(values)
+
+    def keep(self, policy: Keepable | Promise | None, path: str | Path | None = None) -> Path | None:
+        """Let arbitrage go by a calibrated policy from now on (`evaluation.calibrate`); None: no more.
+
+        The promise is written to a file, and `arbitrage.promise` names it in this session. Other sessions go by it where
+        molt.toml names it as well.
+
+        Args:
+            path: the file; None: `promise.npz` beside the log.
+
+        Returns:
+            The file, or None.
+
+        Raises:
+            InputError: nothing is promised (it says how many outcomes that needs), or arbitrage could not go by it.
+            StoreError: the file cannot be written.
+        """
+        if policy is None:
+            self.configure({"arbitrage.promise": None})
+            return None
+        promise = self._parts.promises.keepable(policy, self.catalog)
+        file = (self.settings.data_dir / FILE if path is None else Path(path)).expanduser().absolute()
+        promise.save(file)
+        self.configure({"arbitrage.promise": str(file)})
+        return file
 
     def readiness(self) -> list[Readiness]:
         """What is ready and what is missing, a row a model in the catalog's order."""
@@ -197,14 +250,88 @@ class Orchestrator:
             raise
         return comparison.frame
 
-    def feedback(self, decision_id: str, score: float, source: Literal["user", "judge"] = "user") -> None:
-        """Say how good an answer was, in [0, 1]; arbitrage learns from it.
+    def feedback(
+        self,
+        decision_id: str | Mapping[str, float] | pd.Series[Any] | pd.DataFrame,
+        score: float | None = None,
+        source: Literal["user", "judge"] = "user",
+    ) -> None:
+        """Say how good answers were, in [0, 1]; arbitrage learns from it.
+
+        Args:
+            decision_id: of one decision, with its `score`; or many at once, all or none of which are noted: a frame with the
+                columns `decision_id` and `score`, a Series of scores indexed by decision_id, or a mapping.
+            source: who says so.
 
         Raises:
-            InputError: the score is out of range.
+            InputError: a score is missing or out of range, or some of the decisions are not in the log.
             UnknownName: no such decision.
         """
-        self._parts.learning.thumb(decision_id, score, source)
+        self._parts.learning.feedback(marks_of(decision_id, score), source)
+
+    def learn(self, table: str | os.PathLike[str] | pd.DataFrame) -> int:
+        """Teach predicted quality from an outcome table, as `evaluation.read_outcomes` describes it; its models have the
+        catalog's names. Arbitrage uses it from the next question on, and a fit begins in the background.
+
+        The same table again teaches nothing; of several scores of one model for one `prompt_id` the newest counts. While a
+        cassette is in, what a table teaches stays in this session.
+
+        Returns:
+            How many outcomes were new.
+
+        Raises:
+            InputError: it is no outcome table, or none of its models is in the catalog.
+        """
+        return self._parts.learning.take_in(table, self.catalog.models)
+
+    def whatif(
+        self,
+        strategy: str | None = None,
+        *,
+        quality: float | None = None,
+        model: str | None = None,
+        within: float | None = None,
+        price: float | None = None,
+        ladder: Sequence[str] | None = None,
+        table: str | os.PathLike[str] | pd.DataFrame | None = None,
+        session: str | None = None,
+        seed: int = 0,
+    ) -> WhatIf:
+        """What another policy would have cost and scored on the decisions in the log.
+
+        Every decision is taken again by the strategy's own code, with the candidates that the log kept. As known counts what
+        the models it asks are known to answer to that very prompt: in the log, on the cassette, or in a table. The rest is
+        predicted, and marked so. Rule and semantic have to guess the task of prompts that they did not decide: some
+        milliseconds each.
+
+        Args:
+            strategy: rule | semantic | arbitrage | cascade | direct; None: as the other arguments say, else the configured one.
+            quality, within, price: how arbitrage trades quality for cost (`price`: a cascade, too).
+            model: asked directly.
+            ladder: of a cascade.
+            table: outcomes as for `evaluation.read_outcomes`: what models answered to some of these prompts.
+            session: whose decisions: an id, or "this"; None: those of every session.
+            seed: of the resamples that the intervals come from.
+
+        Raises:
+            InputError: arguments that contradict each other, or a table that cannot be used.
+            UnknownName: no such strategy, model or session.
+            StoreError: the log or the cassette cannot be read.
+        """
+        from molt_magic.evaluation.whatif import whatif  # a layer above: this is the one door to it from here
+
+        return whatif(
+            self._parts,
+            strategy=strategy,
+            quality=quality,
+            model=model,
+            within=within,
+            price=price,
+            ladder=ladder,
+            table=table,
+            session=self.session if session == "this" else session,
+            seed=seed,
+        )
 
     def forget(self, decision_id: str) -> int:
         """Take back the cached answers that a decision used or stored, a wrong hit above all; returns how many there were.

@@ -147,13 +147,17 @@ class Engine:
         spec = self.catalog.get(call.model)
         usage = Usage(
             input_tokens=tokens.count_messages(call.messages, spec.family),
-            output_tokens=self.quality.expected_tokens(spec.name, trace.request.task, answer_limit(call.params)),
+            output_tokens=self._expected_tokens(call, trace),
             estimated=True,
         )
         completion = Completion(text="", model=spec.model, usage=priced(spec, usage), finish_reason="planned")
         attempt = Attempt(len(trace.attempts), call, completion, provider=spec.provider, planned=True)
         trace.attempts.append(attempt)
         return attempt
+
+    def _expected_tokens(self, call: Call, trace: Trace) -> int:
+        request = trace.request
+        return self.quality.expected_tokens(call.model, request.task, request.prompt, answer_limit(call.params))
 
     async def perform(self, call: Call, trace: Trace) -> Attempt:
         """Make one call; the attempt is appended to the trace, whatever became of it, cancellation included."""
@@ -209,7 +213,7 @@ class Engine:
         if limit is None:
             return None
         count = tokens.count_messages(call.messages, spec.family)
-        output = self.quality.expected_tokens(spec.name, trace.request.task, answer_limit(call.params))
+        output = self._expected_tokens(call, trace)
         expected = pricing.estimate_usd(spec, count, output)
         if expected is not None and trace.spent_usd + expected <= limit:
             return None

@@ -1,21 +1,32 @@
-"""Outcomes: what verdicts and thumbs teach about the models, written to the log and read back by every kernel."""
+"""What answers teach about the models: verdicts and thumbs how good they are, lengths what they cost. Kept in the log, and
+read back by every kernel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from numbers import Real
-from typing import Literal
+import json
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Literal
 
 from molt_magic.embed import Embedder
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.log import DecisionLog
+from molt_magic.orchestrator.marks import Mark, checked, some
 from molt_magic.providers.cassette import DEPLOYMENT
-from molt_magic.quality import QualityModel
+from molt_magic.quality import Answered, QualityModel
+from molt_magic.quality.tables import read_outcomes
 from molt_magic.types import Attempt, Decision, Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_DECISIONS = 10_000  # the newest, whose answers say how long answers are
+_CHUNK = 1000  # decisions read at a time
 
 
 class Learning:
-    """Keeps predicted quality up to date with the log.
+    """Keeps predicted quality and expected lengths up to date with the log.
 
     Args:
         log: where outcomes are kept; None while logging is off, then nothing is learned.
@@ -30,6 +41,8 @@ class Learning:
         self.log = log
         self.quality = quality
         self.embedder = embedder
+        self.afresh = afresh
+        self._answered = 0  # row of the newest decision whose lengths were taken in
         self._seen = found.last_outcome() if afresh and (found := log()) is not None else 0
 
     def catch_up(self) -> None:
@@ -37,6 +50,22 @@ class Learning:
         if (log := self.log()) is not None:
             outcomes, self._seen = log.outcomes_since(self._seen)
             self.quality.learn(outcomes)
+            if not self.afresh:
+                self._read_lengths(log)
+
+    def _read_lengths(self, log: DecisionLog) -> None:
+        """Take in the lengths of the newest logged answers."""
+        if not self._answered:
+            self._answered = max(0, log.last_row() - MOST_DECISIONS)
+        while rows := log.rows_since(self._answered, ("task", "prompt", "attempts"), limit=_CHUNK):
+            for _, task, prompt, attempts in rows:
+                self.quality.learn_lengths(_lengths(task, prompt, json.loads(attempts)))
+            self._answered = rows[-1][0]
+
+    def lengths(self, decision: Decision, *, logged: bool) -> None:
+        """Learn how long the answers of a decision were, where they cannot be read from the log (see `catch_up`)."""
+        if self.afresh or not logged:
+            self.quality.learn_lengths(_lengths(decision.task, decision.prompt, decision.attempts, cassettes=self.afresh))
 
     def outcomes(self, decision: Decision, attempts: Sequence[Attempt]) -> list[Outcome]:
         """What the verdicts on a request's own new answers teach.
@@ -56,17 +85,79 @@ class Learning:
                 found.append(self._outcome(decision, attempt.call.model, score, verdict.source))
         return found
 
-    def thumb(self, decision_id: str, score: float, source: Literal["user", "judge"]) -> None:
-        """Write down how good a logged answer was. Raises InputError or UnknownName."""
-        if not isinstance(score, Real) or not 0.0 <= score <= 1.0:
-            raise InputError(f"A score must be a number between 0 and 1, not {score!r}.", fix="Say 1 for good and 0 for bad.")
+    def feedback(self, marks: Sequence[Mark], source: Literal["user", "judge"]) -> None:
+        """Write down how good logged answers were: all of them or, when one row is wrong, none.
+
+        Raises:
+            InputError: a score is no number in [0, 1].
+            UnknownName: no such decision.
+        """
+        scores = checked(marks)
+        if not scores:
+            return
         log = self.log()
-        decision = None if log is None else log.get(decision_id)
-        if log is None or decision is None:
-            raise UnknownName("decision", str(decision_id), [])
-        outcomes = [self._outcome(decision, decision.model, score, source)] if decision.model else []
-        log.feedback(decision_id, score, source, outcomes=self.lasting(decision, outcomes))
+        ids = list(dict.fromkeys(decision_id for decision_id, _ in scores))
+        columns = ("model", "task", "prompt", "deployment")
+        known = {} if log is None else log.columns_of(ids, columns)
+        unknown = [decision_id for decision_id in ids if decision_id not in known]
+        if log is None or (unknown and len(ids) == 1):
+            raise UnknownName("decision", ids[0], [])
+        if unknown:
+            raise InputError(
+                f"{len(unknown):,} of {len(ids):,} decisions are not in the log: {some(unknown)}. Nothing was noted.",
+                fix="Give the column decision_id as the log has it, and leave out rows without one.",
+            )
+        vectors = self._vectors([prompt for _, _, prompt, _ in known.values() if prompt])
+        lasting: list[Outcome] = []
+        passing: list[Outcome] = []
+        for decision_id, score in scores:
+            model, task, prompt, deployment = known[decision_id]
+            if model:
+                vector = vectors.get(prompt, b"")
+                outcome = Outcome(decision_id, model, task, score, source, self.embedder.id, vector, prompt or "")
+                (passing if deployment == DEPLOYMENT else lasting).append(outcome)
+        log.mark(scores, source, outcomes=lasting)
+        self.quality.learn(passing)
         self.catch_up()
+
+    def take_in(self, table: str | os.PathLike[str] | pd.DataFrame, known: Collection[str]) -> int:
+        """Learn from an outcome table; see `Orchestrator.learn`.
+
+        Args:
+            table: as for `read_outcomes`.
+            known: the models of the catalog.
+
+        Returns:
+            How many of its outcomes are new.
+        """
+        frame = read_outcomes(table)
+        frame = frame[frame["score"].notna()]
+        models = sorted(frame["model"].unique())
+        if len(models) and not set(models) & set(known):
+            raise InputError(
+                f"The table is about {some(models)}, and no model of the catalog has such a name.",
+                fix=f"Rename them, as in table.replace({{'model': {{{models[0]!r}: {next(iter(known), 'name')!r}}}}}).",
+            )
+        texts = _texts(frame)
+        vectors = self._vectors(texts)
+        tasks = frame["task"] if "task" in frame.columns else [None] * len(frame)
+        outcomes = [
+            Outcome(_imported_id(prompt_id, text), model, task, score, "imported", self.embedder.id, vectors[text], text)
+            for prompt_id, text, model, task, score in zip(
+                frame["prompt_id"], texts, frame["model"], tasks, frame["score"].tolist(), strict=True
+            )
+        ]
+        log = self.log()
+        if log is None or self.afresh:
+            return self.quality.learn(outcomes)
+        new = log.add_outcomes(outcomes)
+        self.catch_up()
+        return new
+
+    def _vectors(self, prompts: Sequence[str]) -> dict[str, bytes]:
+        """The vector of every prompt, all made at once."""
+        texts = list(dict.fromkeys(prompts))
+        return dict(zip(texts, (row.tobytes() for row in self.embedder.embed(texts)), strict=True)) if texts else {}
 
     def lasting(self, decision: Decision, outcomes: list[Outcome]) -> list[Outcome]:
         """The outcomes that belong into the log. A replayed answer teaches this session only: it was counted long ago."""
@@ -80,3 +171,32 @@ class Learning:
         return Outcome(
             decision.decision_id, model, decision.task, score, source, self.embedder.id, vector, decision.prompt or ""
         )
+
+
+def _lengths(
+    task: str | None, prompt: str | None, attempts: Iterable[Mapping[str, Any]], *, cassettes: bool = False
+) -> list[Answered]:
+    """How long the answers of a decision were. What came from the cache, failed or broke off says nothing of that, nor does
+    an answer from a cassette outside of its own session: it was counted long ago."""
+    return [
+        Answered(a["model"], task, a["output_tokens"], prompt or "", whole=a["finish_reason"] != "length")
+        for a in attempts
+        if a.get("purpose") == "answer"
+        and a.get("cache") in ("miss", "off")
+        and not a.get("error")
+        and a.get("output_tokens")
+        and a.get("finish_reason") in ("stop", "tool_calls", "length")
+        and (cassettes or a.get("deployment") != DEPLOYMENT)
+    ]
+
+
+def _texts(frame: pd.DataFrame) -> list[str]:
+    """What predictions look at: `prompt_short` where there is one, else the prompt."""
+    if "prompt_short" not in frame.columns:
+        return frame["prompt"].tolist()
+    return frame["prompt_short"].where(frame["prompt_short"].notna(), frame["prompt"]).tolist()
+
+
+def _imported_id(prompt_id: str, text: str) -> str:
+    """The same for the same prompt of a table, whenever it is imported: a second import is another word on one answer."""
+    return f"imported-{blake2b(json.dumps([prompt_id, text]).encode(), digest_size=12).hexdigest()}"

@@ -188,14 +188,14 @@ class Routing:
                 learning.catch_up()
             except errors.MoltError as raised:
                 unlogged = raised  # the answer is paid for: it is kept, and handed over with the error
+        if not (asked.dry_run or asked.recorded):
+            learning.lengths(decision, logged=asked.logged)
         paid = not (asked.dry_run or asked.recorded or decision.deployment == DEPLOYMENT)
         if paid and not asked.logged:
             self._unlogged_usd += decision.cost_usd or 0.0
         if choice.reason.startswith(EXPLORED):
             self._explored_usd += decision.cost_usd or 0.0
         if answer is not None and answer.completion is not None and answer.ok and not answer.planned:
-            if answer.cache in ("miss", "off") and not asked.recorded:
-                self._parts.quality.learn_length(answer.call.model, decision.task, answer.completion.usage.output_tokens)
             if asked.situation is not None:
                 keep(asked.strategy, asked.situation, choice, engine=self._parts.engine, trace=trace)
             if asked.turn is not None:

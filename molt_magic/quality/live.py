@@ -22,7 +22,7 @@ import numpy as np
 
 from molt_magic.embed import Embedder
 from molt_magic.quality.calibrate import logistic, logit
-from molt_magic.quality.lengths import Lengths
+from molt_magic.quality.lengths import Answered, Lengths
 from molt_magic.quality.outcomes import SAME_TASK, Record, Vector, table_of
 from molt_magic.quality.predictor import NEIGHBOURS, Assessment, Predictor
 from molt_magic.quality.store import load, save
@@ -52,10 +52,7 @@ class _Fit:
 
     predictor: Predictor
     seen: dict[str, int]
-
-    @property
-    def size(self) -> int:
-        return sum(self.seen.values())
+    size: int  # outcomes, and corrections of them, until then
 
 
 class QualityModel:
@@ -81,19 +78,25 @@ class QualityModel:
 
     # -- learning
 
-    def learn(self, outcomes: Iterable[Outcome]) -> None:
+    def learn(self, outcomes: Iterable[Outcome]) -> int:
         """Take in outcomes, oldest first; of several on one answer the strongest, newest word counts.
 
         When many are new, a fit begins in a thread of its own; until it is done they count as neighbours.
+
+        Returns:
+            How many said something new.
         """
         with self._lock:
+            before = self._size()
             for outcome in outcomes:
                 self._records[outcome.model].take(outcome, embedder_id=self.embedder_id)
+            new = self._size() - before
             due = self._due()
             if due:
                 self._tried = self._size()
         if due and not self._fitting.locked():
             threading.Thread(target=self.refit, name="molt-quality", daemon=True).start()
+        return new
 
     def refit(self) -> bool:
         """Fit on all outcomes that have a text; whether there were enough. Takes seconds where there are thousands."""
@@ -103,15 +106,15 @@ class QualityModel:
             dim = self.embedder.dim
             with self._lock:
                 table = table_of(self._records, dim)
-                seen = {model: len(record.scores) for model, record in self._records.items()}
+                seen, size = {model: len(record.scores) for model, record in self._records.items()}, self._size()
             if np.count_nonzero(~np.isnan(table.scores)) < ENOUGH:
                 return False
             predictor = Predictor(embedder=self.embedder)
             predictor.fit(table.prompts, table.scores, table.models, table.tasks, vectors=table.vectors)
             with self._lock:
-                self._fit, self._last = _Fit(predictor, seen), None
+                self._fit, self._last = _Fit(predictor, seen, size), None
             if self.path is not None:
-                save(predictor, self.path, {"seen": seen})
+                save(predictor, self.path, {"seen": seen, "size": size})
         except Exception as error:  # noqa: BLE001 - it runs in a thread of its own, and neighbours do without it
             logger.warning("predicted quality could not be fitted: %s", error)
             return False
@@ -120,10 +123,11 @@ class QualityModel:
         finally:
             self._fitting.release()
 
-    def learn_length(self, model: str, task: str | None, tokens: int) -> None:
-        """Take in the length of an answer, in tokens."""
+    def learn_lengths(self, answers: Iterable[Answered]) -> None:
+        """Take in how long answers were."""
         with self._lock:
-            self._lengths.learn(model, task, tokens)
+            for answer in answers:
+                self._lengths.learn(answer)
 
     # -- predicting
 
@@ -167,10 +171,10 @@ class QualityModel:
             said += f", {near} near since"
         return Prediction(mean, low, worth - PRIOR_OUTCOMES + n, said)
 
-    def expected_tokens(self, model: str, task: str | None, limit: int | None) -> int:
-        """Expected answer length in tokens, under the request's limit."""
+    def expected_tokens(self, model: str, task: str | None, prompt: str, limit: int | None) -> int:
+        """Expected length in tokens of the model's answer to this prompt, under the request's limit."""
         with self._lock:
-            mean = self._lengths.expected(model, task)
+            mean = self._lengths.expected(model, task, prompt)
         return int(min(mean, limit) if limit else mean)
 
     # -- within
@@ -193,11 +197,15 @@ class QualityModel:
         return self._size() >= max(ENOUGH, GROWTH * max(self._tried, self._fit.size if self._fit is not None else 0))
 
     def _size(self) -> int:
-        return sum(len(record.scores) for record in self._records.values())
+        return sum(len(record.scores) + record.corrected for record in self._records.values())
 
     def _loaded(self) -> _Fit | None:
         found = None if self.path is None or self.embedder is None else load(self.path, self.embedder)
-        return None if found is None else _Fit(found[0], dict(found[1].get("seen", {})))
+        if found is None:
+            return None
+        predictor, note = found
+        seen = dict(note.get("seen", {}))
+        return _Fit(predictor, seen, note.get("size", sum(seen.values())))
 
 
 def _as_hard(prior: float, predictor: Predictor, found: Assessment) -> float:

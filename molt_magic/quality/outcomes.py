@@ -25,6 +25,7 @@ class Record:
     scores: list[float] = field(default_factory=list)
     tasks: list[str | None] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
+    corrected: int = 0  # times that a later word changed a score
     _ranks: list[int] = field(default_factory=list)
     _places: dict[str, int] = field(default_factory=dict)  # decision_id -> place
     _matrix: Vector = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))  # with room to grow
@@ -33,14 +34,13 @@ class Record:
     def take(self, outcome: Outcome, *, embedder_id: str) -> None:
         """A new outcome, or another word on one that is here; a weaker word changes nothing."""
         rank = SOURCE_RANK.get(outcome.source, 0)
-        # imported rows are measurements of their own, whatever their id
-        place = None if outcome.source == "imported" else self._places.get(outcome.decision_id)
+        place = self._places.get(outcome.decision_id)
         if place is not None:
             if rank >= self._ranks[place]:
+                self.corrected += bool(outcome.score != self.scores[place])
                 self.scores[place], self._ranks[place] = outcome.score, rank
             return
-        if outcome.source != "imported":
-            self._places[outcome.decision_id] = len(self.scores)
+        self._places[outcome.decision_id] = len(self.scores)
         usable = outcome.vector and outcome.embedder == embedder_id
         self.vectors.append(np.frombuffer(outcome.vector, dtype=np.float32) if usable else np.zeros(0, dtype=np.float32))
         self.scores.append(outcome.score)

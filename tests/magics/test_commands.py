@@ -15,7 +15,7 @@ from tests.magics.conftest import MakeNotebook, Notebook
 
 WORDS = (
     "status", "models", "strategies", "use", "compare", "explain", "log", "export", "dashboard", "cost", "budget", "cache",
-    "cassette", "thread", "feedback", "evaluate", "calibrate", "config", "doctor", "version",
+    "cassette", "thread", "feedback", "evaluate", "calibrate", "whatif", "config", "doctor", "version",
 )  # fmt: skip
 
 
@@ -237,6 +237,20 @@ def test_feedback_is_written_to_the_decision(notebook: MakeNotebook) -> None:
     logged = book.orchestrator.log.get(book["answer"].decision.decision_id)
     assert logged is not None
     assert (logged.quality, logged.quality_source) == (0.25, "user")
+
+
+def test_feedback_takes_a_frame_or_a_column_of_one(notebook: MakeNotebook) -> None:
+    book = notebook()
+    for name in ("a", "b"):
+        book.run(f"%%route -m small -o {name}\nHello {name}?")
+    frame = pd.DataFrame({"decision_id": [book[name].decision.decision_id for name in "ab"], "score": 1.0, "mine": [0.0, 0.5]})
+    book["marks"], book["indexed"], book["word"] = frame, frame.set_index("decision_id"), "x"
+    assert "Noted: 2 scores of marks." in say(book, "feedback marks")
+    assert book.orchestrator.log.to_frame()["quality"].tolist() == [1.0, 1.0]
+    assert "Noted: 2 scores of indexed.mine." in say(book, "feedback indexed.mine")
+    assert book.orchestrator.log.to_frame()["quality"].tolist() == [0.0, 0.5]
+    for line, says in (("marks.mien", "no column mien"), ("word", "must be a number, not 'word'")):
+        assert says in book.run(f"%route feedback {line}").stdout
 
 
 def test_config_shows_where_a_value_comes_from_and_changes_it(notebook: MakeNotebook) -> None:

@@ -10,6 +10,7 @@ from molt_magic.errors import InputError
 from molt_magic.magics import options
 from molt_magic.magics.commands.base import Command, Namespace, decision_of
 from molt_magic.magics.options import Parser
+from molt_magic.orchestrator.marks import scores_in
 from molt_magic.result import usd
 from molt_magic.views import listings
 from molt_magic.views.decisions import Decisions, latest
@@ -60,10 +61,26 @@ def _export(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) ->
 def _feedback(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -> Page:
     if not rest:
         raise InputError("%route feedback needs a score between 0 and 1.", fix="Write: %route feedback 1 (good) or 0 (bad).")
+    if len(rest) == 1 and hasattr(namespace.get(rest[0].partition(".")[0]), "items"):  # a frame, a Series, a mapping
+        return _column_of_feedback(session, rest[0], namespace)
     score = options.number(rest[0], "A score")
     decision = decision_of(session, rest[1] if len(rest) > 1 else None, namespace)
     session.orchestrator.feedback(decision.decision_id, score)
     return Page((f"Noted: {score:g} for {decision.model or 'no model'} (decision {decision.decision_id}).",))
+
+
+def _column_of_feedback(session: RouteMagics, word: str, namespace: Namespace) -> Page:
+    """The scores in a frame, or in a column of it that has another name."""
+    name, _, column = word.partition(".")
+    value = namespace[name]
+    if column:
+        import pandas as pd
+
+        if not isinstance(value, pd.DataFrame):
+            raise InputError(f"{name} is a {type(value).__name__}, not a DataFrame.", fix="Write: %route feedback DF.column.")
+        value = scores_in(value, column)
+    session.orchestrator.feedback(value)
+    return Page((f"Noted: {len(value):,} scores of {word}.",))
 
 
 def cost_parser() -> Parser:
@@ -97,7 +114,12 @@ COMMANDS = {
         _log, "[-n N] [-o DF] [--interact]", "the last decisions; -o binds them all as a DataFrame", None, log_parser
     ),
     "export": Command(_export, "FILE", "write all decisions to .csv, .jsonl or .parquet", 1),
-    "feedback": Command(_feedback, "SCORE [NAME or ID]", "say how good an answer was, 0 to 1; arbitrage learns from it", 2),
+    "feedback": Command(
+        _feedback,
+        "SCORE [NAME or ID], or DF[.col]",
+        "say how good an answer was, 0 to 1, or a column of scores beside decision_id; arbitrage learns from it",
+        2,
+    ),
     "cost": Command(_cost, "[--by model|provider|strategy] [--all]", "what was spent and saved", None, cost_parser),
     "budget": Command(_budget, "[USD or off]", "show or set what this session may spend", 1, values=("off",)),
 }
