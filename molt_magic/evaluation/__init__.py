@@ -8,6 +8,7 @@ from molt_magic.evaluation.cascades import FittedCascade, fit_cascade
 from molt_magic.evaluation.evaluate import STRATEGIES, evaluate
 from molt_magic.evaluation.report import Report
 from molt_magic.evaluation.tables import from_log, read_outcomes, split
+from molt_magic.evaluation.whatif import WhatIf
 
 __all__ = [
     "STRATEGIES",
@@ -15,6 +16,7 @@ __all__ = [
     "FittedCascade",
     "Policy",
     "Report",
+    "WhatIf",
     "calibrate",
     "evaluate",
     "fit_cascade",

@@ -21,8 +21,8 @@ def suggestions(session: RouteMagics, text: str, *, first_line: bool) -> list[st
     words = rest.split(" ")
     fragment, before = words[-1], [w for w in words[:-1] if w]
     found = _cell(session, before) if magic == "%%route" else _line(session, before)
-    head, comma, _ = fragment.rpartition(",")  # --compare a,b; %route compare a,b
-    prefix = head + comma if before and before[-1] in ("--compare", "compare") else ""
+    head, comma, _ = fragment.rpartition(",")  # --compare a,b; %route compare a,b; --ladder a,b
+    prefix = head + comma if before and before[-1] in ("--compare", "compare", "--ladder") else ""
     return [prefix + name for name in found if (prefix + name).startswith(fragment)]
 
 
@@ -69,9 +69,9 @@ def _values(session: RouteMagics, dest: str) -> Iterable[str]:
         return session.started.threads.names() if session.started is not None else []
     if dest == "compare":
         return [*NAMES, *_catalog(session).models]
-    if dest in ("model", "task"):
+    if dest in ("model", "ladder", "task"):
         catalog = _catalog(session)
-        return list(catalog.models if dest == "model" else catalog.routes)
+        return list(catalog.routes if dest == "task" else catalog.models)
     if dest == "validate":
         return [name + ":" if form.startswith(":") else name for name, form in CHECKS.items()]
     known: dict[str, tuple[str, ...]] = {"strategy": NAMES, "form": FORMATS}

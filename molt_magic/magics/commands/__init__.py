@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.magics import options
-from molt_magic.magics.commands import cassette, compare, dashboard, decisions, evaluation, settings, stores
+from molt_magic.magics.commands import cassette, compare, dashboard, decisions, evaluation, settings, stores, whatif
 from molt_magic.magics.commands.base import Command, Namespace
 from molt_magic.magics.commands.settings import own_defaults
 from molt_magic.views.tables import Listing, Page, Table
@@ -58,11 +58,12 @@ _ALL = {
     **stores.COMMANDS,
     **cassette.COMMANDS,
     **evaluation.COMMANDS,
+    **whatif.COMMANDS,
 }
 # fmt: off
 _ORDER = (
     "status", "models", "strategies", "use", "compare", "explain", "log", "export", "dashboard", "cost", "budget", "cache",
-    "cassette", "thread", "feedback", "evaluate", "calibrate", "config", "doctor", "version",
+    "cassette", "thread", "feedback", "evaluate", "calibrate", "whatif", "config", "doctor", "version",
 )
 # fmt: on
 COMMANDS: Mapping[str, Command] = {word: _ALL[word] for word in _ORDER}

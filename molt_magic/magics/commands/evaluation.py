@@ -53,7 +53,7 @@ def _evaluate(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -
     from molt_magic import evaluation
     from molt_magic.views import evaluations
 
-    train, test = evaluation.split(_table(session, found.source, namespace), share=found.share)
+    train, test = evaluation.split(table_of(session, found.source, namespace), share=found.share)
     chosen: dict[str, Any] = {} if found.strategies is None else {"strategies": found.strategies.split(",")}
     report = evaluation.evaluate(train=train, test=test, **chosen)
     session.bind(found.name, report)
@@ -69,13 +69,13 @@ def _calibrate(session: RouteMagics, rest: Sequence[str], namespace: Namespace) 
     from molt_magic import evaluation
     from molt_magic.views import evaluations
 
-    table = _table(session, found.source, namespace)
+    table = table_of(session, found.source, namespace)
     policy = evaluation.calibrate(table, target=found.target, confidence=found.confidence)
     session.bind(found.name, policy)
     return evaluations.promise(policy)
 
 
-def _table(session: RouteMagics, source: str, namespace: Namespace) -> pd.DataFrame:
+def table_of(session: RouteMagics, source: str, namespace: Namespace) -> pd.DataFrame:
     """The outcome table that a word on the line means."""
     import pandas as pd
 
