@@ -109,6 +109,8 @@ def explain(decision: Decision) -> list[str]:
     """Lines that tell a logged decision: what was asked for, who was considered, what was tried, what it cost."""
     d = decision
     lines = [f"{d.strategy}: {d.reason}."]
+    if d.promise:
+        lines.append(f"Promised: {d.promise}.")
     if d.task:
         how = f", likely {d.task_score:.0%}" if d.task_score is not None else ""
         lines.append(f"Task: {d.task}{how}.")

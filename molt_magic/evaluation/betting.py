@@ -12,7 +12,7 @@ from molt_magic.evaluation.matrix import Floats
 _STAKES = np.geomspace(0.01, 0.9, 20)
 _HALVINGS = 30  # of [0, 1]: far finer than any sample tells
 _LEAST_BOUND = 1e-9  # a mean above 0 is one above this
-_MOST = 1e300  # what a capital is counted up to
+_MOST = 700.0  # log of what a capital is counted up to
 
 
 def e_values(x: Floats, bound: float) -> Floats:
@@ -31,7 +31,7 @@ def e_values(x: Floats, bound: float) -> Floats:
     Returns:
         (T,); over 1 / alpha is significant at alpha.
     """
-    capitals = [np.exp(np.minimum(700.0, np.log1p(stake * (x - bound)).sum(axis=0))) for stake in _STAKES / bound]
+    capitals = [np.exp(np.minimum(_MOST, np.log1p(stake * (x - bound)).sum(axis=0))) for stake in _STAKES / bound]
     found: Floats = np.mean(capitals, axis=0)
     return found
 
@@ -50,10 +50,15 @@ def interval(x: Floats, alpha: float) -> tuple[float, float]:
 
 def _lowest(x: Floats, alpha: float) -> float:
     """The least mean that evidence of 1 / alpha does not speak against; the evidence falls with the bound."""
+    values, counts = np.unique(x, return_counts=True)  # marks are mostly 0 and 1
     low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
+    for _ in range(_HALVINGS if len(x) else 0):
         middle = (low + high) / 2.0
-        low, high = (middle, high) if len(x) and e_values(x[:, None], middle)[0] >= 1.0 / alpha else (low, middle)
+        grown = counts @ np.log1p(_STAKES / middle * (values[:, None] - middle))
+        if np.exp(np.minimum(_MOST, grown)).mean() >= 1.0 / alpha:
+            low = middle
+        else:
+            high = middle
     return low
 
 
@@ -72,12 +77,11 @@ def evidence(x: Floats, bound: float) -> Floats:
     """
     if not 0.0 < bound < 1.0:
         return np.ones(len(x)) if bound >= 1.0 else evidence(x, _LEAST_BOUND)
-    stakes = _STAKES / bound
-    capital, found = np.zeros(len(stakes)), np.empty(len(x))
-    for i, value in enumerate(x):
-        grown = (capital + 1.0 / ((i + 1) * (i + 2))) * (1.0 + stakes * (value - bound))
-        capital = np.minimum(grown, _MOST)
-        found[i] = capital.mean() + 1.0 / (i + 2)
+    grown = np.cumsum(np.log1p(_STAKES / bound * (x[:, None] - bound)), axis=0)  # of what was put in before the first row
+    row = np.arange(1, len(x) + 1)
+    put_in = -np.log(row * (row + 1.0))[:, None] - np.vstack([np.zeros_like(_STAKES), grown])[:-1]
+    capital = np.exp(np.minimum(_MOST, grown + np.logaddexp.accumulate(put_in, axis=0)))
+    found: Floats = capital.mean(axis=1) + 1.0 / (row + 1.0)
     return found
 
 

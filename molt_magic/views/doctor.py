@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from molt_magic.errors import MoltError
 from molt_magic.result import usd
-from molt_magic.views import cassettes, listings
+from molt_magic.views import cassettes, evaluations, listings
 from molt_magic.views.tables import Page, Table
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def status(orch: Orchestrator, *, defaults: str) -> Page:
         f"Session {orch.session}: {own}".rstrip(),
         f"Ready: {', '.join(ready) if ready else 'no model; the first use fetches a local one'}.",
         f"Ladder: {', '.join(orch.catalog.ladder)}.",
+        *([f"Arbitrage goes by a promise: {evaluations.in_a_line(orch)}"] if settings.arbitrage.promise is not None else []),
         f"Spent this session: {spent}{f' of {usd(limit)}.' if limit is not None else '; no budget is set.'}",
         f"Log: {_at_home(settings.data_dir) if settings.log.enabled else 'off'}.",
         f"Cache: {_cache(orch)}.",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from molt_magic.errors import MoltError
 from molt_magic.result import usd
 from molt_magic.views.tables import Page, Table
 
 if TYPE_CHECKING:
     from molt_magic.evaluation import Policy, Report
+    from molt_magic.orchestrator import Orchestrator
 
 _FIGURES = {
     "quality": "Quality",
@@ -40,6 +43,34 @@ def report(found: Report) -> Page:
 def promise(policy: Policy) -> Page:
     """What a calibrated policy promises, or that it cannot."""
     return Page((policy.statement,))
+
+
+def kept(policy: Policy, file: Path) -> Page:
+    """What was promised and is kept from now on, and how other sessions come to go by it."""
+    said = f"Kept in {file}: in this session arbitrage goes by it. Others do where molt.toml says, under [arbitrage]:"
+    return Page((policy.statement, said, f'promise = "{file.as_posix()}"'))
+
+
+def in_use(orch: Orchestrator) -> Page:
+    """The promise in force and what became of it; that there is none, otherwise. Raises ConfigError or StoreError."""
+    from molt_magic.evaluation import drift
+
+    found = orch.promise
+    if found is None:
+        return Page(("No promise is kept.", "Make one with: %route calibrate TABLE --keep"))
+    made = f"Promise {found.id}, calibrated {found.created[:16].replace('T', ' ')} UTC."
+    return Page((found.statement, f"{made} Arbitrage goes by it.", drift(orch).statement))
+
+
+def in_a_line(orch: Orchestrator) -> str:
+    """The promise in force, or what is wrong with it; that it has drifted, where it has."""
+    from molt_magic.evaluation import drift
+
+    try:
+        found = drift(orch)
+    except MoltError as error:
+        return str(error)
+    return f"{found.promise.said}{f'. It {found.verdict}' if found.drifted else ''}."
 
 
 def _cell(name: str, value: float, low: float, high: float) -> str:

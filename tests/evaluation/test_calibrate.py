@@ -50,6 +50,27 @@ def test_with_few_outcomes_it_says_that_it_cannot_and_about_how_many_it_needs() 
         assert policy.needs > 50
         assert str(policy) == f"Cannot promise this with 50 outcomes: needs about {policy.needs:,}."
         assert set(policy.route(["What is a median?"])) == {policy.best_single}  # a promise it cannot give costs no quality
+        assert policy.threshold is None
+        with pytest.raises(InputError, match=f"needs about {policy.needs:,}"):
+            _ = policy.promise
+
+
+def test_a_promise_holds_whether_the_task_is_said_or_not() -> None:
+    policy = evaluation.calibrate(table(900), target=0.95)
+    held = table(2000, seed=7, responses=False)
+    for given in (held, held.drop(columns="task")):
+        assert policy.score(given).share >= 0.95
+
+
+def test_a_policy_is_what_it_promises() -> None:
+    policy = evaluation.calibrate(table(600), target=0.9)
+    promise = policy.promise
+    assert (policy.promised, policy.needs, policy.threshold) == (True, None, promise.price)
+    assert str(policy) == promise.statement
+    assert promise.said == f"at least 90% of dear's quality, 95% sure (promise {promise.id})"
+    prompts = table(60, seed=5)["prompt"].tolist()
+    assert policy.route(prompts) == [promise.pick(prompt) for prompt in prompts]
+    assert promise.quality.low < promise.expected.quality < promise.quality.high
 
 
 def test_a_promise_that_is_not_one_is_refused() -> None:

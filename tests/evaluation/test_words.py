@@ -34,6 +34,58 @@ def test_a_promise_is_told_and_bound(notebook: MakeNotebook) -> None:
     assert book["policy"].target == 0.9
 
 
+def of_two(n: int) -> pd.DataFrame:
+    """Outcomes of the notebook's own models."""
+    found = table(n, responses=False, models=("cheap", "dear"))
+    return found.assign(model=found["model"].map({"cheap": "small", "dear": "big"}))
+
+
+def test_a_promise_is_kept_watched_and_ended_in_words(notebook: MakeNotebook) -> None:
+    book = notebook()
+    book["outcomes"] = of_two(900)
+    assert book.run("%route calibrate").value.to_plain().startswith("No promise is kept.")
+    kept = book.run("%route calibrate outcomes --target 0.9 --keep -o policy").value.to_plain()
+    promise = book["policy"].promise
+    assert kept.startswith(promise.statement)
+    assert 'promise.npz"' in kept
+    assert promise.said in book.run("%route status").value.to_plain(width=500)
+    assert promise.said in book.run("%route strategies").value.to_plain(width=500)
+    book.run("%%route -o answer\nWhat is the capital city of the country number 3 on the map of the world?")
+    assert book["answer"].decision.promise == promise.said
+    assert f"Promised: {promise.said}." in book.run("%route explain").value.to_plain()
+    alone = book.run("%route calibrate -o watched").value.to_plain()
+    assert promise.statement in alone
+    assert f"Promise {promise.id}, calibrated " in alone
+    assert "In use: too few marked answers yet." in alone
+    assert book["watched"].decisions == 1
+    assert book.run("%route calibrate off").value.to_plain() == "Arbitrage goes by no promise in this session."
+    assert book.orchestrator.promise is None
+    assert "promise" not in book.run("%route status").value.to_plain(width=500)
+
+
+def test_status_says_when_a_promise_has_drifted_and_when_its_file_is_gone(notebook: MakeNotebook) -> None:
+    book = notebook()
+    file = book.orchestrator.keep(evaluation.calibrate(of_two(900), target=0.9))
+    assert file is not None
+    for i in range(60):
+        book.orchestrator.route(f"Write a Python function that returns the list element at index {i}.", cache=False)
+    assert "It has drifted: more prompts go to big than calibrated" in book.run("%route status").value.to_plain(width=500)
+    file.unlink()
+    assert "No such file or directory" in book.run("%route status").value.to_plain(width=500)
+
+
+def test_what_cannot_be_promised_is_not_kept(notebook: MakeNotebook) -> None:
+    book = notebook()
+    book["outcomes"] = of_two(40)
+    ran = book.run("%route calibrate outcomes --keep -o policy")
+    assert isinstance(ran.error, InputError)
+    assert "needs about" in str(ran.error)
+    assert not book["policy"].promised
+    assert book.orchestrator.promise is None
+    assert isinstance(book.run("%route calibrate --keep").error, InputError)
+    assert isinstance(book.run("%route calibrate off --keep").error, InputError)
+
+
 def test_a_log_without_marks_and_an_unknown_table_are_told(notebook: MakeNotebook) -> None:
     book = notebook()
     assert isinstance(book.run("%route evaluate log").error, InputError)

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from molt_magic.magics.session import RouteMagics
+    from molt_magic.orchestrator import Orchestrator
 
 LOG = "log"
+OFF = "off"
 
 
 def _source(p: Parser) -> None:
@@ -37,8 +39,13 @@ def evaluate_parser() -> Parser:
 
 def calibrate_parser() -> Parser:
     """The parser of `%route calibrate`."""
-    p = Parser("%route calibrate", "The cheapest policy that surely keeps a share of the best single model's quality.")
-    _source(p)
+    p = Parser(
+        "%route calibrate",
+        "The cheapest policy that surely keeps a share of the best single model's quality; alone: how the kept one does.",
+    )
+    p.add_argument("source", nargs="?", metavar="TABLE", help="a DataFrame, a file, or log; off: end the promise that is kept")
+    p.add_argument("-o", dest="name", type=options.variable, metavar="NAME", help="bind what comes of it to a variable")
+    p.add_argument("--keep", action="store_true", help="let arbitrage go by it from now on")
     p.add_argument("--target", type=_share, default=0.95, metavar="X", help="share of that quality (0.95)")
     p.add_argument("--confidence", type=_share, default=0.95, metavar="X", help="how surely (0.95)")
     return p
@@ -69,10 +76,27 @@ def _calibrate(session: RouteMagics, rest: Sequence[str], namespace: Namespace) 
     from molt_magic import evaluation
     from molt_magic.views import evaluations
 
+    orch = session.orchestrator
+    if found.source in (None, OFF) and found.keep:
+        raise InputError("--keep needs a table to calibrate on.", fix="Write: %route calibrate TABLE --keep")
+    if found.source == OFF:
+        return _end(orch)
+    if found.source is None:
+        session.bind(found.name, None if orch.promise is None else evaluation.drift(orch))
+        return evaluations.in_use(orch)
     table = table_of(session, found.source, namespace)
-    policy = evaluation.calibrate(table, target=found.target, confidence=found.confidence)
+    policy = evaluation.calibrate(table, target=found.target, confidence=found.confidence, embedder=orch.embedder)
     session.bind(found.name, policy)
-    return evaluations.promise(policy)
+    file = orch.keep(policy) if found.keep else None
+    return evaluations.promise(policy) if file is None else evaluations.kept(policy, file)
+
+
+def _end(orch: Orchestrator) -> Page:
+    """No promise from now on, and what still names one."""
+    origin = None if orch.settings.arbitrage.promise is None else orch.settings.origins.get("arbitrage.promise")
+    orch.keep(None)
+    elsewhere = "" if origin in (None, "%config") else f" Other sessions go by it as long as {origin} names it."
+    return Page((f"Arbitrage goes by no promise in this session.{elsewhere}",))
 
 
 def table_of(session: RouteMagics, source: str, namespace: Namespace) -> pd.DataFrame:
@@ -104,6 +128,10 @@ COMMANDS = {
         evaluate_parser,
     ),
     "calibrate": Command(
-        _calibrate, "TABLE [--target X] [-o NAME]", "the cheapest policy that surely keeps the quality", None, calibrate_parser
+        _calibrate,
+        "[TABLE [--target X] [--keep] [-o NAME], or off]",
+        "the cheapest policy that surely keeps the quality; --keep: arbitrage goes by it; alone: how it does",
+        None,
+        calibrate_parser,
     ),
 }

@@ -65,6 +65,8 @@ def _summary(decision: Decision) -> str:
     if d.quality is not None:
         facts.append(f"quality {d.quality:.2f} by {d.quality_source or 'an unknown source'}")
     lines = [f"<div>{for_html(' · '.join(facts))}</div>", f"<div>Why: {for_html(short(d.reason, _LIMIT))}</div>"]
+    if d.promise:
+        lines.append(f"<div>Promised: {for_html(short(d.promise, _LIMIT))}</div>")
     if d.error:
         lines.append(f"<div><strong>Error:</strong> {for_html(short(d.error, 4 * _LIMIT))}</div>")
     return "".join(lines)
