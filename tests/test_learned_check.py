@@ -22,7 +22,7 @@ def learned(*, second: str | None = None) -> Learned:
     answers, good = GOOD + BAD, np.arange(60) < 30
     said = answer_features([REQUEST.prompt] * 60, answers, EMBEDDER)
     features = joined(said, np.full(60, 0.5), good if second else None)
-    return Learned(AnswerModel.fit(features, good.astype(float)), 60, second)
+    return Learned(AnswerModel.fit(features, good.astype(float), dim=EMBEDDER.dim)[0], 60, second)
 
 
 def check_of(what: Learned | str, threshold: float = 0.5) -> LearnedCheck:

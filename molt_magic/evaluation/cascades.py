@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SETTINGS = 100  # unbeaten ladders that are chosen among
 LEAST = 20  # prompts, below which no ladder is told from another
-_WEIGHTS = ("centre", "scale", "weights")  # of an AnswerModel
+_WEIGHTS = ("centre", "weights")  # of an AnswerModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +197,10 @@ def fit_cascade(
     remembering = Remembering(plain)
     predictor = Predictor(embedder=remembering, seed=seed)
     predictor.fit(train.texts, train.scores, train.models, train.tasks if train.has_tasks else None)
-    case = Case.of(
-        train,
-        predictor.left_out(),
-        costs=ExpectedCost.fit(train.prompts, train.costs),
-        evidence=(~np.isnan(train.scores)).sum(axis=0).astype(float),
-    )
-    family = CascadeFamily(case, built, size=SETTINGS, embedder=remembering, seed=seed)
+    seen = predictor.left_out()
+    costs = ExpectedCost.fit(train.prompts, train.costs)
+    case = Case.of(train, seen.quality, costs=costs, evidence=seen.n, low=seen.low)
+    family = CascadeFamily(case, built, size=SETTINGS, embedder=remembering)
     whole, strong = case.whole(), best_single(train)
     run = family.run_learned(whole, strong)
     t = _chosen(run, float(whole.outcomes.scores[:, strong].mean()), keep, spend)
@@ -243,7 +240,9 @@ def _chosen(run: Run, best_quality: float, keep: float, spend: float | None) -> 
 def _note(fitted: FittedCascade) -> dict[str, Any]:
     """All but the predictor, as JSON."""
     learned = fitted.learned
-    answers = None if learned is None else {name: getattr(learned.answers, name).tolist() for name in _WEIGHTS}
+    answers: dict[str, Any] = {}
+    if learned is not None:
+        answers = {name: getattr(learned.answers, name).tolist() for name in _WEIGHTS} | {"mean": learned.answers.mean}
     return {
         "ladder": list(fitted.ladder),
         "plain": list(fitted.plain),
@@ -259,7 +258,8 @@ def _note(fitted: FittedCascade) -> dict[str, Any]:
 def _fitted(predictor: Predictor, note: Mapping[str, Any]) -> FittedCascade:
     learned = note["learned"]
     if learned is not None:
-        answers = AnswerModel(**{name: np.array(learned["answers"][name]) for name in _WEIGHTS})
+        kept = learned["answers"]
+        answers = AnswerModel(**{name: np.array(kept[name]) for name in _WEIGHTS}, mean=kept["mean"])
         learned = Learned(answers, learned["n"], learned["second"])
     return FittedCascade(
         ladder=tuple(note["ladder"]),

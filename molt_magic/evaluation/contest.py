@@ -72,7 +72,7 @@ class Contest:
     def cascade(self, make: Make) -> Entry:
         """Cascade with the checks that `make` gives."""
         judged, held = self.predicted[0].whole(), self.predicted[1]
-        family = CascadeFamily(self.predicted[0], make(judged.outcomes), size=self.size, embedder=self.embedder, seed=self.seed)
+        family = CascadeFamily(self.predicted[0], make(judged.outcomes), size=self.size, embedder=self.embedder)
         points = self._points(family.run_learned(judged, self.strong), judged.outcomes)
         family.checks = make(held.outcomes)
         run = verified(family, family.run(held, self.strong), held, self.strong, self.seed)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from molt_magic.embed import Embedder
-from molt_magic.evaluation.cases import Case, folds_of
+from molt_magic.evaluation.cases import Case
 from molt_magic.evaluation.checks import Flags, accepted, answer_codes
 from molt_magic.evaluation.matrix import Floats, Ints
 from molt_magic.evaluation.replay import recorded_text
@@ -26,7 +24,6 @@ FEW = 12  # models of which every ladder is tried; of more, the cheapest ones an
 PAIRS = 12  # first models and seconds for which a check is learned, those whose agreement is worth most
 STEPS = 12  # thresholds of each learned check
 CHEAP = 0.5  # of the best model's cost: what a first model and its second cost at most
-_FOLDS = 3
 
 Key = tuple[int, int | None]  # the first model and its second
 
@@ -80,7 +77,7 @@ class CascadeFamily:
 
     name = "cascade"
 
-    def __init__(self, left_out: Case, checks: Sequence[Check], *, size: int, embedder: Embedder, seed: int = 0) -> None:
+    def __init__(self, left_out: Case, checks: Sequence[Check], *, size: int, embedder: Embedder) -> None:
         self.checks = tuple(checks)
         self.models = left_out.outcomes.models
         self.embedder = embedder
@@ -91,7 +88,7 @@ class CascadeFamily:
         signs = Signs(accepted(self.checks, o), answer_codes(o) if o.responses is not None else None, {})
         tried = [(ladder, walk(ladder, case, signs)) for ladder in self._all(signs.codes is not None)]
         if signs.codes is not None:
-            tried += self._learned(case, signs, tried, folds_of(len(case), _FOLDS, seed))
+            tried += self._learned(case, signs, tried)
         cost, quality = _figures(case, tried)
         kept = _unbeaten(cost, quality)
         if len(kept) > size:
@@ -161,9 +158,7 @@ class CascadeFamily:
             strong=np.stack([w.called[:, strong] for w in walked]).astype(float),
         )
 
-    def _learned(
-        self, case: Case, signs: Signs, tried: Sequence[tuple[Ladder, Walked]], folds: Sequence[npt.NDArray[Any]]
-    ) -> list[tuple[Ladder, Walked]]:
+    def _learned(self, case: Case, signs: Signs, tried: Sequence[tuple[Ladder, Walked]]) -> list[tuple[Ladder, Walked]]:
         """Two-rung ladders to the best model with a learned check, for the pairs whose agreement is worth most."""
         features: dict[int, Floats] = {}
         found = []
@@ -173,10 +168,10 @@ class CascadeFamily:
             rows = self._joined(case, features[first], signs.codes, (first, second))
             scores = case.outcomes.scores[:, first]
             seconded = None if second is None else self.models[second]
-            self.learned[first, second] = Learned(AnswerModel.fit(rows, scores), len(rows), seconded)
-            good = AnswerModel.left_out(rows, scores, folds)
+            model, good = AnswerModel.fit(rows, scores, dim=self.embedder.dim)
+            self.learned[first, second] = Learned(model, len(rows), seconded)
             seen = replace(signs, good={(first, second): good})
-            for least in np.unique(np.quantile(good, np.linspace(0.02, 0.98, STEPS))):
+            for least in _between(good):
                 ladder = Ladder((first, self.best), second, float(least))
                 found.append((ladder, walk(ladder, case, seen)))
         return found
@@ -246,6 +241,14 @@ def walk(ladder: Ladder, case: Case, signs: Signs) -> Walked:
             fine &= signs.good[j, ladder.second] >= ladder.from_good
         going &= ~(here & fine)
     return Walked(answered, called, (o.costs * called).sum(axis=1))
+
+
+def _between(values: Floats) -> Floats:
+    """`STEPS` thresholds spread over the values, each in the middle between two of them: it is as far as can be from both."""
+    known = np.unique(values)
+    middles = (known[1:] + known[:-1]) / 2
+    at = np.searchsorted(middles, np.quantile(values, np.linspace(0.02, 0.98, STEPS)))
+    return middles[np.unique(np.minimum(at, len(middles) - 1))] if len(middles) else known
 
 
 def _figures(case: Case, tried: Sequence[tuple[Ladder, Walked]]) -> tuple[Floats, Floats]:

@@ -92,9 +92,10 @@ class LearnedAnswers:
                 f"it needs {LEAST} marked answers of {model}, {LEAST_OF_A_KIND} of them good and {LEAST_OF_A_KIND} bad, "
                 f"and has {good} good and {len(marked) - good} bad"
             )
-        said = answer_features([m.prompt for m in marked], [m.answer for m in marked], self.embedder())
+        embedder = self.embedder()
+        said = answer_features([m.prompt for m in marked], [m.answer for m in marked], embedder)
         features = joined(said, np.array([m.predicted for m in marked]), None)
-        return Learned(AnswerModel.fit(features, scores), len(marked))
+        return Learned(AnswerModel.fit(features, scores, dim=embedder.dim)[0], len(marked))
 
 
 def marked_answers(log: DecisionLog, model: str) -> list[_Marked]:

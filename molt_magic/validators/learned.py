@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +18,8 @@ from molt_magic.validators.sampling import final_answer
 
 Floats = npt.NDArray[np.float64]
 
-RIDGE = 30.0  # of the scaled features; of the vector, whose numbers are many, as well
-VECTOR = 4.0  # scale of the answer's unit vector beside features of unit variance
+PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4)  # of features of unit variance
+VECTOR = 16.0  # variance of the answer's vector as a whole beside them: its many numbers must not drown a few telling figures
 
 _HEDGES = re.compile(
     r"\b(?:maybe|perhaps|probably|approximately|about|not sure|unclear|cannot|unable|assum\w+|however)\b", re.I
@@ -57,9 +56,9 @@ def looks(prompt: str, answer: str) -> list[float]:
 
 
 def answer_features(prompts: Sequence[str], answers: Sequence[str], embedder: Embedder) -> Floats:
-    """(n, d) looks of the answers and their vectors."""
+    """(n, embedder.dim + d) vectors of the answers, and their looks."""
     said = np.array([looks(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)])
-    return np.hstack([said, VECTOR * np.asarray(embedder.embed(list(answers)), dtype=float)])
+    return np.hstack([np.asarray(embedder.embed(list(answers)), dtype=float), said])
 
 
 def joined(answers: Floats, predicted: Floats, same: npt.NDArray[np.bool_] | None) -> Floats:
@@ -79,39 +78,49 @@ def joined(answers: Floats, predicted: Floats, same: npt.NDArray[np.bool_] | Non
 
 @dataclass(frozen=True, slots=True)
 class AnswerModel:
-    """Ridge regression of an answer's score on its features; the weights are of shape (d + 1,).
+    """Ridge regression of an answer's score on its features; `centre` and `weights` are of shape (d,).
 
     Of one model's answers only: what to do about one that is likely bad is for whoever asks. On RouterBench a regression of
     what the next model would gain, which needs the answers of both to the same prompts, kept and saved no more.
     """
 
     centre: Floats
-    scale: Floats
     weights: Floats
+    mean: float  # score
 
     @classmethod
-    def fit(cls, features: Floats, scores: Floats) -> AnswerModel:
-        """features (n, d), scores (n,) in [0, 1]."""
+    def fit(cls, features: Floats, scores: Floats, *, dim: int) -> tuple[AnswerModel, Floats]:
+        """Fit, and say of every row what the others say of it.
+
+        Args:
+            features: (n, d), of which the first `dim` columns are a vector: it is scaled as one, all others to unit variance.
+            scores: (n,) in [0, 1].
+
+        Returns:
+            The model, its penalty chosen by leaving each row out; and those left-out P(good), shape (n,). They need no second
+            fit: the residual of a row that was left out is e / (1 - h), h its leverage (Allen 1974, the PRESS statistic).
+        """
         centre: Floats = features.mean(axis=0)
-        scale = np.sqrt(features.var(axis=0)) + 1e-6
-        scaled = _with_one((features - centre) / scale)
-        penalty = RIDGE * np.eye(scaled.shape[1])
-        penalty[-1, -1] = 0.0
-        solved = np.linalg.solve(scaled.T @ scaled + penalty, scaled.T @ scores)
-        return cls(centre, scale, np.asarray(solved, dtype=np.float64))
-
-    @classmethod
-    def left_out(cls, features: Floats, scores: Floats, folds: Sequence[npt.NDArray[Any]]) -> Floats:
-        """P(good) of the training rows, each fold by the others, (n,)."""
-        found = np.empty(len(scores))
-        for fold in folds:
-            rest = np.setdiff1d(np.arange(len(scores)), fold)
-            found[fold] = cls.fit(features[rest], scores[rest])(features[fold])
-        return found
+        variance = features.var(axis=0)
+        variance[:dim] = variance[:dim].sum() / VECTOR
+        scale = np.sqrt(variance) + 1e-6
+        left, values, right = np.linalg.svd((features - centre) / scale, full_matrices=False)
+        mean = float(scores.mean())
+        along = left.T @ (scores - mean)
+        errors, found = [], []
+        for penalty in PENALTIES:
+            shrunk = values**2 / (values**2 + penalty)
+            leverage = np.minimum(left**2 @ shrunk + 1.0 / len(scores), 0.999)  # of nothing but itself a row cannot be left out
+            residual = (scores - mean - left @ (shrunk * along)) / (1.0 - leverage)
+            errors.append(float((residual**2).mean()))
+            found.append(np.clip(scores - residual, 0.0, 1.0))
+        best = int(np.argmin(errors))
+        weights = right.T @ (values / (values**2 + PENALTIES[best]) * along) / scale
+        return cls(centre, weights, mean), found[best]
 
     def __call__(self, features: Floats) -> Floats:
         """P(good), shape (n,)."""
-        found: Floats = _with_one((features - self.centre) / self.scale) @ self.weights
+        found: Floats = self.mean + (features - self.centre) @ self.weights
         return np.clip(found, 0.0, 1.0)
 
 
@@ -161,7 +170,3 @@ class LearnedCheck:
 
     def _abstain(self, why: str) -> Verdict:
         return Verdict(True, None, why, self.name, "learned")
-
-
-def _with_one(rows: Floats) -> Floats:
-    return np.hstack([rows, np.ones((len(rows), 1))])

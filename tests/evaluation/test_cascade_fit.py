@@ -103,9 +103,8 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         fit_cascade(TRAIN, checks=["nonemty"])
 
 
-def test_an_orchestrator_keeps_what_it_finds_good_and_asks_the_next_model_otherwise(
-    fitted: FittedCascade, orchestrator: MakeOrchestrator
-) -> None:
+def test_an_orchestrator_keeps_what_it_finds_good_and_asks_the_next_model_otherwise(orchestrator: MakeOrchestrator) -> None:
+    fitted = fit_cascade(TRAIN, spend=float(TRAIN.loc[TRAIN["model"] == "dear", "cost_usd"].mean()))
     first, best = fitted.ladder
     models = {f"models.{name}": {"provider": "openai", "model": name, "api_key_env": "NONE"} for name in MODELS}
     script = dict.fromkeys(MODELS, "The answer is 7.") | {first: ["The answer is 4.", "The answer is -3."]}
