@@ -15,6 +15,7 @@ from molt_magic.types import SOURCE_RANK, Message, ModelSpec, Request
 if TYPE_CHECKING:
     import pandas as pd
 
+    from molt_magic.log import DecisionLog
     from molt_magic.providers.cassette import Tape
 
 Known = dict[str, dict[str, Answer]]  # the hash of a prompt -> model -> its answer
@@ -82,16 +83,28 @@ def in_table(table: pd.DataFrame) -> Known:
     question, whatever came before its prompt (`evaluation.from_log` makes such tables).
     """
     found: Known = {}
-    hashes: dict[str, str] = {}
     texts = table["response"] if "response" in table.columns else [None] * len(table)
     columns = (table["prompt_id"], table["prompt"], table["model"], table["cost_usd"], table["score"], texts)
     for prompt_id, prompt, model, usd, score, text in zip(*columns, strict=True):
-        if prompt not in hashes:
-            hashes[prompt] = prompt_hash(Request(messages=(Message("user", prompt),)))
         rank = 0 if math.isnan(score) else SOURCE_RANK["user"]  # somebody measured it
         answer = Answer(model, float(usd), float(score), rank, text if isinstance(text, str) else None, None, "table")
-        for key in {prompt_id, hashes[prompt]}:
+        for key in {prompt_id, _hash(prompt)}:
             found.setdefault(key, {})[model] = answer
+    return found
+
+
+def _hash(prompt: str) -> str:
+    """Of a question of one message."""
+    return prompt_hash(Request(messages=(Message("user", prompt),)))
+
+
+def imported(log: DecisionLog) -> Known:
+    """The scores of tables that quality was learned from (`Orchestrator.learn`); what their answers cost is not kept."""
+    found: Known = {}
+    for outcome in log.outcomes():
+        if outcome.source == "imported" and outcome.prompt:
+            answer = Answer(outcome.model, math.nan, outcome.score, SOURCE_RANK["user"], None, None, "table")
+            found.setdefault(_hash(outcome.prompt), {})[outcome.model] = answer
     return found
 
 

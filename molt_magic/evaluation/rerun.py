@@ -14,6 +14,7 @@ from molt_magic.evaluation.known import filled
 from molt_magic.evaluation.logged import Answer, Logged, Source
 from molt_magic.strategies.walk import judged
 from molt_magic.types import (
+    SOURCE_RANK,
     Attempt,
     Call,
     Candidate,
@@ -119,8 +120,9 @@ def _told(
     if model is not None:
         score = math.nan if answer is None else answer.score
         verdict = choice.verdicts.get(final.index)
-        if math.isnan(score) and not final.planned and verdict is not None and verdict.score is not None:
-            score = verdict.score  # a check that marks, asked again
+        marks = verdict is not None and verdict.source in SOURCE_RANK and not final.planned
+        if math.isnan(score) and marks and verdict is not None and verdict.score is not None:
+            score = verdict.score  # of a check that was asked again
         score_known = not math.isnan(score)
         score = score if score_known else candidates[model].predicted_quality
     return Rerun(

@@ -50,7 +50,7 @@ class WhatIf:
             `known_quality` over the decisions (`n_cost_known`, `n_quality_known`) of which both sides are known; of the
             policy the paired differences there: `known_cost_change_usd`, `known_cost_change` (a share), `known_quality_change`.
             Intervals are over resampled prompts; that a prediction may be wrong is not in them.
-        same: decisions in which it would have asked the very models that were asked.
+        same: decisions of known cost in which it would have asked the very models that were asked.
         left_out: why decisions were left out, and how many.
         abstained: decisions in which a check could not be asked again and let a known answer pass.
         corrected_quality, corrected_cost_usd: means a decision, from those of which exploration logged a chance, corrected
@@ -179,14 +179,15 @@ def whatif(
 
 
 def _elsewhere(parts: Parts, table: str | os.PathLike[str] | pd.DataFrame | None) -> list[Known]:
-    """What is known beside the log: on the cassette that is set, and in a table."""
+    """What is known beside the decisions: on the cassette that is set, in a table, and in tables that were learned from."""
     found = []
-    if (file := parts.settings.cassette.file) is not None:
+    file = parts.settings.tape[1] if parts.settings.tape is not None else parts.settings.cassette.file
+    if file is not None:
         tape = Tape(Path(file).expanduser().absolute(), locks=parts.settings.cache_dir / "locks")
         found.append(knowledge.on_tape(tape, parts.catalog.models))
     if table is not None:
         found.append(knowledge.in_table(read_outcomes(table)))
-    return found
+    return [*found, knowledge.imported(parts.log)]
 
 
 def _unusable(decision: Logged) -> str | None:
@@ -271,7 +272,7 @@ def _found(
         policy=asked.name,
         frame=frame,
         summary=summary(was, would, resampled),
-        same=sum(r.same for r in reruns),
+        same=sum(r.same and r.cost_known for r in reruns),
         left_out=left_out,
         abstained=sum(r.abstained for r in reruns),
         corrected_quality=corrections[0],

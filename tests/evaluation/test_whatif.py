@@ -196,6 +196,13 @@ def test_a_table_marks_what_was_answered_too(orchestrator: MakeOrchestrator) -> 
     assert (found["actual_cost_usd"], found["cost_usd"]) == (0.02, 0.02)  # what was really paid
 
 
+def test_a_table_that_was_learned_from_is_known_too(orchestrator: MakeOrchestrator) -> None:
+    orch = log(orchestrator(SCRIPT), [decision("q", attempt("big"))])
+    orch.learn(pd.DataFrame([{"prompt_id": "1", "prompt": "q", "model": "small", "score": 0.4, "cost_usd": 0.007}]))
+    found = row(orch.whatif(model="small"))
+    assert (found["score"], found["score_known"], found["cost_known"], found["source"]) == (0.4, True, False, "table")
+
+
 def test_an_answer_on_the_cassette_is_known_at_the_prices_of_now(orchestrator: MakeOrchestrator, tmp_path: Path) -> None:
     file = tmp_path / "tape.jsonl"
     call = Call("small", (Message("user", "q"),), params={"temperature": 0.5})
@@ -272,10 +279,26 @@ def test_a_check_that_cannot_be_asked_again_abstains_and_is_counted(orchestrator
     assert "In 1 decisions a check could not be asked again" in str(found)
 
 
+def test_an_estimate_of_an_answer_is_no_mark(orchestrator: MakeOrchestrator) -> None:
+    estimated = attempt("big", 0.02, verdict=verdict(True, "learned", 0.7, "learned"))
+    found = row(log(orchestrator(SCRIPT), [decision("q", estimated)]).whatif(model="big"))
+    assert (found["score"], found["score_known"]) == (0.9, False)
+
+
 def test_a_failure_of_the_only_model_asked_is_a_failure_again(orchestrator: MakeOrchestrator) -> None:
     asked = decision("q", attempt("small", 0.0, text=None, error="server_error: down"), attempt("big", 0.02), quality=1.0)
     found = row(log(orchestrator(SCRIPT), [asked]).whatif(model="small"))
     assert (found["model"], found["score"], found["cost_usd"]) == (None, 0.0, 0.0)
+
+
+def test_what_is_the_same_is_counted_where_its_cost_is_known(orchestrator: MakeOrchestrator) -> None:
+    asked = [decision("q", attempt("big", None)), decision("r", attempt("small", 0.02)), decision("r", attempt("big", 0.03))]
+    found = log(orchestrator(SCRIPT), asked).whatif(model="big")
+    assert found.same == 1
+    assert found.statement.startswith(
+        "On 2 of your 3 decisions it is known what direct, big would have cost, in 1 of them as it asks whom you asked: "
+        "$0.060 instead of $0.050 (+20%"
+    )
 
 
 def test_an_unknown_price_is_in_no_cost(orchestrator: MakeOrchestrator) -> None:
