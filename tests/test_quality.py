@@ -78,10 +78,23 @@ def test_it_tells_easy_from_hard_prompts_and_says_how_often_each_model_is_right(
 
 def test_what_it_predicts_for_held_out_prompts_comes_true_on_average(fitted: Predictor) -> None:
     _, scores, _ = a_table(400)
-    assert fitted.left_out().shape == scores.shape
-    assert np.abs(fitted.left_out().mean(axis=0) - scores.mean(axis=0)).max() < 0.01
-    error = ((fitted.left_out() - scores) ** 2).mean()
+    said = fitted.left_out()
+    assert said.quality.shape == said.low.shape == said.n.shape == scores.shape
+    assert np.abs(said.quality.mean(axis=0) - scores.mean(axis=0)).max() < 0.01
+    error = ((said.quality - scores) ** 2).mean()
     assert error < 1.1 * 0.127  # the mean of p * (1 - p): scores are coins that fall with the chances of `a_table`
+
+
+def test_bounds_of_the_prompts_it_was_fitted_on_are_made_as_those_of_new_ones(fitted: Predictor) -> None:
+    said, new = fitted.left_out(z=2.0), fitted.assess(a_table(400, seed=1)[0], z=2.0)
+    for found in (said, new):
+        np.testing.assert_allclose(
+            found.quality - found.low,
+            np.minimum(found.quality, 2.0 * np.sqrt(found.quality * (1 - found.quality) / (found.n + 5.0))),
+            atol=1e-12,
+        )
+    assert (said.neighbours == 80).all()  # the others, never the prompt itself, and everyone was asked everything
+    assert np.abs(said.n.mean() - new.n.mean()) < 0.1 * new.n.mean()
 
 
 def test_one_prompt_alone_is_predicted_as_among_others(fitted: Predictor) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from molt_magic.evaluation.knn import Predicts
 from molt_magic.evaluation.matrix import Floats, Outcomes
+from molt_magic.quality import Assessment
 from molt_magic.quality.costs import ExpectedCost
 from molt_magic.types import Candidate, Check, Message, ModelSpec, Request, Situation
 
@@ -78,14 +79,15 @@ def predict(
     """(the training prompts, each as it looks to what was fitted without it; the test prompts as they look to what was fitted
     on all training rows).
 
-    A fitted predictor that can say the first itself (`left_out()`, shape (n, m)) is asked; any other is fitted once a fold.
+    A fitted predictor that can say the first itself (`left_out()`: an `Assessment`, or predictions of shape (n, m)) is asked,
+    so that both kinds of prompts have bounds of one making; any other is fitted once a fold.
     """
     fitted, costs = _fit(make(), train), ExpectedCost.fit(train.prompts, train.costs)
     counts = (~np.isnan(train.scores)).sum(axis=0).astype(float)
     tested = Case.of(test, costs=costs, **_said(fitted, test, counts))
     own = getattr(fitted, "left_out", None)
     if callable(own):
-        return Case.of(train, np.asarray(own(), dtype=float), costs=costs, evidence=counts), tested
+        return Case.of(train, costs=costs, **_figures(own(), counts)), tested
     parts = []
     for fold in folds:
         rest = train.take(np.setdiff1d(np.arange(len(train)), fold))
@@ -105,9 +107,14 @@ def _said(fitted: Predicts, held: Outcomes, counts: Floats) -> dict[str, Any]:
     """What a predictor says of prompts: `predicted`, `low` (None where it gives no bound) and `evidence`, all (n, m)."""
     assess = getattr(fitted, "assess", None)
     if callable(assess):
-        found = assess(held.texts, _tasks(held))
-        return {"predicted": found.quality, "low": found.low, "evidence": found.n}
-    predicted = fitted.predict(held.texts, _tasks(held))
+        return _figures(assess(held.texts, _tasks(held)), counts)
+    return _figures(fitted.predict(held.texts, _tasks(held)), counts)
+
+
+def _figures(said: Assessment | Floats, counts: Floats) -> dict[str, Any]:
+    if isinstance(said, Assessment):
+        return {"predicted": said.quality, "low": said.low, "evidence": said.n}
+    predicted = np.asarray(said, dtype=float)
     return {"predicted": predicted, "low": None, "evidence": np.broadcast_to(counts, predicted.shape)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from molt_magic.quality.kernel import Landmarks
-from molt_magic.quality.lexical import Lexical
+from molt_magic.quality.lexical import Lexical, terms_of
 from molt_magic.quality.surface import surface
 
 Matrix = npt.NDArray[np.float64]
@@ -29,25 +30,25 @@ class Features:
     topics: Rows  # (d, t), scaled to unit deviation
 
     @classmethod
-    def fit(cls, prompts: Sequence[str], vectors: Rows, *, seed: int) -> Features:
-        """Learn from prompts and their embeddings of shape (n, d)."""
+    def fit(cls, prompts: Sequence[str], vectors: Rows, *, seed: int) -> tuple[Features, Mapping[str, Rows]]:
+        """Learn from prompts and their embeddings of shape (n, d); returns also their `blocks`."""
         mean = vectors.mean(axis=0)
         centred = (vectors - mean).astype(np.float64)
         values, axes = np.linalg.eigh(centred.T @ centred / len(vectors))
         kept = values[-TOPICS:] > 1e-9 * max(values[-1], 1e-12)
         topics = (axes[:, -TOPICS:][:, kept] / np.sqrt(values[-TOPICS:][kept])).astype(np.float32)
-        looks = surface(prompts)
+        looks, terms = surface(prompts), [terms_of(prompt) for prompt in prompts]
         landmarks = Landmarks.fit(looks, (vectors - mean) @ topics, share=TOPIC_SHARE, seed=seed)
-        return cls(Lexical.fit(prompts), landmarks, mean, topics)
+        features = cls(Lexical.fit(terms), landmarks, mean, topics)
+        return features, features._blocks(looks, terms, vectors)
 
     def blocks(self, prompts: Sequence[str], vectors: Rows) -> Mapping[str, Rows]:
         """Blocks by the name of the member that looks at them, each float32 of shape (len(prompts), its columns)."""
+        return self._blocks(surface(prompts), [terms_of(prompt) for prompt in prompts], vectors)
+
+    def _blocks(self, looks: Matrix, terms: Sequence[Counter[int]], vectors: Rows) -> Mapping[str, Rows]:
         topics = np.asarray((vectors - self.mean) @ self.topics, dtype=np.float32)
-        return {
-            "meaning": vectors,
-            "words": self.lexical.rows(prompts),
-            "looks": self.landmarks.rows(surface(prompts), topics),
-        }
+        return {"meaning": vectors, "words": self.lexical.rows(terms), "looks": self.landmarks.rows(looks, topics)}
 
 
 def one_hot(tasks: Sequence[str | None], names: Sequence[str], otherwise: Rows | None = None) -> Rows:

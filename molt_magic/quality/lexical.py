@@ -35,22 +35,22 @@ class Lexical:
     rarity: npt.NDArray[np.float32]  # shape (d,)
 
     @classmethod
-    def fit(cls, prompts: Sequence[str]) -> Lexical:
-        """Take the terms that are in the most prompts, though not in half of them."""
+    def fit(cls, prompts: Sequence[Counter[int]]) -> Lexical:
+        """Take the terms that are in the most prompts, though not in half of them; a prompt as its `terms_of`."""
         seen: Counter[int] = Counter()
         for prompt in prompts:
-            seen.update(_terms(prompt).keys())
+            seen.update(prompt.keys())
         usual = [(n, term) for term, n in seen.items() if TOO_RARE <= n <= TOO_COMMON * len(prompts)]
         kept = sorted(term for _, term in sorted(usual, reverse=True)[:COLUMNS])
         rarity = np.log((1 + len(prompts)) / (1 + np.array([seen[term] for term in kept]))) + 1
         return cls(np.array(kept, dtype=np.int64), rarity.astype(np.float32))
 
-    def rows(self, prompts: Sequence[str]) -> Rows:
-        """Rows of unit length or zero, float32 of shape (len(prompts), d)."""
+    def rows(self, prompts: Sequence[Counter[int]]) -> Rows:
+        """Rows of unit length or zero, float32 of shape (len(prompts), d); a prompt as its `terms_of`."""
         places = self._places
         rows = np.zeros((len(prompts), len(self.terms)), dtype=np.float32)
         for row, prompt in zip(rows, prompts, strict=True):
-            found = [(places[term], n) for term, n in _terms(prompt).items() if term in places]
+            found = [(places[term], n) for term, n in prompt.items() if term in places]
             if found:
                 at, counts = (np.array(column) for column in zip(*found, strict=True))
                 weights = (1 + np.log(counts)) * self.rarity[at]
@@ -62,7 +62,7 @@ class Lexical:
         return {int(term): i for i, term in enumerate(self.terms)}
 
 
-def _terms(prompt: str) -> Counter[int]:
+def terms_of(prompt: str) -> Counter[int]:
     """Hashes of the words and pairs of words of a prompt, and how often each is there."""
     if len(prompt) > READ_CHARS * 3 // 2:
         prompt = f"{prompt[:READ_CHARS]}\n{prompt[-READ_CHARS // 2 :]}"

@@ -40,18 +40,32 @@ class Neighbours:
         return _nearest(vectors @ self.vectors.T, count)
 
 
-def fit_neighbours(vectors: Rows, targets: Matrix) -> tuple[Neighbours, Matrix]:
-    """Choose how many are averaged by leaving each prompt out; returns also the left-out averages, shape (n, p)."""
+def others(vectors: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
+    """Of each prompt the nearest others, as many as are ever averaged: places and cosines, nearest first."""
+    n = len(vectors)
+    found = []
+    for start in range(0, n, _AT_ONCE):
+        block = vectors[start : start + _AT_ONCE] @ vectors.T
+        block[np.arange(len(block)), start + np.arange(len(block))] = -2.0  # itself
+        found.append(_nearest(block, min(COUNTS[-1], max(n - 1, 1))))
+    places, cosines = zip(*found, strict=True)
+    return np.concatenate(places), np.concatenate(cosines)
+
+
+def fit_neighbours(vectors: Rows, targets: Matrix, order: npt.NDArray[np.int64]) -> tuple[Neighbours, Matrix]:
+    """Choose how many are averaged by leaving each prompt out; returns also the left-out averages, shape (n, p).
+
+    Args:
+        order: places of each prompt's nearest `others`.
+    """
     n = len(vectors)
     counts = [count for count in COUNTS if count < n] or [max(n - 1, 1)]
     averages = np.zeros((len(counts), *targets.shape))
     for start in range(0, n, _AT_ONCE):
-        block = vectors[start : start + _AT_ONCE] @ vectors.T
-        block[np.arange(len(block)), start + np.arange(len(block))] = -2.0  # itself
-        order, _ = _nearest(block, counts[-1])
-        running = np.cumsum(targets[order], axis=1)
+        rows = slice(start, min(start + _AT_ONCE, n))
+        running = np.cumsum(targets[order[rows, : counts[-1]]], axis=1)
         for i, count in enumerate(counts):
-            averages[i, start : start + len(block)] = running[:, count - 1] / count
+            averages[i, rows] = running[:, count - 1] / count
     best = ((averages - targets) ** 2).mean(axis=1).argmin(axis=0)
     model = Neighbours(vectors, targets, np.array(counts, dtype=np.int64)[best])
     return model, averages[best, :, np.arange(targets.shape[1])].T

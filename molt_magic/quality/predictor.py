@@ -14,7 +14,7 @@ from molt_magic.quality.blend import blend_weights
 from molt_magic.quality.calibrate import apply_curves, fit_curve
 from molt_magic.quality.features import Features, one_hot
 from molt_magic.quality.latent import Latent, filled
-from molt_magic.quality.neighbours import Neighbours, fit_neighbours
+from molt_magic.quality.neighbours import Neighbours, fit_neighbours, others
 from molt_magic.quality.ridge import Ridge, fit_ridge
 
 Matrix = npt.NDArray[np.float64]
@@ -26,6 +26,7 @@ ROUNDS = 2  # of filling gaps with what was predicted for them; without gaps one
 PRIOR_OUTCOMES = 4.0  # what a prediction is worth in outcomes where nothing near is known
 NEIGHBOURS = 80  # that are counted as evidence
 TASK = "task"
+_AT_ONCE = 1024  # prompts whose neighbours are looked at at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Predictor:
         self.embedder: Embedder = StaticEmbedder() if embedder is None else embedder
         self.seed = seed
         self.state: State | None = None
-        self._left_out: Matrix | None = None
+        self._left_out: tuple[Matrix, npt.NDArray[np.int64], Rows] | None = None  # predictions, nearest others, cosines
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -112,16 +113,17 @@ class Predictor:
         features, blocks = None, {}
         folds, distinct = self._folds(prompts)
         if distinct >= FEWEST:
-            features = Features.fit(prompts, vectors, seed=self.seed)
-            blocks = dict(features.blocks(prompts, vectors))
+            features, found = Features.fit(prompts, vectors, seed=self.seed)
+            blocks = dict(found)
             if len(names) > 1:
                 rows = one_hot(given, names)
                 blocks[TASK] = one_hot(given, names, rows.mean(axis=0))
+        order, cosine = others(vectors)
         whole = filled(scores)
         for _ in range(1 if known.all() or features is None else ROUNDS):
             latent = Latent.fit(whole)
             targets = latent.components(whole)
-            near, out = fit_neighbours(vectors, targets)
+            near, out = fit_neighbours(vectors, targets, order)
             ridges, members = {}, [out]
             for name, rows in blocks.items():
                 ridges[name], out = fit_ridge(rows, targets, folds)
@@ -135,7 +137,7 @@ class Predictor:
             expected = np.clip(latent.scores(np.einsum("bnp,bp->np", stacked, with_task)), 0.0, 1.0)
             whole = filled(scores, expected)
         curves = np.array([fit_curve(expected[k, j], scores[k, j]) for j, k in enumerate(known.T)])
-        self._left_out = apply_curves(expected, curves)
+        self._left_out = apply_curves(expected, curves), order[:, :NEIGHBOURS], cosine[:, :NEIGHBOURS]
         middle = vectors.mean(axis=0)
         self.state = State(
             models=tuple(models),
@@ -160,15 +162,16 @@ class Predictor:
         vectors = self._vectors(prompts, vectors)
         return self._predicted(prompts, tasks, vectors, self._nearest(vectors)[0])
 
-    def left_out(self) -> Matrix:
-        """What the last `fit` predicts of its own prompts from folds they are not in: shape (n, m).
+    def left_out(self, *, z: float = 1.0) -> Assessment:
+        """What the last `fit` says of its own prompts, n of them, each as if it had not been there: predictions are from folds
+        that the prompt is not in, evidence is that of the others; see `assess`.
 
         Raises:
             InputError: it was not fitted here (a predictor that was loaded has only what is needed to predict).
         """
         if self._left_out is None:
             raise InputError("There are no held-out predictions.", fix="Call fit first.")
-        return self._left_out
+        return self._assessed(*self._left_out, z)
 
     def predict_low(
         self,
@@ -194,16 +197,23 @@ class Predictor:
         The interval is that of a Beta distribution whose mean is the prediction and whose count is the effective number of
         near outcomes, a prediction itself counting as PRIOR_OUTCOMES: a prompt that resembles nothing has a wide one.
         """
-        state, vectors = self.fitted, self._vectors(prompts, vectors)
+        vectors = self._vectors(prompts, vectors)
         order, cosine = self._nearest(vectors)
         quality = self._predicted(prompts, tasks, vectors, order)
-        order, cosine = order[:, :NEIGHBOURS], cosine[:, :NEIGHBOURS]
+        return self._assessed(quality, order[:, :NEIGHBOURS], cosine[:, :NEIGHBOURS], z)
+
+    def _assessed(self, quality: Matrix, order: npt.NDArray[np.int64], cosine: Rows, z: float) -> Assessment:
+        """Predictions for k prompts with the evidence of their nearest neighbours, the latter of shape (k, neighbours)."""
+        state = self.fitted
         weight = np.clip((cosine - state.background) / (1.0 - state.background), 0.0, 1.0)
-        known = state.known[order]  # (k, neighbours, m)
-        n = np.einsum("kn,knm->km", weight, known)
+        n, near = np.empty(quality.shape), np.empty(quality.shape, dtype=np.int64)
+        for start in range(0, len(quality), _AT_ONCE):
+            rows = slice(start, start + _AT_ONCE)
+            known = state.known[order[rows]]  # (k, neighbours, m)
+            n[rows], near[rows] = np.einsum("kn,knm->km", weight[rows], known), known.sum(axis=1)
         deviation = np.sqrt(quality * (1.0 - quality) / (n + PRIOR_OUTCOMES + 1.0))
         low, high = np.maximum(quality - z * deviation, 0.0), np.minimum(quality + z * deviation, 1.0)
-        return Assessment(quality, low, high, n, known.sum(axis=1))
+        return Assessment(quality, low, high, n, near)
 
     def _nearest(self, vectors: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
         """The nearest prompts, as many as averages and evidence look at; they are looked for once."""

@@ -7,7 +7,8 @@ whatever the topic.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import string
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,8 @@ _FOUND = tuple(
         r"__",
     )
 )
+_ALPHANUMERIC = string.ascii_letters + string.digits
+_SPACE = string.whitespace + "\x1c\x1d\x1e\x1f"  # as `str.isspace` has it
 _OPTION = re.compile(r"^\s*\(?[A-J1-9][.):]\s*(.+)$", re.MULTILINE)
 _NUMERIC = re.compile(r"[\d\s.,$%/+-]*\d[\d\s.,$%/+-]*")
 _OPENS_WITH_QUESTION = re.compile(r"\W*(?:which|what|who|when|where|how|why)\b", re.IGNORECASE)
@@ -83,13 +86,20 @@ def _looks(text: str, length: int) -> list[float]:
         (sizes > 6).mean(),
         (sizes < 4).mean(),
         len({word.lower() for word in words}) / max(len(words), 1),
-        sum(map(str.isdigit, text)) / chars,
-        sum(map(str.isupper, text)) / chars,
-        sum(not c.isalnum() and not c.isspace() for c in text) / chars,
+        _count(text, str.isdigit, string.digits) / chars,
+        _count(text, str.isupper, string.ascii_uppercase) / chars,
+        (len(text) - _count(text, str.isalnum, _ALPHANUMERIC) - _count(text, str.isspace, _SPACE)) / chars,
         not text.isascii(),
         *(pattern.search(text) is not None for pattern in _FOUND),
     ]
     return [*np.log1p(counts).tolist(), *map(float, shares), *_options(text)]
+
+
+def _count(text: str, is_one: Callable[[str], bool], ascii_ones: str) -> int:
+    """How many characters are of a kind. Most prompts are ASCII, and a table of bytes is twenty times as fast."""
+    if not text.isascii():
+        return sum(map(is_one, text))
+    return len(text) - len(text.encode("ascii").translate(None, ascii_ones.encode("ascii")))
 
 
 def _options(text: str) -> list[float]:
