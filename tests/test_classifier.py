@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from molt_magic.embed import StaticEmbedder
 from molt_magic.errors import InputError
 from molt_magic.strategies.classifier import MAX_EXAMPLES, TaskClassifier, shipped_examples
 from molt_magic.strategies.features import instruction
+from molt_magic.strategies.judged import calibration_error
 from tests.heldout_prompts import FRESH, HELD_OUT
 
 TASKS = ("classification", "code_generation", "code_review", "research", "simple_qa", "summarization", "translation")
@@ -21,13 +23,6 @@ EMBEDDER = StaticEmbedder()
 @pytest.fixture(scope="module")
 def shipped() -> TaskClassifier:
     return TaskClassifier.load_shipped(EMBEDDER)
-
-
-def calibration_error(probabilities: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
-    """Mean distance of stated probability and share that was right, over bins of equal width, weighted by their size."""
-    p, r = np.array(probabilities), np.array(right, dtype=float)
-    at = np.minimum((p * bins).astype(int), bins - 1)
-    return float(sum(abs(p[at == b].mean() - r[at == b].mean()) * (at == b).mean() for b in range(bins) if (at == b).any()))
 
 
 def test_at_least_45_examples_of_each_task_ship_and_some_of_none() -> None:
@@ -143,9 +138,81 @@ def test_one_task_alone_is_not_certain() -> None:
 
 
 def test_too_many_examples_are_refused_with_the_limit() -> None:
-    with pytest.raises(InputError, match="4,000"):
+    with pytest.raises(InputError, match="20,000"):
         TaskClassifier(EMBEDDER, [(f"example {n}", "simple_qa") for n in range(MAX_EXAMPLES + 1)])
 
 
 def test_a_very_long_prompt_is_guessed_by_its_ends(shipped: TaskClassifier) -> None:
     assert shipped.guess("Summarize the following text.\n\n" + "word " * 400_000).task == "summarization"
+
+
+TICKETS = [
+    *((f"I want my money back for order {n}", "refunds") for n in range(12)),
+    *((f"the server {n} does not answer", "operations") for n in range(12)),
+    *((f"good morning number {n}", None) for n in range(6)),
+]
+
+
+@pytest.mark.parametrize("columns", [("text", "task"), ("prompt", "label")])
+def test_a_data_frame_replaces_what_it_knows(columns: tuple[str, str]) -> None:
+    classifier = TaskClassifier.load_shipped(EMBEDDER)
+    assert classifier.fit(pd.DataFrame(TICKETS, columns=columns)) is classifier
+    assert classifier.tasks == ("operations", "refunds")
+    assert classifier.guess("please give me my money back").task == "refunds"
+
+
+def test_a_missing_column_is_named() -> None:
+    with pytest.raises(InputError, match=r"no column 'task' or 'label'.*'text', 'intent'"):
+        TaskClassifier(EMBEDDER).fit(pd.DataFrame({"text": ["a"], "intent": ["b"]}))
+
+
+@pytest.mark.parametrize(
+    ("examples", "said"),
+    [("refunds", "not str"), (["a text alone"], "Example 0"), ([("a", "b"), (3, "b")], "example 1"), ([("a", " ")], "empty")],
+)
+def test_what_is_no_pair_is_refused_and_changes_nothing(examples: object, said: str) -> None:
+    classifier = TaskClassifier(EMBEDDER, TICKETS)
+    with pytest.raises(InputError, match=said):
+        classifier.add(examples)  # type: ignore[arg-type]
+    assert len(classifier) == len(TICKETS)
+
+
+def test_a_missing_task_in_a_frame_is_none_of_them() -> None:
+    frame = pd.DataFrame({"text": ["hello", "hi", "fix it"], "task": [None, float("nan"), "repair"]})
+    assert TaskClassifier(EMBEDDER).fit(frame).tasks == ("repair",)
+
+
+def test_a_report_has_a_row_a_task_and_one_for_all() -> None:
+    classifier = TaskClassifier(EMBEDDER, TICKETS)
+    asked = [
+        ("my money back please, order 99", "refunds"),
+        ("the server 99 is not answering", "refunds"),
+        ("good morning", None),
+    ]
+    report = classifier.report(pd.DataFrame(asked, columns=["text", "task"]))
+    assert list(report.index) == ["refunds", "none", "overall"]
+    assert (report.n.to_list(), report.loc["refunds", "recall"]) == ([2, 1, 3], 0.5)
+    assert report.loc["refunds", "confused_with"] == "operations (1)"
+    assert report.loc["overall", ["precision", "recall"]].to_list() == [0.5, 0.5]
+    assert classifier.confusion(asked).loc["refunds", "operations"] == 1
+
+
+def test_without_a_frame_a_report_judges_its_own_examples_each_by_the_others(shipped: TaskClassifier) -> None:
+    overall = shipped.report().loc["overall"]
+    assert overall.n == len(shipped_examples())
+    assert overall.precision > 0.9
+    assert overall.calibration_error < 0.08
+
+
+def test_many_examples_are_fitted_and_one_that_is_added_is_believed() -> None:
+    things = [f"{a} {b}" for a in ("red", "blue", "old", "new", "big", "small") for b in ("car", "boat", "bike", "hat", "lamp")]
+    rows = [(f"please {verb} the {thing} {n}", task) for n in range(25) for thing in things for verb, task in VERBS.items()]
+    classifier = TaskClassifier(EMBEDDER).fit(rows)
+    assert len(classifier) == 2250
+    assert classifier.guess("could you repair my old boat").task == "workshop"
+    assert classifier.report().loc["overall", "recall"] > 0.99
+    classifier.add([("quantum chromodynamics on the lattice", "physics")])
+    assert classifier.guess("quantum chromodynamics on the lattice").task == "physics"
+
+
+VERBS = {"sell": "shop", "repair": "workshop", "carry": "transport"}

@@ -17,6 +17,7 @@ from molt_magic.embed import Embedder, MiniLMEmbedder, make_embedder
 from molt_magic.errors import ConfigError, MoltError, UnknownName
 from molt_magic.log import DecisionLog
 from molt_magic.orchestrator.engine import Engine, Serves
+from molt_magic.orchestrator.examples import KeptExamples
 from molt_magic.orchestrator.learned import LearnedAnswers
 from molt_magic.orchestrator.learning import Learning
 from molt_magic.orchestrator.promises import Promises
@@ -47,7 +48,7 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "budget": (),
     "arbitrage": ("engine",),
     "exploration": (),
-    "cassette": ("serving", "cache", "quality", "learning", "learned", "engine"),
+    "cassette": ("classifier", "serving", "cache", "quality", "learning", "learned", "engine"),
 }
 
 # the sections that name models of the catalog, or make it
@@ -233,7 +234,14 @@ class Parts:
 
     @cached_property
     def classifier(self) -> TaskClassifier:
-        return TaskClassifier.load_shipped(self.embedder)
+        if self.settings.tape is not None:
+            keeper = KeptExamples(None, unkept=lambda: "a cassette is in force")
+        else:
+            keeper = KeptExamples(
+                self.settings.data_dir / "examples.jsonl",
+                unkept=lambda: None if self.settings.log.prompts else "log.prompts is off",
+            )
+        return TaskClassifier.load_shipped(self.embedder, keeper=keeper)
 
     @cached_property
     def engine(self) -> Engine:

@@ -35,7 +35,9 @@ class Rule:
             task, score = guess.task, guess.score
             said = f"task {task} (proposed" if task else "no task given and none likely enough (best"
             said += f", {guess.score:.2f})"
-        order, reason, reasons = along_route(situation, self.routes.get(task) if task else None, self.default)
+        route = self.routes.get(task) if task else None
+        said += without_route(route) if task else ""
+        order, reason, reasons = along_route(situation, route, self.default)
         candidates = passed_over(situation, reasons, order)
         walked = yield from walk(situation, order)
         return choice(situation, walked, reason=f"{said}: {reason}", candidates=candidates, task=task, task_score=score)
@@ -59,3 +61,8 @@ def along_route(situation: Situation, route: Route | None, default: str | None) 
     order = default_order(situation, default)
     wanted = " and ".join(f"{name} {absence(situation, name)}" for name in (route.primary, route.fallback) if name)
     return order, f"{order[0].name if order else 'nothing'} by default, as {wanted}", reasons
+
+
+def without_route(route: Route | None) -> str:
+    """What there is to say of a task whose row of the table is missing."""
+    return ", which has no route" if route is None else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from molt_magic.strategies.order import choice, passed_over
-from molt_magic.strategies.rule import along_route
+from molt_magic.strategies.rule import along_route, without_route
 from molt_magic.strategies.walk import walk
 from molt_magic.types import Flow, Route, Situation, TaskGuess
 
@@ -35,7 +35,7 @@ class Semantic:
         if guess.task is None:
             said = f"abstains: no task is likely enough (best {guess.score:.2f})"
         else:
-            said = f"looks like {guess.task} ({guess.score:.2f})"
+            said = f"looks like {guess.task} ({guess.score:.2f}){without_route(route)}"
         candidates = passed_over(situation, reasons, order)
         walked = yield from walk(situation, order)
         return choice(

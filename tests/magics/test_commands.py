@@ -239,6 +239,15 @@ def test_feedback_is_written_to_the_decision(notebook: MakeNotebook) -> None:
     assert (logged.quality, logged.quality_source) == (0.25, "user")
 
 
+def test_feedback_corrects_the_task_of_a_prompt(notebook: MakeNotebook) -> None:
+    book = notebook({"small": "hello", "big": "hello"})
+    book.run("%%route -m small -o answer\nWhere does my parcel tarry?")
+    assert "Noted: such a prompt is simple_qa." in say(book, "feedback task=simple_qa")
+    assert book.orchestrator.classifier.guess("Where does my parcel tarry?").task == "simple_qa"
+    assert "no route yet: add [routes.parcels]" in say(book, "feedback task=parcels answer")
+    assert "parcels" in book.orchestrator.classifier.tasks
+
+
 def test_feedback_takes_a_frame_or_a_column_of_one(notebook: MakeNotebook) -> None:
     book = notebook()
     for name in ("a", "b"):

@@ -61,12 +61,28 @@ def _export(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) ->
 def _feedback(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -> Page:
     if not rest:
         raise InputError("%route feedback needs a score between 0 and 1.", fix="Write: %route feedback 1 (good) or 0 (bad).")
+    if rest[0].startswith("task="):
+        return _task_of_feedback(session, rest, namespace)
     if len(rest) == 1 and hasattr(namespace.get(rest[0].partition(".")[0]), "items"):  # a frame, a Series, a mapping
         return _column_of_feedback(session, rest[0], namespace)
     score = options.number(rest[0], "A score")
     decision = decision_of(session, rest[1] if len(rest) > 1 else None, namespace)
     session.orchestrator.feedback(decision.decision_id, score)
     return Page((f"Noted: {score:g} for {decision.model or 'no model'} (decision {decision.decision_id}).",))
+
+
+def _task_of_feedback(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -> Page:
+    """The prompt becomes an example of the task it should have been taken for."""
+    task = rest[0].removeprefix("task=")
+    decision = decision_of(session, rest[1] if len(rest) > 1 else None, namespace)
+    orch = session.orchestrator
+    if decision.prompt is None:
+        raise InputError(
+            "This decision's prompt was not kept.", fix='Write: current().classifier.add([("the prompt", "its task")]).'
+        )
+    orch.classifier.add([(decision.prompt, None if task == "none" else task)])
+    told = "" if task in (*orch.tasks, "none") else f" It has no route yet: add [routes.{task}] to molt.toml."
+    return Page((f"Noted: such a prompt is {task}.{told}",))
 
 
 def _column_of_feedback(session: RouteMagics, word: str, namespace: Namespace) -> Page:
@@ -116,8 +132,9 @@ COMMANDS = {
     "export": Command(_export, "FILE", "write all decisions to .csv, .jsonl or .parquet", 1),
     "feedback": Command(
         _feedback,
-        "SCORE [NAME or ID], or DF[.col]",
-        "say how good an answer was, 0 to 1, or a column of scores beside decision_id; arbitrage learns from it",
+        "SCORE [NAME or ID], or DF[.col], or task=TASK [NAME or ID]",
+        "say how good an answer was, 0 to 1, or a column of scores beside decision_id: arbitrage learns from it; "
+        "or which task its prompt was: semantic does",
         2,
     ),
     "cost": Command(_cost, "[--by model|provider|strategy] [--all]", "what was spent and saved", None, cost_parser),

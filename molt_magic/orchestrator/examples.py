@@ -1,0 +1,91 @@
+"""The user's labelled examples: a line of JSON each, appended under a lock, read by every kernel that classifies."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from molt_magic.errors import StoreError
+from molt_magic.providers.lock import locked
+
+logger = logging.getLogger("molt_magic")
+
+Example = tuple[str, str | None]  # (text, task)
+
+
+class KeptExamples:
+    """Keeps examples in a file; what stands there is read once, and then what was appended.
+
+    Args:
+        path: the file; made (0600) with the first example. None: nothing is read.
+        unkept: says why nothing is written, asked at every `keep`; None: it is.
+    """
+
+    def __init__(self, path: Path | None, *, unkept: Callable[[], str | None] = lambda: None) -> None:
+        self.path = path
+        self.unkept = unkept
+        self._read, self._lines = 0, 0  # bytes and lines of the file that were taken in
+
+    def keep(self, examples: Sequence[Example]) -> None:
+        """Write examples down, on disk when this returns. Raises StoreError."""
+        if (why := self.unkept()) is not None or self.path is None:
+            logger.warning("%d examples are kept for this session only: %s", len(examples), why)
+            return
+        lines = "".join(json.dumps({"text": text, "task": task}, ensure_ascii=False) + "\n" for text, task in examples)
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with locked(self.path.with_name(self.path.name + ".lock"), waiting=lambda: None):
+                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+                with os.fdopen(descriptor, "r+b") as file:
+                    end = file.seek(0, os.SEEK_END)
+                    if end and (file.seek(end - 1), file.read(1))[1] != b"\n":  # a writer died in the middle of a line
+                        lines = "\n" + lines
+                    file.write(lines.encode("utf-8", "surrogatepass"))
+                    file.flush()
+                    os.fsync(descriptor)
+        except OSError as error:
+            raise StoreError(
+                f"The examples cannot be written to {self.path}: {error.strerror or error}.",
+                fix="Make that folder writable, or set MOLT_HOME to one that is.",
+            ) from error
+
+    def news(self) -> list[Example]:
+        """The examples that were written since this was asked last. A damaged line is skipped, with a warning that names it."""
+        if self.path is None:
+            return []
+        try:
+            size = self.path.stat().st_size
+            if size == self._read:
+                return []
+            if size < self._read:  # somebody has tidied it up
+                self._read, self._lines = 0, 0
+            with self.path.open("rb") as file:
+                file.seek(self._read)
+                new = file.read()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            logger.warning("your examples in %s cannot be read: %s", self.path, error.strerror or error)
+            return []
+        whole, _, _ = new.rpartition(b"\n")  # what follows is being written
+        found = []
+        for line in whole.split(b"\n") if whole else []:
+            self._lines += 1
+            if (example := _example(line)) is not None:
+                found.append(example)
+            elif line.strip():
+                logger.warning("line %d of %s is no example and is skipped", self._lines, self.path)
+        self._read += len(whole) + 1 if whole else 0
+        return found
+
+
+def _example(line: bytes) -> Example | None:
+    try:
+        row = json.loads(line)
+        text, task = row["text"], row["task"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return (text, task) if isinstance(text, str) and isinstance(task, str | None) else None
