@@ -118,7 +118,7 @@ def answers_of(attempts: Sequence[Mapping[str, Any]], quality: float, quality_so
         if a is last and not math.isnan(quality):
             score, rank = float(quality), SOURCE_RANK.get(str(quality_source), 0)
         else:
-            score, rank = _mark(verdict)
+            score, rank = mark_of(verdict)
         cached = a["cache"] in ("exact", "semantic")
         found.append(Answer(a["model"], cost, score, rank, a["text"], verdict, "logged", a["error"], cached))
     return tuple(found)
@@ -130,7 +130,7 @@ def _verdict(said: Mapping[str, Any] | None) -> Verdict | None:
     return Verdict(said["accepted"], said["score"], said["reason"], said["validator"], said.get("source") or "validator")
 
 
-def _mark(verdict: Verdict | None) -> tuple[float, int]:
+def mark_of(verdict: Verdict | None) -> tuple[float, int]:
     """(score, rank) that a verdict gives: a refusal without a score is a 0, an estimate is no mark."""
     if verdict is None or verdict.source not in SOURCE_RANK:
         return math.nan, 0

@@ -11,10 +11,9 @@ from typing import Any
 from molt_magic import errors
 from molt_magic.evaluation.instead import Instead
 from molt_magic.evaluation.known import filled
-from molt_magic.evaluation.logged import Answer, Logged, Source
+from molt_magic.evaluation.logged import Answer, Logged, Source, mark_of
 from molt_magic.strategies.walk import judged
 from molt_magic.types import (
-    SOURCE_RANK,
     Attempt,
     Call,
     Candidate,
@@ -50,7 +49,7 @@ class Rerun:
     source: Source
     same: bool  # it asks the very models that were asked
     reason: str
-    abstained: bool  # a check could not be asked again of a known answer, and let it pass
+    abstained: bool  # a check could not be asked of an answer, which was taken to be accepted
 
 
 def answers_to(decision: Logged, known: Mapping[str, Answer]) -> dict[str, Answer]:
@@ -94,7 +93,8 @@ def rerun(
         choice: Choice = stop.value
     if choice.attempt is None or not called:
         return None
-    return _told(decision, situation, choice, attempts, answers, any(check.abstained for check in repeated))
+    abstained = any(check.abstained for check in repeated) or (bool(asked) and any(a.planned for a in attempts))
+    return _told(decision, situation, choice, attempts, answers, abstained)
 
 
 def _told(
@@ -119,10 +119,8 @@ def _told(
     score, score_known = 0.0, True  # of a failure
     if model is not None:
         score = math.nan if answer is None else answer.score
-        verdict = choice.verdicts.get(final.index)
-        marks = verdict is not None and verdict.source in SOURCE_RANK and not final.planned
-        if math.isnan(score) and marks and verdict is not None and verdict.score is not None:
-            score = verdict.score  # of a check that was asked again
+        if math.isnan(score) and not final.planned:
+            score, _ = mark_of(choice.verdicts.get(final.index))  # of a check that was asked again
         score_known = not math.isnan(score)
         score = score if score_known else candidates[model].predicted_quality
     return Rerun(

@@ -52,7 +52,7 @@ class WhatIf:
             Intervals are over resampled prompts; that a prediction may be wrong is not in them.
         same: decisions of known cost in which it would have asked the very models that were asked.
         left_out: why decisions were left out, and how many.
-        abstained: decisions in which a check could not be asked again and let a known answer pass.
+        abstained: decisions in which a check could not be asked of an answer, which was then taken to be accepted.
         corrected_quality, corrected_cost_usd: means a decision, from those of which exploration logged a chance, corrected
             by it; None: too few of them.
     """
@@ -76,7 +76,7 @@ class WhatIf:
         priced, scored = int(would["n_cost_known"]), int(would["n_quality_known"])
         if not priced and not scored:
             return (
-                f"Nothing is known of what {self.policy} would have done on your {n:,} decisions: what is told is predicted, "
+                f"Nothing is known of what {self.policy} would have done on your {_decisions(n)}: what is told is predicted, "
                 f"{usd(would['cost_usd'])} instead of {usd(was['cost_usd'])}. To know, ask its models the same prompts "
                 "(orch.compare), give a table of outcomes, or explore."
             )
@@ -110,13 +110,16 @@ class WhatIf:
             if figure is not None:
                 found.append(
                     f"Corrected for exploration ({SOURCE}), mean {name} {told(figure.value)} ({told(figure.lo)} to "
-                    f"{told(figure.hi)}): from {figure.n:,} decisions, worth {figure.effective_n:,.0f} taken by this policy."
+                    f"{told(figure.hi)}): from {figure.n:,} decisions by lot, worth {figure.effective_n:,.0f} by this policy."
                 )
         if self.abstained:
-            found.append(f"In {self.abstained:,} decisions a check could not be asked again and let the answer pass.")
+            found.append(
+                f"In {_decisions(self.abstained)} a check could not be asked of an answer, which was taken to be accepted: "
+                "what is predicted of a cascade is the least it would cost."
+            )
         unpriced = int(self.frame["cost_usd"].isna().sum())
         if unpriced:
-            found.append(f"Of {unpriced:,} decisions a price is unknown; they are in no cost.")
+            found.append(f"Of {_decisions(unpriced)} a price is unknown; what they cost is in no figure.")
         if self.left_out:
             found.append("Left out: " + "; ".join(f"{n:,} {why}" for why, n in self.left_out.items()) + ".")
         return tuple(found)
@@ -136,16 +139,19 @@ def _costs(policy: str, n: int, same: int, was: Any, would: Any) -> str:
     )
 
 
+def _decisions(n: int) -> str:
+    return "one decision" if n == 1 else f"{n:,} decisions"
+
+
 def _percent(share: float) -> str:
     return "" if math.isnan(share) else f"{round(share, 2) + 0.0:+.0%}"  # no -0 %
 
 
 def _qualities(n: int, was: Any, would: Any) -> str:
     change, lo, hi = (would[f"known_quality_change{end}"] for end in ("", "_lo", "_hi"))
-    where = "one decision" if n == 1 else f"{n:,} decisions"
     return (
-        f"On {where} marked on both sides its quality is {would['known_quality']:.2f} instead of {was['known_quality']:.2f} "
-        f"({change:+.2f}, 95 %: {lo:+.2f} to {hi:+.2f})."
+        f"On {_decisions(n)} marked on both sides its quality is {would['known_quality']:.2f} "
+        f"instead of {was['known_quality']:.2f} ({change:+.2f}, 95 %: {lo:+.2f} to {hi:+.2f})."
     )
 
 
@@ -233,7 +239,7 @@ def _found(
     import pandas as pd
 
     decisions, reruns = [d for d, _ in taken], [r for _, r in taken]
-    marked = np.array([_mark_of(d, known) for d in decisions], dtype=float)
+    marked = np.array([_quality_of(d, known) for d in decisions], dtype=float)
     rows = [
         {
             "decision_id": d.decision_id,
@@ -280,7 +286,7 @@ def _found(
     )
 
 
-def _mark_of(decision: Logged, known: Known) -> float:
+def _quality_of(decision: Logged, known: Known) -> float:
     """The quality of a decision: its own mark, else one of the same model's answer to the same prompt; NaN: there is none."""
     if not math.isnan(decision.quality) or decision.model is None:
         return decision.quality

@@ -135,7 +135,7 @@ def test_what_is_not_known_is_predicted_and_marked(orchestrator: MakeOrchestrato
         "actual_quality": 1.0, "model": "small", "cost_usd": 0.001, "score": 0.5, "cost_known": False, "score_known": False,
         "source": "predicted", "reason": "",
     }  # fmt: skip
-    assert found.statement.startswith("Nothing is known of what direct, small would have done on your 1 decisions")
+    assert found.statement.startswith("Nothing is known of what direct, small would have done on your one decision")
     assert math.isnan(found.summary.iloc[1]["known_cost_usd"])
 
 
@@ -261,6 +261,17 @@ def test_a_rule_is_asked_again_of_a_recorded_text(orchestrator: MakeOrchestrator
     assert found.abstained == 0
 
 
+def test_an_answer_that_is_only_predicted_is_taken_to_be_accepted_and_that_is_counted(
+    orchestrator: MakeOrchestrator,
+) -> None:
+    found = log(orchestrator(SCRIPT), [decision("q", attempt("big")), decision("r", attempt("small"))]).whatif(
+        ladder=["small", "big"]
+    )
+    assert list(found.frame["source"]) == ["predicted", "logged"]
+    assert list(found.frame["model"]) == ["small", "small"]
+    assert found.abstained == 1
+
+
 def test_what_the_same_check_said_of_an_answer_counts(orchestrator: MakeOrchestrator) -> None:
     accepted = attempt("big", 0.02, verdict=verdict(True, "judge:big", 0.9, "judge"))
     refused = attempt("small", 0.003, verdict=verdict(False, "judge:big", 0.1, "judge"))
@@ -276,7 +287,7 @@ def test_a_check_that_cannot_be_asked_again_abstains_and_is_counted(orchestrator
     )
     assert row(found)["model"] == "small"
     assert found.abstained == 1
-    assert "In 1 decisions a check could not be asked again" in str(found)
+    assert "In one decision a check could not be asked of an answer" in str(found)
 
 
 def test_an_estimate_of_an_answer_is_no_mark(orchestrator: MakeOrchestrator) -> None:
@@ -307,7 +318,7 @@ def test_an_unknown_price_is_in_no_cost(orchestrator: MakeOrchestrator) -> None:
     found = log(orchestrator(SCRIPT), asked).whatif(model="small")
     assert np.isnan(found.frame["cost_usd"]).tolist() == [True, False]
     assert list(found.summary["cost_usd"]) == pytest.approx([0.03, 0.001])
-    assert "Of 1 decisions a price is unknown" in str(found)
+    assert "Of one decision a price is unknown" in str(found)
 
 
 def test_the_threshold_is_that_of_each_decision_unless_one_is_given(orchestrator: MakeOrchestrator) -> None:
