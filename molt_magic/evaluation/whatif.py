@@ -77,7 +77,7 @@ class WhatIf:
         if not priced and not scored:
             return (
                 f"Nothing is known of what {self.policy} would have done on your {_decisions(n)}: what is told is predicted, "
-                f"{usd(would['cost_usd'])} instead of {usd(was['cost_usd'])}. To know, ask its models the same prompts "
+                f"{_usd(would['cost_usd'])} instead of {_usd(was['cost_usd'])}. To know, ask its models the same prompts "
                 "(orch.compare), give a table of outcomes, or explore."
             )
         said = []
@@ -104,14 +104,15 @@ class WhatIf:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the figures has to know besides."""
-        found = []
-        corrected = [(self.corrected_quality, "quality", "{:.2f}".format), (self.corrected_cost_usd, "cost", usd)]
-        for figure, name, told in corrected:
-            if figure is not None:
-                found.append(
-                    f"Corrected for exploration ({SOURCE}), mean {name} {told(figure.value)} ({told(figure.lo)} to "
-                    f"{told(figure.hi)}): from {figure.n:,} decisions by lot, worth {figure.effective_n:,.0f} by this policy."
-                )
+        found = [
+            f"Corrected for exploration ({SOURCE}): {name} {told(figure.value)} ({told(figure.lo)} to {told(figure.hi)}) a "
+            f"decision, from {figure.n:,} with a logged chance, which are worth {figure.effective_n:,.0f} by this policy."
+            for figure, name, told in (
+                (self.corrected_quality, "quality", "{:.2f}".format),
+                (self.corrected_cost_usd, "cost", usd),
+            )
+            if figure is not None
+        ]
         if self.abstained:
             found.append(
                 f"In {_decisions(self.abstained)} a check could not be asked of an answer, which was taken to be accepted: "
@@ -137,6 +138,10 @@ def _costs(policy: str, n: int, same: int, was: Any, would: Any) -> str:
         f"On {known:,} of your {n:,} decisions it is known what {policy} would have cost{asks}: "
         f"{usd(would['known_cost_usd'])} instead of {usd(was['known_cost_usd'])}{told}."
     )
+
+
+def _usd(amount: float) -> str:
+    return usd(None if math.isnan(amount) else amount)
 
 
 def _decisions(n: int) -> str:

@@ -21,6 +21,7 @@ from molt_magic.orchestrator.record import prompt_hash
 from molt_magic.providers.cassette import Tape
 from molt_magic.providers.cassette.tape import key_of, line_of
 from molt_magic.types import Call, Completion, Decision, Message, Request, Usage
+from molt_magic.views.whatif import page
 from tests.conftest import MakeOrchestrator
 from tests.views.samples import DECISION
 
@@ -319,6 +320,13 @@ def test_an_unknown_price_is_in_no_cost(orchestrator: MakeOrchestrator) -> None:
     assert np.isnan(found.frame["cost_usd"]).tolist() == [True, False]
     assert list(found.summary["cost_usd"]) == pytest.approx([0.03, 0.001])
     assert "Of one decision a price is unknown" in str(found)
+
+
+def test_where_neither_answers_nor_prices_are_known_it_says_so(orchestrator: MakeOrchestrator) -> None:
+    unpriced = tuple({**c, "expected_cost_usd": None} for c in candidates())
+    found = log(orchestrator(SCRIPT), [decision("q", attempt("big"), candidates=unpriced)]).whatif(model="small")
+    assert "unknown instead of unknown" in found.statement
+    assert page(found).to_plain()
 
 
 def test_the_threshold_is_that_of_each_decision_unless_one_is_given(orchestrator: MakeOrchestrator) -> None:
