@@ -22,7 +22,7 @@ from molt_magic.validators.second import Second
 
 FEW = 12  # models of which every ladder is tried; of more, the cheapest ones and the best
 PAIRS = 12  # first models and seconds for which a check is learned, those whose agreement is worth most
-STEPS = 12  # thresholds of each learned check
+STEPS = 36  # thresholds of each learned check
 CHEAP = 0.5  # of the best model's cost: what a first model and its second cost at most
 
 Key = tuple[int, int | None]  # the first model and its second

@@ -95,3 +95,13 @@ def test_marks_of_one_kind_only_teach_nothing(orch: Orchestrator) -> None:
 def test_without_a_log_it_abstains(orchestrator: MakeOrchestrator) -> None:
     orch = orchestrator({"small": small, "big": "known"}, values={"log.enabled": False})
     assert "there is no log" in orch.route(asked(3), strategy="cascade", validate="learned").decision.reason
+
+
+def test_a_cascade_with_a_price_keeps_what_the_next_rung_would_not_gain_enough_on(orchestrator: MakeOrchestrator) -> None:
+    dear = orchestrator({"small": "no", "big": "yes"}, values={"cascade.price": 1000.0})  # a call of `big` is about a cent
+    kept = dear.route("say yes", strategy="cascade", validate=[lambda text: text == "yes"])
+    assert kept.model == "small"
+    assert kept.decision.status == "best_effort"
+    assert "big would not gain what it costs" in kept.decision.reason
+    cheap = orchestrator({"small": "no", "big": "yes"}, values={"cascade.price": 1.0})
+    assert cheap.route("say yes now", strategy="cascade", validate=[lambda text: text == "yes"]).model == "big"
