@@ -47,7 +47,8 @@ def _line(session: RouteMagics, before: list[str]) -> Iterable[str]:
         if (action := flags.get(before[-1])) is not None and action.nargs != 0:
             return [str(choice) for choice in action.choices] if action.choices else _values(session, action.dest)
         first = {"use": "strategy", "compare": "compare"}.get(word) if len(before) == 1 else None
-        return [*(_values(session, first) if first else []), *flags]
+        words = command.values if len(before) == 1 else ()
+        return [*(_values(session, first) if first else words), *flags]
     if word == "config" and len(before) == 1:
         from molt_magic.config.schema import KEYS
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from molt_magic.errors import MoltError
 from molt_magic.result import usd
 from molt_magic.views import cassettes, evaluations, listings
+from molt_magic.views.paths import at_home
 from molt_magic.views.tables import Page, Table
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def examine(make: Callable[[], Orchestrator]) -> list[Finding]:
     found = [_python(), *_packages()]
     try:
         orch = make()
-        return [*found, *_configuration(orch), *_models(orch), *_folders(orch)]
+        return [*found, *_configuration(orch), *_promise(orch), *_models(orch), *_folders(orch)]
     except MoltError as error:
         return [*found, Finding("configuration", False, error.message, error.fix)]
 
@@ -94,7 +95,7 @@ def status(orch: Orchestrator, *, defaults: str) -> Page:
         f"Ladder: {', '.join(orch.catalog.ladder)}.",
         *([f"Arbitrage goes by a promise: {evaluations.in_a_line(orch)}"] if settings.arbitrage.promise is not None else []),
         f"Spent this session: {spent}{f' of {usd(limit)}.' if limit is not None else '; no budget is set.'}",
-        f"Log: {_at_home(settings.data_dir) if settings.log.enabled else 'off'}.",
+        f"Log: {at_home(settings.data_dir) if settings.log.enabled else 'off'}.",
         f"Cache: {_cache(orch)}.",
         *([f"Cassette: {cassettes.state(orch)}"] if orch.cassette is not None or settings.cassette.file else []),
     ]
@@ -104,12 +105,7 @@ def status(orch: Orchestrator, *, defaults: str) -> Page:
 def _cache(orch: Orchestrator) -> str:
     if orch.cache is None:
         return "off"
-    return _at_home(orch.settings.cache_dir) if orch.cassette is None else "empty at first, as always with a cassette"
-
-
-def _at_home(path: Path) -> str:
-    """The path with `~` for the home folder: a notebook that is passed on need not tell whose it is."""
-    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
+    return at_home(orch.settings.cache_dir) if orch.cassette is None else "empty at first, as always with a cassette"
 
 
 def _python() -> Finding:
@@ -159,6 +155,18 @@ def _key_variables(specs: Iterable[ModelSpec]) -> list[tuple[str, ...]]:
             if names:
                 found[names] = None
     return list(found)
+
+
+def _promise(orch: Orchestrator) -> Iterator[Finding]:
+    """Whether the promise that arbitrage goes by can be read: without it no question is routed."""
+    if orch.settings.arbitrage.promise is None:
+        return
+    try:
+        kept = orch.promise
+    except MoltError as error:
+        yield Finding("promise", False, error.message, error.fix)
+    else:
+        yield Finding("promise", True, "" if kept is None else kept.said)
 
 
 def _models(orch: Orchestrator) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from molt_magic.errors import MoltError
 from molt_magic.result import usd
+from molt_magic.views.paths import at_home
 from molt_magic.views.tables import Page, Table
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def promise(policy: Policy) -> Page:
 
 def kept(policy: Policy, file: Path) -> Page:
     """What was promised and is kept from now on, and how other sessions come to go by it."""
-    said = f"Kept in {file}: in this session arbitrage goes by it. Others do where molt.toml says, under [arbitrage]:"
-    return Page((policy.statement, said, f'promise = "{file.as_posix()}"'))
+    said = f"Kept in {at_home(file)}: in this session arbitrage goes by it. Others do where molt.toml says, under [arbitrage]:"
+    return Page((policy.statement, said, f"promise = '{at_home(file)}'"))
 
 
 def in_use(orch: Orchestrator) -> Page:

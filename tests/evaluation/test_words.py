@@ -47,7 +47,7 @@ def test_a_promise_is_kept_watched_and_ended_in_words(notebook: MakeNotebook) ->
     kept = book.run("%route calibrate outcomes --target 0.9 --keep -o policy").value.to_plain()
     promise = book["policy"].promise
     assert kept.startswith(promise.statement)
-    assert 'promise.npz"' in kept
+    assert "promise.npz'" in kept
     assert promise.said in book.run("%route status").value.to_plain(width=500)
     assert promise.said in book.run("%route strategies").value.to_plain(width=500)
     book.run("%%route -o answer\nWhat is the capital city of the country number 3 on the map of the world?")

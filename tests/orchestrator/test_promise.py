@@ -13,6 +13,7 @@ from molt_magic import evaluation
 from molt_magic.errors import ConfigError, InputError, StoreError
 from molt_magic.evaluation import Policy
 from molt_magic.result import explain
+from molt_magic.views.decisions import story
 from tests.conftest import MakeOrchestrator
 from tests.evaluation.synthetic import table
 
@@ -47,6 +48,7 @@ def test_a_kept_promise_decides_and_is_in_the_log_and_in_the_explanation(
     said = policy.promise.said
     assert list(orch.log.to_frame()["promise"]) == [None, said, said]
     assert f"Promised: {said}." in explain(asked[EASY].decision)
+    assert f"(promise {policy.promise.id})</div>" in story.html(asked[EASY].decision)
 
 
 def test_it_is_used_by_another_orchestrator_that_names_the_file_with_the_same_id(

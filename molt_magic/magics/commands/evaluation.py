@@ -126,6 +126,7 @@ COMMANDS = {
         "score strategies on marked answers (a DataFrame, file, or log)",
         None,
         evaluate_parser,
+        values=(LOG,),
     ),
     "calibrate": Command(
         _calibrate,
@@ -133,5 +134,6 @@ COMMANDS = {
         "the cheapest policy that surely keeps the quality; --keep: arbitrage goes by it; alone: how it does",
         None,
         calibrate_parser,
+        values=(LOG, OFF),
     ),
 }
