@@ -244,6 +244,8 @@ def test_a_new_route_needs_a_primary() -> None:
 def test_a_ladder_with_an_unknown_model_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"ladder .* names an unknown model 'gpt-6-mini'"):
         Catalog.load(ladder=("qwen-local", "gpt-6-mini"))
+    with pytest.raises(ConfigError, match=r"ladder of simple_qa .* names an unknown model 'gpt-6-mini'"):
+        Catalog.load(ladders={"simple_qa": ("qwen-local", "gpt-6-mini")})
 
 
 def test_without_what_ships_there_is_only_what_the_user_defines() -> None:

@@ -117,6 +117,12 @@ def test_the_ladder_is_a_list_with_commas_in_the_environment(folder: Path, env: 
     assert load(folder, env | {"MOLT_CASCADE_LADDER": "a, b"}).cascade.ladder == ("a", "b")
 
 
+def test_tasks_may_have_ladders_of_their_own(folder: Path, env: dict[str, str]) -> None:
+    settings = load(folder, env, '[cascade.ladders]\nsimple_qa = ["a", "b"]\n')
+    assert settings.cascade.ladders == {"simple_qa": ("a", "b")}
+    assert settings.with_values({"cascade.ladders": "none"}).cascade.ladders == {}
+
+
 def test_a_variable_that_is_nearly_ours_is_refused(folder: Path, env: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="Did you mean MOLT_CACHE_TTL_SECONDS"):
         load(folder, env | {"MOLT_CACHE_TTL_SECOND": "3"})
@@ -192,6 +198,8 @@ def test_an_unknown_setting_names_the_nearest(folder: Path, env: dict[str, str])
         ("[local]\nthreads = true\n", "whole number"),
         ('[cascade]\nladder = "a"\n', "must be a list"),
         ('[cascade]\nladder = ["a", "a"]\n', "names a model twice"),
+        ('[cascade]\nladders = ["a"]\n', "must be a table of ladders"),
+        ('[cascade.ladders]\nsimple_qa = "a"\n', "cascade.ladders.simple_qa in .* must be a list"),
         ('[cascade]\nrungs = ["a"]\n', "Unknown setting 'rungs'"),
     ],
 )

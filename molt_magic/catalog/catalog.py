@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -18,6 +18,10 @@ from molt_magic.types import ModelSpec, Route
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
+def _none() -> Mapping[str, Any]:
+    return _NONE
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """What ships, and what the user's file adds to it or changes."""
@@ -25,6 +29,7 @@ class Catalog:
     models: Mapping[str, ModelSpec]  # cheap to dear
     routes: Mapping[str, Route]  # task -> its row
     ladder: tuple[str, ...]  # the cascade's rungs, cheap to dear
+    ladders: Mapping[str, tuple[str, ...]] = field(default_factory=_none)  # of tasks that have one of their own
 
     @classmethod
     def load(
@@ -33,6 +38,7 @@ class Catalog:
         models: Mapping[str, Mapping[str, Any]] = _NONE,
         routes: Mapping[str, Mapping[str, Any]] = _NONE,
         ladder: tuple[str, ...] | None = None,
+        ladders: Mapping[str, tuple[str, ...]] = _NONE,
         shipped: bool = True,
         local_context_tokens: int | None = None,
         found: Iterable[ModelSpec] = (),
@@ -43,6 +49,7 @@ class Catalog:
             models: the user's `[models.NAME]` tables; one with the name of a model that ships changes or replaces it.
             routes: the user's `[routes.TASK]` tables, over those that ship.
             ladder: the user's ladder; None for the one that ships, or all models where nothing ships.
+            ladders: the user's ladders of single tasks.
             shipped: False to start from nothing.
             local_context_tokens: the window that local engines are started with, tokens; None: what each model was made for.
             found: models of servers that happen to run here; a name that is taken stays as it is.
@@ -60,10 +67,14 @@ class Catalog:
         for task, table in routes.items():
             rows[task] = read_route(task, table, models=specs, base=base.routes.get(task))
         rungs = ladder or base.ladder or tuple(specs)
-        for rung in rungs:
-            if rung not in specs:
-                raise unknown_model("ladder of [cascade]", rung, specs)
-        return cls(models=MappingProxyType(specs), routes=MappingProxyType(rows), ladder=rungs)
+        named = {"ladder of [cascade]": rungs} | {
+            f"ladder of {task} in [cascade.ladders]": own for task, own in ladders.items()
+        }
+        for where, ladder_of in named.items():
+            for rung in ladder_of:
+                if rung not in specs:
+                    raise unknown_model(where, rung, specs)
+        return cls(models=MappingProxyType(specs), routes=MappingProxyType(rows), ladder=rungs, ladders=ladders)
 
     def get(self, name: str) -> ModelSpec:
         """The model of that name.

@@ -107,11 +107,16 @@ class ArbitrageSettings:
     promise: str | None = None  # file of a calibrated policy, which then decides (`%route calibrate --keep`)
 
 
+def _no_ladders() -> Mapping[str, tuple[str, ...]]:
+    return types.MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class CascadeSettings:
     """`[cascade]`: how it climbs."""
 
     ladder: tuple[str, ...] | None = None  # catalog names, cheap to dear; None: the one that ships
+    ladders: Mapping[str, tuple[str, ...]] = field(default_factory=_no_ladders)  # of tasks that have one of their own
     price: float | None = _limits(default=None, at_least=0)  # quality for a dollar, 1/USD: a rung above must gain its cost
 
 
@@ -153,6 +158,7 @@ SECTIONS: Mapping[str, type[Any]] = types.MappingProxyType(
 )
 
 LADDER = "cascade.ladder"
+LADDERS = "cascade.ladders"
 
 KEYS: tuple[str, ...] = tuple(f"{name}.{f.name}" for name, section in SECTIONS.items() for f in fields(section))
 
@@ -174,7 +180,9 @@ def read_value(key: str, value: Any, *, origin: str, parse: bool) -> Any:
         ConfigError: the value is of the wrong type or outside its limits.
     """
     if key == LADDER:
-        return _ladder(value, origin=origin, parse=parse)
+        return _ladder(key, value, origin=origin, parse=parse)
+    if key == LADDERS:
+        return _ladders(value, origin=origin, parse=parse)
     section, _, name = key.partition(".")
     cls = SECTIONS[section]
     kinds = typing.get_args(hint) if isinstance(hint := typing.get_type_hints(cls)[name], types.UnionType) else (hint,)
@@ -222,15 +230,26 @@ def _as_kind(kind: type[Any], value: Any, *, parse: bool) -> Any:
     return value if isinstance(value, kind) else None
 
 
-def _ladder(value: Any, *, origin: str, parse: bool) -> tuple[str, ...] | None:
+def _ladders(value: Any, *, origin: str, parse: bool) -> Mapping[str, tuple[str, ...]]:
+    if value is None or (parse and isinstance(value, str) and value.strip().lower() in NOTHING):
+        return _no_ladders()
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"{LADDERS} in {origin} must be a table of ladders by task.", fix='Like: [cascade.ladders], simple_qa = ["gpt-5"].'
+        )
+    found = {task: _ladder(f"{LADDERS}.{task}", rungs, origin=origin, parse=parse) for task, rungs in value.items()}
+    return types.MappingProxyType({task: rungs for task, rungs in found.items() if rungs is not None})
+
+
+def _ladder(key: str, value: Any, *, origin: str, parse: bool) -> tuple[str, ...] | None:
     if value is None or (parse and isinstance(value, str) and value.strip().lower() in NOTHING):
         return None
     if parse and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(value, (list, tuple)) or not value or not all(isinstance(v, str) and v for v in value):
-        raise ConfigError(f"{LADDER} in {origin} must be a list of model names.", fix='Like: ladder = ["qwen-local", "gpt-5"].')
+        raise ConfigError(f"{key} in {origin} must be a list of model names.", fix='Like: ladder = ["qwen-local", "gpt-5"].')
     if len(set(value)) != len(value):
-        raise ConfigError(f"{LADDER} in {origin} names a model twice.", fix="Name each rung once, cheap to dear.")
+        raise ConfigError(f"{key} in {origin} names a model twice.", fix="Name each rung once, cheap to dear.")
     return tuple(value)
 
 

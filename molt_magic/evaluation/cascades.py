@@ -16,8 +16,9 @@ from molt_magic.embed import Embedder, StaticEmbedder
 from molt_magic.errors import InputError
 from molt_magic.evaluation.baselines import best_single
 from molt_magic.evaluation.cases import Case
+from molt_magic.evaluation.climbing import Setting
 from molt_magic.evaluation.ladders import CascadeFamily
-from molt_magic.evaluation.matrix import to_outcomes
+from molt_magic.evaluation.matrix import Floats, to_outcomes
 from molt_magic.evaluation.remembering import Remembering
 from molt_magic.evaluation.runs import Run
 from molt_magic.evaluation.tables import read_outcomes
@@ -25,15 +26,19 @@ from molt_magic.quality import Predictor
 from molt_magic.quality.costs import ExpectedCost
 from molt_magic.quality.store import load, save
 from molt_magic.types import Check, Request
-from molt_magic.validators.learned import AnswerModel, Learned, LearnedCheck
+from molt_magic.validators.by_task import ByTask
+from molt_magic.validators.gain import GainCheck, Gained
+from molt_magic.validators.learned import AnswerModel
 from molt_magic.validators.second import Second
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SETTINGS = 100  # unbeaten ladders that are chosen among
+SETTINGS = 100  # prices that are chosen among
 LEAST = 20  # prompts, below which no ladder is told from another
 _WEIGHTS = ("centre", "weights")  # of an AnswerModel
+_PLAIN = ("first", "above", "second", "trust", "n")  # of Gained
+_COSTS = ("base", "per_character", "mean")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,54 +62,82 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class Climb:
+    """The ladder of one kind of prompts.
+
+    Attributes:
+        ladder: names of models, cheap to dear.
+        second: the model whose opinion is asked; None: no second opinion.
+        learned: what a learned check goes by to move on from the first rung; None: there is no such check.
+    """
+
+    ladder: tuple[str, ...]
+    second: str | None
+    learned: Gained | None
+
+    def __str__(self) -> str:
+        said = " > ".join(self.ladder)
+        said += "" if self.second is None else f", seconded by {self.second}"
+        return said if self.learned is None else f"{said}, by expected gain"
+
+
+@dataclass(frozen=True, slots=True)
 class FittedCascade:
-    """A ladder, whose second opinion is asked, and the threshold of a learned check: what to route with.
+    """The ladder of every task, whose second opinion is asked there, and what learned checks go by: what to route with.
 
     `orch.configure(fitted.settings)`, then `orch.route(prompt, strategy="cascade", validate=fitted.checks)`.
 
     Attributes:
-        ladder: names of models, cheap to dear.
+        climbs: by task; that of None is for all other prompts.
+        price: quality given up for a dollar less, 1/USD: what it was chosen by, and what learned checks go by.
         plain: the given checks of every rung, as they were written.
-        second: the model whose opinion is asked; None: no second opinion.
-        threshold: P(good) from which a learned check keeps an answer of the first rung; None: there is no learned check.
-        learned: what that check has learned of the first rung's answers.
         expected: on the training prompts.
         n: training prompts.
         best_single: the model that quality and cost are compared with.
         predictor: of quality, fitted on the same table.
+        costs: of the predictor's models, fitted on the same table.
     """
 
-    ladder: tuple[str, ...]
+    climbs: Mapping[str | None, Climb]
+    price: float
     plain: tuple[validators.Spec, ...]
-    second: str | None
-    threshold: float | None
-    learned: Learned | None
     expected: Expected
     n: int
     best_single: str
     predictor: Predictor
+    costs: ExpectedCost
+
+    @property
+    def ladder(self) -> tuple[str, ...]:
+        """Names of models, cheap to dear, for prompts whose task has no ladder of its own."""
+        return self.climbs[None].ladder
+
+    @property
+    def ladders(self) -> dict[str, tuple[str, ...]]:
+        """Those of tasks that have one of their own."""
+        return {task: climb.ladder for task, climb in self.climbs.items() if task is not None}
 
     @property
     def checks(self) -> tuple[Check, ...]:
         """The checks, to pass as `validate`."""
-        own: tuple[Check, ...] = ()
-        if self.learned is not None and self.threshold is not None:
-            own = (LearnedCheck("learned", self._of, self.threshold, self._predicted, self.predictor.embedder),)
-        elif self.second is not None:
-            own = (Second(f"second:{self.second}", self.second),)
-        return (*validators.build(self.plain, namespace={}, judge_model=None), *own)
+        own = {task: self._check(climb) for task, climb in self.climbs.items()}
+        by_task = (ByTask("cascade", own),) if any(own.values()) else ()
+        return (*validators.build(self.plain, namespace={}, judge_model=None), *by_task)
 
     @property
     def settings(self) -> dict[str, Any]:
         """For `orch.configure`."""
-        return {"cascade.ladder": list(self.ladder)}
+        return {"cascade.ladder": self.ladder, "cascade.ladders": self.ladders}
 
     @property
     def statement(self) -> str:
         """What it is and what to expect of it, in a sentence or two."""
-        told = " > ".join(self.ladder)
-        told += "" if self.second is None else f", seconded by {self.second}"
-        told += "" if self.threshold is None else f", answers of {self.ladder[0]} kept from P(good) {self.threshold:.2f}"
+        tasks: dict[str, list[str]] = {}
+        for task, climb in self.climbs.items():
+            if task is not None:
+                tasks.setdefault(str(climb), []).append(task)
+        own = [f"{', '.join(named)}: {climb}" for climb, named in tasks.items()]
+        told = "; ".join([*own, f"else {self.climbs[None]}"]) if own else str(self.climbs[None])
         return (
             f"{told}. On {self.n:,} training prompts, each judged by the others: {self.expected.share:.1%} of "
             f"{self.best_single}'s quality for {self.expected.saved:.0%} less. That was the choice of many, so on new prompts "
@@ -144,18 +177,25 @@ class FittedCascade:
         """
         file = Path(path).expanduser()
         found = load(file, embedder or StaticEmbedder())
-        if found is None or "ladder" not in found[1]:
+        if found is None or "climbs" not in found[1]:
             raise InputError(
                 f"{file} holds no cascade that can be used here.",
                 fix="Fit it again with fit_cascade: the file is missing, damaged, or of another version or embedder.",
             )
         return _fitted(*found)
 
-    def _of(self, model: str) -> Learned | str:
-        return self.learned if self.learned is not None and model == self.ladder[0] else f"learned for {self.ladder[0]} only"
+    def _check(self, climb: Climb) -> Check | None:
+        if climb.learned is None:
+            return None if climb.second is None else Second(f"second:{climb.second}", climb.second)
+        return GainCheck("gain", climb.learned, self.price, self._predicted, self._cost, self.predictor.embedder)
 
-    def _predicted(self, request: Request, model: str) -> float:
-        return float(self.predictor.predict([request.prompt], [request.task])[0, self.predictor.models.index(model)])
+    def _predicted(self, request: Request, models: Sequence[str]) -> Floats:
+        at = [self.predictor.models.index(name) for name in models]
+        found: Floats = self.predictor.predict([request.prompt], [request.task])[0, at]
+        return found
+
+    def _cost(self, request: Request, model: str) -> float:
+        return float(self.costs.predict([request.prompt])[0, self.predictor.models.index(model)])
 
 
 def fit_cascade(
@@ -167,7 +207,7 @@ def fit_cascade(
     embedder: Embedder | None = None,
     seed: int = 0,
 ) -> FittedCascade:
-    """Choose the ladder, the second opinion and the threshold of the learned check on a table with recorded answers.
+    """Choose the ladder of every task, its second opinion and its learned check on a table with recorded answers.
 
     What is expected is what `evaluate` would choose by: the training prompts as they look to what was fitted without them. It
     is no promise; see `calibrate`.
@@ -204,7 +244,6 @@ def fit_cascade(
     whole, strong = case.whole(), best_single(train)
     run = family.run_learned(whole, strong)
     t = _chosen(run, float(whole.outcomes.scores[:, strong].mean()), keep, spend)
-    ladder = family.ladders[t]
     predictor.embedder = plain  # what remembers never forgets, and is for no session
     expected = Expected(
         quality=float(run.quality[t].mean()),
@@ -213,16 +252,28 @@ def fit_cascade(
         best_single_cost_usd=float(whole.outcomes.costs[:, strong].mean()),
     )
     return FittedCascade(
-        ladder=tuple(train.models[j] for j in ladder.rungs),
+        climbs=_climbs(family, family.ladders[t]),
+        price=family.ladders[t].price,
         plain=tuple(checks),
-        second=None if ladder.second is None else train.models[ladder.second],
-        threshold=ladder.from_good,
-        learned=None if ladder.from_good is None else family.learned[ladder.rungs[0], ladder.second],
         expected=expected,
         n=len(whole),
         best_single=train.models[strong],
         predictor=predictor,
+        costs=costs,
     )
+
+
+def _climbs(family: CascadeFamily, setting: Setting) -> dict[str | None, Climb]:
+    """By task, those that are not as all others."""
+    return {
+        task: Climb(
+            ladder=tuple(family.models[j] for j in ladder.rungs),
+            second=None if ladder.second is None else family.models[ladder.second],
+            learned=family.learned[ladder.key] if ladder.learned else None,
+        )
+        for task, ladder in setting.ladders.items()
+        if task is None or ladder != setting.ladders[None]
+    }
 
 
 def _chosen(run: Run, best_quality: float, keep: float, spend: float | None) -> int:
@@ -239,36 +290,49 @@ def _chosen(run: Run, best_quality: float, keep: float, spend: float | None) -> 
 
 def _note(fitted: FittedCascade) -> dict[str, Any]:
     """All but the predictor, as JSON."""
-    learned = fitted.learned
-    answers: dict[str, Any] = {}
-    if learned is not None:
-        answers = {name: getattr(learned.answers, name).tolist() for name in _WEIGHTS} | {"mean": learned.answers.mean}
     return {
-        "ladder": list(fitted.ladder),
+        "climbs": [
+            {"task": task, "ladder": climb.ladder, "second": climb.second, "learned": _told(climb.learned)}
+            for task, climb in fitted.climbs.items()
+        ],
+        "price": fitted.price,
         "plain": list(fitted.plain),
-        "second": fitted.second,
-        "threshold": fitted.threshold,
-        "learned": None if learned is None else {"n": learned.n, "second": learned.second, "answers": answers},
         "expected": asdict(fitted.expected),
         "n": fitted.n,
         "best_single": fitted.best_single,
+        "costs": {name: getattr(fitted.costs, name).tolist() for name in _COSTS},
     }
 
 
+def _told(learned: Gained | None) -> dict[str, Any] | None:
+    if learned is None:
+        return None
+    models = {"own": learned.own, "other": learned.other}
+    answers = {
+        name: {field: getattr(model, field).tolist() for field in _WEIGHTS} | {"mean": model.mean}
+        for name, model in models.items()
+    }
+    return answers | {name: getattr(learned, name) for name in _PLAIN}
+
+
+def _heard(note: Mapping[str, Any] | None) -> Gained | None:
+    if note is None:
+        return None
+    own, other = (
+        AnswerModel(**{field: np.array(note[name][field]) for field in _WEIGHTS}, mean=note[name]["mean"])
+        for name in ("own", "other")
+    )
+    return Gained(own=own, other=other, **{name: note[name] for name in _PLAIN})
+
+
 def _fitted(predictor: Predictor, note: Mapping[str, Any]) -> FittedCascade:
-    learned = note["learned"]
-    if learned is not None:
-        kept = learned["answers"]
-        answers = AnswerModel(**{name: np.array(kept[name]) for name in _WEIGHTS}, mean=kept["mean"])
-        learned = Learned(answers, learned["n"], learned["second"])
     return FittedCascade(
-        ladder=tuple(note["ladder"]),
+        climbs={c["task"]: Climb(tuple(c["ladder"]), c["second"], _heard(c["learned"])) for c in note["climbs"]},
+        price=note["price"],
         plain=tuple(note["plain"]),
-        second=note["second"],
-        threshold=note["threshold"],
-        learned=learned,
         expected=Expected(**note["expected"]),
         n=note["n"],
         best_single=note["best_single"],
         predictor=predictor,
+        costs=ExpectedCost(**{name: np.array(note["costs"][name]) for name in _COSTS}),
     )

@@ -62,6 +62,7 @@ def load_catalog(settings: Settings) -> Catalog:
         models=settings.models,
         routes=settings.routes,
         ladder=settings.cascade.ladder,
+        ladders=settings.cascade.ladders,
         shipped=shipped,
         local_context_tokens=settings.local.context_tokens,
         found=discover(os.environ) if shipped else (),
@@ -271,5 +272,10 @@ class Parts:
             wanted = self.settings.arbitrage
             return Arbitrage(within=wanted.within, price=wanted.price, promise=self.promises.now())
         if name == "cascade":
-            return Cascade(ladder=self.catalog.ladder, price=self.settings.cascade.price)
+            return Cascade(
+                ladder=self.catalog.ladder,
+                ladders=self.catalog.ladders,
+                classify=lambda prompt: self.classifier.guess(prompt),
+                price=self.settings.cascade.price,
+            )
         return Direct(default=default)

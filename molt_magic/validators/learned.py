@@ -25,11 +25,12 @@ _HEDGES = re.compile(
     r"\b(?:maybe|perhaps|probably|approximately|about|not sure|unclear|cannot|unable|assum\w+|however)\b", re.I
 )
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 
 
 def looks(prompt: str, answer: str) -> list[float]:
-    """Figures of an answer that say something of whether it is right: how long, how it ends, what it comes down to, whether
-    its sums are right, whether it declines or hedges."""
+    """Figures of an answer that say something of whether it is right: how long, how it ends, what it comes down to, what it
+    does with the numbers it was given, whether its sums are right, whether it declines or hedges."""
     attempt = Attempt(0, Call("", ()), Completion(answer, ""))
     sums = arithmetic(attempt)
     final = final_answer(answer)
@@ -52,6 +53,30 @@ def looks(prompt: str, answer: str) -> list[float]:
         float(final.startswith("-")),
         float(len(final) < 40),
         float(answer.rstrip()[-1:] in ".!?)]}`\"'"),
+        *_worked(prompt, answer, final if number else ""),
+    ]
+
+
+def _worked(prompt: str, answer: str, final: str) -> list[float]:
+    """What an answer does with the numbers of its question: how many there are and how many of them it uses, how many it adds,
+    and of the number it ends with, whether that was given, how often it came up, whether it is whole, and how large it is.
+
+    Args:
+        final: the number that it states as the answer; empty: the last one in it is taken.
+    """
+    given = {n for n in _NUMBER.findall(_THOUSANDS.sub("", prompt)) if len(n) < 16}
+    said = [n for n in _NUMBER.findall(_THOUSANDS.sub("", answer)) if len(n) < 16]
+    last = final if final and len(final) < 16 else said[-1] if said else None
+    value = abs(float(last)) if last is not None else 0.0
+    largest = max((abs(float(n)) for n in given), default=0.0)
+    return [
+        math.log1p(len(given)),
+        len(given & set(said)) / len(given) if given else 0.0,
+        math.log1p(len(set(said) - given)),
+        float(last in given),
+        math.log1p(said.count(last)) if last is not None else 0.0,
+        float(value != round(value)),
+        math.log1p(value) - math.log1p(largest) if last is not None else 0.0,
     ]
 
 

@@ -19,7 +19,7 @@ from molt_magic.evaluation.replay import replay
 from molt_magic.quality.costs import ExpectedCost
 from molt_magic.strategies import Cascade
 from molt_magic.types import Attempt, Call, Completion, Message, Request, Verdict
-from molt_magic.validators.learned import LearnedCheck
+from molt_magic.validators.by_task import ByTask
 from tests.conftest import MakeOrchestrator
 from tests.evaluation.synthetic import MODELS, table
 
@@ -52,10 +52,8 @@ def test_on_new_prompts_the_strategy_with_its_checks_does_what_the_fit_expects(f
     costs = ExpectedCost.fit(outcomes.prompts, outcomes.costs)
     case = Case.of(outcomes, predicted, costs=costs, evidence=np.full(3, 10.0))
     checks = fitted.checks
-    found = [
-        replay(Cascade(ladder=fitted.ladder), case.situation(row, quality=0.0, checks=checks), outcomes, row)
-        for row in range(len(outcomes))
-    ]
+    cascade = Cascade(ladder=fitted.ladder, ladders=fitted.ladders)
+    found = [replay(cascade, case.situation(row, quality=0.0, checks=checks), outcomes, row) for row in range(len(outcomes))]
     assert np.mean([f.score for f in found]) == pytest.approx(fitted.expected.quality, abs=0.08)
     assert np.mean([f.cost_usd for f in found]) == pytest.approx(fitted.expected.cost_usd, rel=0.3)
     assert len({f.model for f in found}) > 1
@@ -64,7 +62,7 @@ def test_on_new_prompts_the_strategy_with_its_checks_does_what_the_fit_expects(f
 def test_it_comes_back_from_its_file_as_it_was(fitted: FittedCascade, tmp_path: Path) -> None:
     file = fitted.save(tmp_path / "cascade.npz")
     again = FittedCascade.load(file)
-    assert (again.ladder, again.threshold, again.expected) == (fitted.ladder, fitted.threshold, fitted.expected)
+    assert (again.settings, again.price, again.expected) == (fitted.settings, fitted.price, fitted.expected)
     assert again.statement == fitted.statement
     for text in ("The answer is 4.", "The answer is -1."):
         assert judged(again, text) == judged(fitted, text)
@@ -103,25 +101,33 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         fit_cascade(TRAIN, checks=["nonemty"])
 
 
-def test_an_orchestrator_keeps_what_it_finds_good_and_asks_the_next_model_otherwise(orchestrator: MakeOrchestrator) -> None:
-    fitted = fit_cascade(TRAIN, spend=float(TRAIN.loc[TRAIN["model"] == "dear", "cost_usd"].mean()))
+def test_a_task_that_a_cheap_model_can_do_has_a_ladder_of_its_own() -> None:
+    modest = fit_cascade(table(600), spend=0.002)
+    assert modest.climbs["capitals"].ladder[0] == "cheap"
+    assert modest.ladder[0] == "middle"
+    assert modest.statement.startswith("capitals: cheap")
+    assert modest.settings["cascade.ladders"]["capitals"] == modest.climbs["capitals"].ladder
+
+
+def test_an_orchestrator_keeps_what_it_finds_good_and_asks_the_next_model_otherwise(
+    orchestrator: MakeOrchestrator, fitted: FittedCascade
+) -> None:
     first, best = fitted.ladder
     models = {f"models.{name}": {"provider": "openai", "model": name, "api_key_env": "NONE"} for name in MODELS}
     script = dict.fromkeys(MODELS, "The answer is 7.") | {first: ["The answer is 4.", "The answer is -3."]}
     orch = orchestrator(script, values=models)
     orch.configure(fitted.settings)
-    kept = orch.route(
-        "What is the capital city of the country number 4 on the map?", strategy="cascade", validate=fitted.checks
-    )
+    question = "What is the capital city of the country number {} on the map?"
+    kept = orch.route(question.format(4), strategy="cascade", validate=fitted.checks)
     assert kept.model == first
     moved = orch.route("Add the two numbers 5 and 17 and tell only their total.", strategy="cascade", validate=fitted.checks)
     assert moved.model == best
-    assert "good with" in moved.decision.reason
+    assert f"{best} is expected to gain" in moved.decision.reason
 
 
 def judged(fitted: FittedCascade, text: str) -> Verdict:
     """What its learned check says of an answer of the first rung, where a second opinion comes to the same."""
-    (check,) = (check for check in fitted.checks if isinstance(check, LearnedCheck))
+    (check,) = (check for check in fitted.checks if isinstance(check, ByTask))
     request = Request((Message("user", "What is the capital city of the country number 4 on the map of the world?"),))
     checking = check.check(request, Attempt(0, Call(fitted.ladder[0], request.messages), Completion(text, "")))
     try:

@@ -10,9 +10,10 @@ from molt_magic.evaluation.arbitrages import WAYS, ArbitrageFamily
 from molt_magic.evaluation.baselines import best_single
 from molt_magic.evaluation.cases import Case, folds_of, predict
 from molt_magic.evaluation.checks import SimulatedCheck
+from molt_magic.evaluation.climbing import Ladder, Setting
 from molt_magic.evaluation.families import Family, Guesser, RuleFamily, SemanticFamily
 from molt_magic.evaluation.knn import Knn
-from molt_magic.evaluation.ladders import CascadeFamily, Ladder
+from molt_magic.evaluation.ladders import CascadeFamily
 from molt_magic.evaluation.matrix import Outcomes, to_outcomes
 from molt_magic.evaluation.replay import replay
 from molt_magic.evaluation.runs import run_of
@@ -56,10 +57,13 @@ def test_the_fast_path_decides_as_the_generator_on_every_row_and_setting(cases: 
 def test_a_cascade_walks_its_ladders_as_the_generator_does(cases: tuple[Case, Case]) -> None:
     checks = build(["nonempty", "refusal"], namespace={}, judge_model=None)
     family = CascadeFamily(cases[0], checks, size=40, embedder=StaticEmbedder())
-    assert any(ladder.from_good is not None for ladder in family.ladders)
+    chosen = {ladder for setting in family.ladders for ladder in setting.ladders.values()}
+    assert any(ladder.learned for ladder in chosen)
+    assert any(len(set(setting.ladders.values())) > 1 for setting in family.ladders)
     # whatever training chose, every kind of ladder
-    every = [Ladder((0, 2), 1), Ladder((0, 1, 2)), Ladder((1, 0), 2), Ladder((0, 2), 1, 0.6), Ladder((1, 2), None, 0.7)]
-    family.ladders = [*family.ladders[::4], *every]
+    every = [Ladder((0, 2), 1), Ladder((0, 1, 2)), Ladder((1, 0), 2), *(Ladder((a, 2), b, True) for a, b in family.learned)]
+    made = [Setting(40.0, {"sums": Ladder((1,)), None: ladder}) for ladder in every]
+    family.ladders = [*family.ladders[::4], *made]
     family.thresholds = np.arange(len(family.ladders), dtype=float)
     fast, slow = family.run(cases[1], 2), replayed(family, family.run(cases[1], 2), cases[1], 2)
     assert np.array_equal(fast.quality, slow.quality)

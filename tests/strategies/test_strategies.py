@@ -322,6 +322,40 @@ def test_cascade_with_a_price_never_asks_a_rung_whose_price_is_unknown_unless_mo
         Cascade(ladder=("small", "big"), price=-1.0)
 
 
+def test_a_cascade_climbs_the_ladder_of_the_task() -> None:
+    models = (candidate("small"), candidate("mid"), candidate("big"))
+    strategy = Cascade(ladder=("small", "big"), ladders={"sums": ("mid", "big")})
+    choice, called = drive(strategy, situation(*models, task="sums"))
+    assert called == ["mid"]
+    assert choice.reason.startswith("ladder of sums mid > big")
+    assert drive(strategy, situation(*models, task="prose"))[1] == ["small"]
+    assert drive(strategy, situation(*models))[1] == ["small"]
+
+
+def test_a_cascade_asks_for_a_task_only_where_tasks_have_ladders_and_its_checks_go_by_it() -> None:
+    seen: list[str | None] = []
+
+    class Notes:
+        name = "notes"
+
+        def check(self, request: Request, attempt: Attempt) -> Checking:
+            yield from ()
+            seen.append(request.task)
+            return Verdict(True, None, "noted", self.name)
+
+    def classify(_: str) -> TaskGuess:
+        return TaskGuess("sums", 0.8)
+
+    models = (candidate("small"), candidate("mid"))
+    choice, called = drive(
+        Cascade(ladder=("small",), ladders={"sums": ("mid",)}, classify=classify), situation(*models, checks=(Notes(),))
+    )
+    assert (called, choice.task, choice.task_score, seen) == (["mid"], "sums", 0.8, ["sums"])
+    assert "ladder of sums (proposed, 0.80)" in choice.reason
+    choice, called = drive(Cascade(ladder=("small",), classify=classify), situation(*models))
+    assert (called, choice.task) == (["small"], None)
+
+
 def test_a_context_too_long_never_falls_back_to_a_smaller_window() -> None:
     where = situation(candidate("small", window=4000), candidate("tiny", window=2000), candidate("big", window=9000))
     strategy = Cascade(ladder=("small", "tiny", "big"))
