@@ -80,10 +80,12 @@ def hull(cost: Floats, quality: Floats) -> tuple[Floats, Floats]:
     single models. Nothing is cheaper and at least as good as a corner.
     """
     order = np.lexsort((-quality, cost))
+    ranked = quality[order]
+    better = np.ones(len(ranked), bool)  # than all that is cheaper
+    better[1:] = ranked[1:] > np.maximum.accumulate(ranked)[:-1]
+    order = order[better]
     corners: list[tuple[float, float]] = []
     for c, q in zip(cost[order].tolist(), quality[order].tolist(), strict=True):
-        if corners and q <= corners[-1][1]:
-            continue
         while len(corners) > 1 and _bends_up(corners[-2], corners[-1], (c, q)):
             corners.pop()
         corners.append((c, q))
