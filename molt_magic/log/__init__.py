@@ -278,12 +278,30 @@ class DecisionLog:
 
     def spent(self, session: str) -> float:
         """USD spent in a session, as far as prices are known; dry runs and answers from a cassette cost nothing."""
-        query = """
-            SELECT COALESCE(SUM(cost_usd), 0.0) FROM decisions
-            WHERE session = ? AND status != 'planned' AND deployment IS NOT 'cassette'
+        return self.spending(session)[0]
+
+    def spending(self, session: str | None = None, *, since: str = "", until: str = "~") -> tuple[float, int]:
+        """USD spent in a session (None: in all), and how many decisions had a call whose price is not known.
+
+        Dry runs and answers from a cassette cost nothing. Of a decision with a call of unknown price its other calls count.
+
+        Args:
+            since, until: ISO 8601, UTC, as decisions have it; from the first, and before the second.
         """
+        mine, given = ("session = ? AND", (session,)) if session is not None else ("", ())
+        bounds = "AND time >= ? AND time < ?" if since or until != "~" else ""
+        given = (*given, since, until) if bounds else given
+        where = f"{mine} status != 'planned' AND deployment IS NOT 'cassette' {bounds}"
+        known = f"SELECT COALESCE(SUM(cost_usd), 0.0), COUNT(*) - COUNT(cost_usd) FROM decisions WHERE {where}"  # noqa: S608  # constants
+        parts = f"""
+            SELECT COALESCE(SUM(json_extract(a.value, '$.cost_usd')), 0.0)
+            FROM decisions, json_each(attempts) AS a WHERE {where} AND cost_usd IS NULL
+        """  # noqa: S608  # constants
         with self._database.reading() as connection:
-            return float(connection.execute(query, (session,)).fetchone()[0])
+            usd, unknown = connection.execute(known, given).fetchone()
+            if unknown:
+                usd += connection.execute(parts, given).fetchone()[0]
+        return float(usd), int(unknown)
 
     def stats(self) -> Mapping[str, Any]:
         """The path, how many decisions and outcomes there are, and the bytes on disk."""

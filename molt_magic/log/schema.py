@@ -103,6 +103,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     ("ALTER TABLE outcomes ADD COLUMN prompt TEXT",),  # of an imported outcome, which has no decision
     ("ALTER TABLE decisions ADD COLUMN promise TEXT", "ALTER TABLE decisions ADD COLUMN propensity REAL"),
+    ("CREATE INDEX decisions_day ON decisions (time, status, deployment, cost_usd)",),  # what a day cost, of all sessions
 )
 
 
