@@ -51,7 +51,7 @@ class Answer:
         """The body as JSON. Raises MalformedAnswer where it is something else."""
         try:
             return jsonlib.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # the second: brackets within brackets without end
             message = f"The server answered {self.status} with {self.kind}, not with JSON."
             raise MalformedAnswer(message, provider=provider, status=self.status, fix=CHECK_URL) from None
 
@@ -78,6 +78,9 @@ class Reply:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives, decompressed. Raises ProviderError: broken off, silent for too long, too large."""
         size = 0
+        told = self.headers.get("content-length", "")
+        if told.isdecimal() and int(told) > self._max_bytes:  # need not be read to be refused
+            raise too_large(self._max_bytes, self._provider)
         body = self._response.aiter_bytes()
         while True:
             with mapped(self._url, self._provider):  # around the read only: what the reader raises is the reader's
