@@ -195,6 +195,8 @@ class Orchestrator:
             thread: name of a conversation to continue.
             system: system prompt.
             max_cost: most that the question may cost, USD.
+            deadline: seconds that all of it may take, waits, other models and judges included; None: `network.deadline_s`,
+                which does not count the fetching of a local model's weights.
             cache: True, False, or "refresh" (do not read, but store).
             dry_run: plan and estimate, call nothing.
             recorded: answer from the cassette and the log alone; nothing is asked, paid or logged.

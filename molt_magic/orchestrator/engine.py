@@ -15,7 +15,7 @@ from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings
 from molt_magic.orchestrator.candidates import answer_limit, answer_share, window_of
-from molt_magic.providers.base import Missing, Served
+from molt_magic.providers.base import Missing, Served, out_of_time, until
 from molt_magic.quality import QualityModel
 from molt_magic.serial import canonical_key, completion_from_json, message_to_json
 from molt_magic.types import (
@@ -23,6 +23,7 @@ from molt_magic.types import (
     Call,
     Completion,
     ContextAction,
+    Deadline,
     Event,
     Message,
     ModelSpec,
@@ -36,6 +37,7 @@ logger = logging.getLogger("molt_magic")
 T = TypeVar("T")
 
 USER_CANCELLED = "Cancelled by the user."
+LAST_STEP_S = 0.25  # after the deadline, for a strategy to say what it makes of what there is
 
 
 class Serves(Protocol):
@@ -49,7 +51,15 @@ class Serves(Protocol):
 
     async def apull(self, spec: ModelSpec) -> None: ...
 
-    async def perform(self, spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None]) -> Served: ...
+    async def perform(
+        self,
+        spec: ModelSpec,
+        call: Call,
+        *,
+        on_delta: Callable[[str], None],
+        deadline: Deadline | None = None,
+        output_tokens: int | None = None,
+    ) -> Served: ...
 
 
 @dataclass(slots=True)
@@ -59,6 +69,7 @@ class Trace:
     request: Request
     summary_model: str | None = None  # None: the answering model summarises
     on_event: OnEvent | None = None
+    deadline: Deadline | None = None  # nothing is begun after it, and what runs is cut at it
     reads_cache: bool = True
     writes_cache: bool = True
     memory: context.Memory | None = None
@@ -137,10 +148,16 @@ class Engine:
         """
         attempt: Attempt | None = None
         while True:
-            step = await asyncio.to_thread(_step, flow, attempt) if off_loop else _step(flow, attempt)
+            step = await self._stepped(flow, attempt, trace) if off_loop else _step(flow, attempt)
             if isinstance(step, _Returned):
                 return step.value
             attempt = self.plan(step, trace) if planned else await self.perform(step, trace)
+
+    async def _stepped(self, flow: Generator[Call, Attempt, T], attempt: Attempt | None, trace: Trace) -> Call | _Returned[T]:
+        """The next step, in a worker thread. Raises OutOfTime: a check that runs beyond the deadline is left to itself."""
+        left = None if trace.deadline is None else max(LAST_STEP_S, trace.deadline.at - time.monotonic())
+        async with until(trace.deadline, "its checks were done", left_s=left):
+            return await asyncio.to_thread(_step, flow, attempt)
 
     def plan(self, call: Call, trace: Trace) -> Attempt:
         """The attempt of a dry run: nothing is called, usage and cost are estimates."""
@@ -163,6 +180,9 @@ class Engine:
         """Make one call; the attempt is appended to the trace, whatever became of it, cancellation included."""
         spec = self.catalog.get(call.model)
         call = with_system(call, spec)
+        if trace.deadline is not None and time.monotonic() >= trace.deadline.at:
+            late = out_of_time(trace.deadline, f"{spec.name} was asked", provider=spec.provider)
+            return self.record(trace, Attempt(len(trace.attempts), call, error=late, provider=spec.provider))
         if trace.wants_logprobs and call.purpose == "answer" and "logprobs" in spec.can:
             call = replace(call, params={"logprobs": True, **call.params})
         try:
@@ -237,7 +257,11 @@ class Engine:
             entry = self.cache.get(key)
             completion = None if entry is None else completion_from_json(entry.value)
             if completion is None and (flight := self._in_flight.get(key)) is not None:
-                completion = await asyncio.shield(flight)
+                try:
+                    async with until(trace.deadline, f"{spec.name} had answered", provider=spec.provider):
+                        completion = await asyncio.shield(flight)
+                except errors.OutOfTime as late:
+                    return replace(base, error=late, latency_s=time.perf_counter() - started)
                 if completion is None:
                     continue  # whoever flew it failed or was cancelled: try it ourselves
             if completion is None:
@@ -266,7 +290,14 @@ class Engine:
 
         started = time.perf_counter()
         try:
-            served = await self.providers.perform(spec, call, on_delta=on_delta)
+            counted = any(deployment.tokens_per_minute is not None for deployment in spec.deployments)
+            served = await self.providers.perform(
+                spec,
+                call,
+                on_delta=on_delta,
+                deadline=trace.deadline,
+                output_tokens=self._expected_tokens(call, trace) if counted else None,
+            )
         except asyncio.CancelledError:
             partial = self._partial(spec, call, "".join(arrived))
             error = errors.StreamInterrupted(USER_CANCELLED, partial=partial, provider=spec.provider)
@@ -274,8 +305,9 @@ class Engine:
             self.record(trace, replace(base, completion=partial, error=error, latency_s=latency))
             raise
         completion: Completion | None = served.completion
-        if completion is None and isinstance(served.error, errors.StreamInterrupted) and arrived:
-            completion = served.error.partial or self._partial(spec, call, "".join(arrived))
+        if completion is None and isinstance(served.error, errors.StreamInterrupted | errors.TimedOut) and arrived:
+            partial = served.error.partial if isinstance(served.error, errors.StreamInterrupted) else None
+            completion = partial or self._partial(spec, call, "".join(arrived))
         if completion is not None:
             completion = replace(completion, usage=priced(spec, self._counted(spec, call, completion)))
         latency = time.perf_counter() - started

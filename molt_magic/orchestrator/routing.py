@@ -18,12 +18,13 @@ from molt_magic.orchestrator.failure import as_molt_error, failure
 from molt_magic.orchestrator.parts import Parts
 from molt_magic.orchestrator.recall import keep, recall
 from molt_magic.orchestrator.threads import Threads
+from molt_magic.providers.base import until
 from molt_magic.providers.cassette import DEPLOYMENT
 from molt_magic.quality import Vector
 from molt_magic.result import Result
 from molt_magic.strategies import Explore
 from molt_magic.strategies.explore import EXPLORED
-from molt_magic.types import Candidate, Check, Choice, Message, OnEvent, Request, Situation, Strategy
+from molt_magic.types import Candidate, Check, Choice, Deadline, Message, OnEvent, Request, Situation, Strategy
 
 DEFAULT_LOCAL = "qwen-local"  # what the first use pulls when nothing else can answer
 
@@ -50,7 +51,7 @@ class Routing:
 
     async def route(self, asked: Asked) -> Result:
         """Decide, perform, log; raise when there is no answer."""
-        started = time.perf_counter()
+        started, began = time.perf_counter(), time.monotonic()
         trace = Trace(
             request=asked.request,
             on_event=asked.on_event,
@@ -65,8 +66,9 @@ class Routing:
             self._within_budget()
             recorded = self._parts.engine_over_recorded
             engine = recorded(record.prompt_hash(asked.request)) if asked.recorded else self._parts.engine
-            candidates = await self._candidates(asked, engine)
+            candidates = await self._candidates(asked, engine, began)
             choice = replace(choice, candidates=candidates)
+            trace.deadline = self._deadline(asked, began)
             choice = await self._decide(asked, engine, trace, candidates)
             error = failure(choice, trace.attempts, self._fixes)
         except BaseException as raised:  # noqa: BLE001  # logged below with what there was, then raised again
@@ -83,7 +85,7 @@ class Routing:
             raise error
         return asked.result
 
-    async def _candidates(self, asked: Asked, engine: Engine) -> tuple[Candidate, ...]:
+    async def _candidates(self, asked: Asked, engine: Engine, began: float) -> tuple[Candidate, ...]:
         """Who could answer. With nobody ready, the local model that was asked for, or the default one, is fetched first."""
         request = asked.request
 
@@ -104,8 +106,16 @@ class Routing:
         spec = self._parts.catalog.models.get(wanted) if wanted else None
         if spec is None or asked.dry_run or not engine.providers.can_pull(spec):
             return candidates
-        await engine.providers.apull(spec)
+        async with until(None if request.deadline_s is None else self._deadline(asked, began), f"{spec.name} was there"):
+            await engine.providers.apull(spec)
         return assessed()
+
+    def _deadline(self, asked: Asked, began: float) -> Deadline | None:
+        """When the question must have ended. The configured time begins with its first call: weights are fetched only once."""
+        if (own := asked.request.deadline_s) is not None:
+            return Deadline(began + own, own, "the deadline")
+        configured = self._parts.settings.network.deadline_s
+        return None if configured is None else Deadline(time.monotonic() + configured, configured, "network.deadline_s")
 
     def _vector(self, request: Request) -> Vector | None:
         """The prompt's embedding, where there is anything to compare it with."""
@@ -138,7 +148,14 @@ class Routing:
             if remembered is not None:
                 return remembered
         flow = self._strategy(asked).flow(situation)
-        return await engine.drive(flow, trace, planned=asked.dry_run, off_loop=bool(situation.checks))
+        try:
+            return await engine.drive(flow, trace, planned=asked.dry_run, off_loop=bool(situation.checks))
+        except errors.OutOfTime:  # in the midst of a check: what was paid for is handed over
+            answer = next((a for a in reversed(trace.attempts) if a.ok and a.call.purpose == "answer"), None)
+            if answer is None:
+                raise
+            reason = f"best effort of {answer.call.model}: its checks were not done in time"
+            return Choice(answer, reason, candidates, best_effort=True)
 
     def _strategy(self, asked: Asked) -> Strategy:
         """The strategy that decides. It explores where that is wanted and something is really asked: a model that was named

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from molt_magic.errors import Unauthorized
 from molt_magic.providers.anthropic import AnthropicDialect
+from molt_magic.providers.balancing import deployments_of
 from molt_magic.providers.base import Missing
-from molt_magic.providers.deployments import deployments_of
 from molt_magic.providers.exchange import Dialect, ask
 from molt_magic.providers.gemini import GeminiDialect
 from molt_magic.providers.openai import OpenAIDialect
