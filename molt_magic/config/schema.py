@@ -96,9 +96,12 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class BudgetSettings:
-    """`[budget]`: what a session may spend."""
+    """`[budget]`: what may be spent, USD. None: there is no limit."""
 
-    session_usd: float | None = _limits(default=None, at_least=0)  # None: no limit
+    call_usd: float | None = _limits(default=None, at_least=0)  # on one call of a model: an answer, a judge, a summary each
+    session_usd: float | None = _limits(default=None, at_least=0)
+    day_usd: float | None = _limits(default=None, at_least=0)  # a calendar day, of all sessions and kernels of this machine
+    allow_unknown_prices: bool = False  # under any limit a model whose price is not known is not asked, unless this is true
 
 
 @dataclass(frozen=True, slots=True)
