@@ -13,7 +13,7 @@ from molt_magic.errors import BadRequest, ContentFiltered, MalformedAnswer, Prov
 from molt_magic.providers.faults import Fault, Said, to_error, unreadable
 from molt_magic.providers.sse import Event, events
 from molt_magic.providers.vendors import Endpoint
-from molt_magic.transport import Answer, Reply, Transport
+from molt_magic.transport import Answer, Headers, Reply, Transport
 from molt_magic.types import Call, Completion, ModelSpec
 
 _DRAIN_S = 0.2  # how long the end of a finished stream is waited for, so that its connection can be used again
@@ -28,6 +28,9 @@ class Wire:
     url: str
     headers: Mapping[str, str]
     body: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headers", Headers(self.headers))
 
 
 class Reader(Protocol):

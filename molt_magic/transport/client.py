@@ -30,7 +30,9 @@ from molt_magic.transport.failures import (
     proxies_understood,
     timed_out,
     too_large,
+    with_password,
 )
+from molt_magic.transport.headers import Headers
 
 MAX_BYTES = 32_000_000  # of one response; a chat answer has some hundred kB at most
 POOL = 200  # connections of one event loop; more calls than this wait for a free one
@@ -277,6 +279,8 @@ class Transport:
             good = False
         if not good:
             raise not_an_address()
+        if "@" in parts.netloc:
+            raise with_password()
         if parts.scheme == "https" or is_loopback(url) or host in self._warned:
             return
         self._warned.add(host)
@@ -293,7 +297,7 @@ def _certificates() -> ssl.SSLContext:
 
 def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> dict[str, Any]:
     """Headers and body as they go over the wire, refused here where they cannot."""
-    fields = dict(headers or {})
+    fields = Headers(headers or {})
     if not all(value.isascii() and value.isprintable() for value in fields.values()):
         raise Unauthorized(
             "The key holds characters that no key has.", provider=provider, fix="Look for line breaks and quotes around it."
@@ -305,4 +309,4 @@ def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> dict[s
     except (TypeError, ValueError) as error:
         message = f"The request cannot be written as JSON: {error}."
         raise BadRequest(message, provider=provider, fix="Pass numbers, text, lists and dicts as parameters.") from None
-    return {"headers": {"content-type": "application/json", **fields}, "content": content}
+    return {"headers": Headers({"content-type": "application/json", **fields}), "content": content}

@@ -52,10 +52,12 @@ def proxies_understood() -> Iterator[None]:
     try:
         yield
     except ImportError as error:  # a SOCKS proxy needs a package of its own
+        # httpx says which package; not the address, which may hold a password
         raise ConfigError(f"The proxy of the environment cannot be used: {error}", fix="pip install 'httpx[socks]'") from None
     except (ValueError, httpx.InvalidURL) as error:
         fix = "Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY."
-        raise ConfigError(f"A proxy variable of the environment is wrong: {error}", fix=fix) from None
+        kind = type(error).__name__  # its words may hold the address, and that a password
+        raise ConfigError(f"A proxy variable of the environment is wrong ({kind}).", fix=fix) from None
 
 
 def translate(error: Exception, url: str, provider: str) -> ProviderError:
@@ -109,6 +111,12 @@ def not_an_address(provider: str = "") -> ConnectionFailed:
     """For a URL that no request can be sent to."""
     fix = "Set it to something like https://host/v1."
     return ConnectionFailed("base_url is not an http(s) address.", provider=provider, fix=fix, retryable=False)
+
+
+def with_password() -> ConnectionFailed:
+    """For a URL that holds a user name or password: addresses are shown and logged."""
+    fix = "Leave them out of it, put the key into a variable and name that in api_key_env."
+    return ConnectionFailed("The address holds a user name or password.", fix=fix, retryable=False)
 
 
 def timed_out(message: str, setting: str, provider: str) -> TimedOut:
