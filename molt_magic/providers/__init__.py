@@ -25,6 +25,7 @@ __all__ = ["Missing", "Provider", "Providers", "Served"]
 
 OnProgress = Callable[[str, float | None], None]  # what is being done, and how far: in [0, 1] or None
 
+_IDENTITY_S = 1.0  # how long it is known who a deployment is: looking takes 50 us
 ANSWER_TOKENS = 512  # what an answer is taken to have where nobody says, for limits on tokens
 
 
@@ -45,6 +46,7 @@ class Providers:
         self._balancer = Balancer(
             retries=network.retries, total_s=network.total_s, shared=self._shared, identify=self._identify
         )
+        self._identities: dict[tuple[str, str, str, Deployment], tuple[float, str]] = {}  # -> good until, what it is called
         self._made: dict[str, Provider] = {}
 
     def missing(self, spec: ModelSpec) -> Missing | None:
@@ -145,13 +147,19 @@ class Providers:
     def _identify(self, spec: ModelSpec, deployment: Deployment) -> str:
         """What all kernels call a deployment: the same model behind the same address with the same key is the same one.
 
-        Of the key a digest is part of it, and of that a digest: nothing leads back to it.
+        A digest of all of it, so that nothing leads back to the key. A key that is changed is noticed within a second.
         """
+        now = time.monotonic()
+        known = self._identities.get((spec.provider, spec.vendor, spec.model, deployment))
+        if known is not None and now < known[0]:
+            return known[1]
         where = [spec.provider, spec.model, deployment.base_url or "", deployment.api_key_env or ""]
         if spec.provider in DIALECTS:
             found = locate(spec, deployment, self.settings.secret)
             where += [deployment.name] if isinstance(found, Missing) else [found.base_url, found.key or ""]
-        return hashlib.sha256("\n".join(where).encode("utf-8", "surrogatepass")).hexdigest()[:24]
+        identity = hashlib.sha256("\n".join(where).encode("utf-8", "surrogatepass")).hexdigest()[:24]
+        self._identities[spec.provider, spec.vendor, spec.model, deployment] = (now + _IDENTITY_S, identity)
+        return identity
 
     def _provider(self, spec: ModelSpec) -> Provider:
         if spec.provider not in self._made:

@@ -22,7 +22,7 @@ from molt_magic.providers.balancing.line import Line
 from molt_magic.providers.balancing.shared import Shared
 from molt_magic.providers.balancing.trip import Ask, Trip, deployments_of
 from molt_magic.providers.base import Served
-from molt_magic.types import Deadline, Deployment, ModelSpec
+from molt_magic.types import Completion, Deadline, Deployment, ModelSpec
 
 _CATCH_UP_S = 0.05
 
@@ -105,6 +105,27 @@ class Balancer:
             tokens: what the call will take, input and output, by estimate; asked where a limit counts them.
         """
         trip = Trip(self, spec, started, deadline, tokens)
+        try:
+            await trip.begin()
+            try:
+                completion = await trip.attempt(ask)
+            except ProviderError as error:
+                completion = await self._again(trip, ask, error)
+        except ProviderError as error:
+            error.__traceback__ = error.__context__ = error.__cause__ = None  # their frames hold the request, and so the key
+            return Served(None, error, trip.asked, tuple(trip.steps))
+        return Served(completion, None, trip.asked, tuple(trip.steps))
+
+    async def _again(self, trip: Trip, ask: Ask, failed: ProviderError) -> Completion:
+        """The further tries of a call whose first has failed: setting them up takes a tenth of a millisecond, which only such
+        a call pays for. Raises the last failure."""
+        first: list[ProviderError] = [failed]
+
+        async def attempt() -> Completion:
+            if first:
+                raise first.pop()
+            return await trip.attempt(ask)
+
         retrying = tenacity.AsyncRetrying(
             sleep=self.sleep,
             retry=tenacity.retry_if_exception(trip.may_go_on),
@@ -113,21 +134,14 @@ class Balancer:
             before_sleep=trip.note,
             reraise=True,
         )
-        try:
-            await trip.begin()
-            async for attempt in retrying:
-                with attempt:
-                    completion = await trip.attempt(ask)
-        except ProviderError as error:
-            error.__traceback__ = error.__context__ = error.__cause__ = None  # their frames hold the request, and so the key
-            return Served(None, error, trip.asked, tuple(trip.steps))
-        return Served(completion, None, trip.asked, tuple(trip.steps))
+        return await retrying(attempt)
 
     # what a trip needs
 
     def key(self, spec: ModelSpec, deployment: Deployment) -> str:
-        """What all kernels call a deployment."""
-        return self._identify(spec, deployment)
+        """What all kernels call a deployment; one of which there is nothing to tell has a name of our own."""
+        alone = len(spec.deployments) < 2 and not deployment.limited
+        return _by_name(spec, deployment) if alone else self._identify(spec, deployment)
 
     def health(self, key: str) -> Health:
         """What is known of a deployment."""

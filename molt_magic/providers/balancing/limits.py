@@ -6,7 +6,8 @@ before: nobody overtakes, and how long it takes is known at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from molt_magic.types import Deployment
@@ -30,28 +31,38 @@ class Full:
     why: str  # "3 requests a minute"
 
 
-def full(limits: Deployment, *, running: int, newest: Iterable[tuple[float, int]], tokens: int, now: float) -> Full | None:
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a deployment has to do."""
+
+    running: int  # calls under way, those that wait for their time included
+    requests: int  # of the last minute, and those to come
+    tokens: int  # of these
+    last: float  # monotonic seconds of the last of these
+    newest: Callable[[], Iterable[tuple[float, int]]]  # (time, tokens) of these, newest first
+
+
+def full(limits: Deployment, load: Load, *, tokens: int, now: float) -> Full | None:
     """What stands in the way of a request now, and until when.
 
     Args:
-        running: calls under way.
-        newest: (monotonic seconds, tokens) of what was asked in the last minute and of what is booked, newest first.
         tokens: what the request takes. One that takes more than a minute's tokens waits for a whole minute of its own.
     """
-    if limits.max_concurrent is not None and running >= limits.max_concurrent:
-        return Full(None, f"{limits.max_concurrent} at once")
-    if limits.requests_per_minute is None and limits.tokens_per_minute is None:
+    if limits.max_concurrent is not None and load.running >= limits.max_concurrent:
+        return Full(None, f"{limits.max_concurrent:,} at once")
+    requests = math.inf if limits.requests_per_minute is None else limits.requests_per_minute
+    most = math.inf if limits.tokens_per_minute is None else limits.tokens_per_minute
+    total = min(tokens, most)
+    if load.last <= now and load.requests < requests and load.tokens + total <= most:
         return None
-    most = limits.tokens_per_minute
-    total = 0 if most is None else min(tokens, most)
     until, why = now, "those that booked before"
-    for number, (at, took) in enumerate(newest, 1):
+    for number, (at, took) in enumerate(load.newest(), 1):
         until = max(until, at)
         if at + MINUTE_S <= until:
             break  # neither this one nor those before it count by then
         total += took
-        if limits.requests_per_minute is not None and number >= limits.requests_per_minute:
-            until, why = at + MINUTE_S, f"{limits.requests_per_minute:,} requests a minute"
-        elif most is not None and total > most:
+        if number >= requests:
+            until, why = at + MINUTE_S, f"{requests:,} requests a minute"
+        elif total > most:
             until, why = at + MINUTE_S, f"{most:,} tokens a minute"
     return Full(until, why) if until > now else None

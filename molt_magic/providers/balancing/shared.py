@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from molt_magic.providers.balancing.cooldown import Cooldown
-from molt_magic.providers.balancing.limits import MINUTE_S, Full, Place, full
+from molt_magic.providers.balancing.limits import MINUTE_S, Full, Load, Place, full
 from molt_magic.types import Deployment
 
 logger = logging.getLogger("molt_magic.providers")
@@ -37,7 +37,8 @@ CREATE TABLE IF NOT EXISTS cooldown (
 CREATE TABLE IF NOT EXISTS request (
   id INTEGER PRIMARY KEY AUTOINCREMENT, deployment TEXT NOT NULL, made REAL NOT NULL, at REAL NOT NULL,
   tokens INTEGER NOT NULL, process INTEGER NOT NULL, ends REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS request_by_time ON request (deployment, at);
+CREATE INDEX IF NOT EXISTS request_by_time ON request (deployment, at, tokens);
+CREATE INDEX IF NOT EXISTS request_running ON request (deployment, process, ends) WHERE ends > 0;
 """
 
 # Connections inherited through a fork: closing or finalising them in the child is what SQLite forbids.
@@ -158,15 +159,18 @@ class Shared:
     ) -> Full | float:
         """What stands in the way of a request, or now."""
         self._forget(connection, deployment, now)
-        running = "SELECT count(*) FROM request WHERE deployment = ? AND ends > ?"
+        running = "SELECT count(*) FROM request WHERE deployment = ? AND ends > 0 AND ends > ?"
+        counted = "SELECT count(*), coalesce(sum(tokens), 0), coalesce(max(at), 0) FROM request WHERE deployment = ? AND at > ?"
+        requests, taken, last = connection.execute(counted, (deployment, now - MINUTE_S)).fetchone()
         newest = "SELECT at, tokens FROM request WHERE deployment = ? ORDER BY at DESC, id DESC"
-        found = full(
-            limits,
+        load = Load(
             running=connection.execute(running, (deployment, now)).fetchone()[0],
-            newest=connection.execute(newest, (deployment,)),
-            tokens=tokens,
-            now=now,
+            requests=requests,
+            tokens=taken,
+            last=last,
+            newest=lambda: connection.execute(newest, (deployment,)),
         )
+        found = full(limits, load, tokens=tokens, now=now)
         return now if found is None else found
 
     def leave(self, place: Place, *, tokens: int | None) -> None:
@@ -211,11 +215,10 @@ class Shared:
 
     def _forget(self, connection: sqlite3.Connection, deployment: str, now: float) -> None:
         """Drop what no longer counts: ended and over a minute old, of a process that is gone, from before the machine began."""
-        connection.execute(
-            "DELETE FROM request WHERE deployment = ? AND ((at <= ? AND ends <= ?) OR made > ?)",
-            (deployment, now - MINUTE_S, now, now),
-        )
-        sql = "SELECT DISTINCT process FROM request WHERE deployment = ? AND ends > ?"
+        over = "DELETE FROM request WHERE deployment = ? AND at <= ? AND ends <= ?"
+        connection.execute(over, (deployment, now - MINUTE_S, now))
+        connection.execute("DELETE FROM request WHERE deployment = ? AND at > ? AND made > ?", (deployment, now, now))
+        sql = "SELECT DISTINCT process FROM request WHERE deployment = ? AND ends > 0 AND ends > ?"
         for (process,) in connection.execute(sql, (deployment, now)).fetchall():
             if process != os.getpid() and _is_gone(process):
                 connection.execute(
