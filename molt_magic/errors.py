@@ -16,6 +16,7 @@
     └── ProviderError               a provider did not answer
         ├── ConnectionFailed        refused, no such host, TLS, reset before the answer
         ├── TimedOut                connect, first token or total
+        │   └── OutOfTime           the deadline of the whole question
         ├── RateLimited             429 that passes
         ├── QuotaExceeded           402, or a 429 that does not pass
         ├── Unauthorized            401, 403, or no key
@@ -193,6 +194,13 @@ class TimedOut(ProviderError):
 
     kind = "timeout"
     retryable = True
+
+
+class OutOfTime(TimedOut):
+    """The question's deadline has passed: what ran is cut, and nothing more is begun."""
+
+    kind = "deadline"
+    retryable = False
 
 
 class RateLimited(ProviderError):

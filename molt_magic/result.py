@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from molt_magic.errors import MoltError
 from molt_magic.types import Attempt, Candidate, Completion, Decision, Usage
@@ -105,6 +105,25 @@ def usd(amount: float | None) -> str:
     return f"{sign}${size:.{places}f}"
 
 
+def step(
+    retry: Mapping[str, Any], shown: Callable[[str], str] = str, lasted: Callable[[float], str] = "{:.1f} s".format
+) -> str:
+    """What happened on a call's way, a clause.
+
+    Args:
+        retry: of a logged attempt.
+        shown: makes a text that others wrote fit for where it goes.
+        lasted: writes seconds.
+    """
+    name, why, waited = shown(retry["deployment"]), shown(retry["error"]), lasted(retry["waited_s"])
+    match retry.get("step", "failed"):  # the log's first rows have no step
+        case "passed over":
+            return f"{name} was passed over ({why})"
+        case "waited":
+            return f"waited {waited} for {name} ({why})"
+    return f"{name} failed ({why}), tried again after {waited}"
+
+
 def explain(decision: Decision) -> list[str]:
     """Lines that tell a logged decision: what was asked for, who was considered, what was tried, what it cost."""
     d = decision
@@ -133,7 +152,7 @@ def explain(decision: Decision) -> list[str]:
             told = f"{said} by {verdict['validator'] or 'the check'}: {verdict['reason']}"
             line += f"; {verdict['reason'] if d.status == 'planned' else told}"  # of a plan: what would check it
         for retry in a["retries"]:
-            line += f"; before that {retry['deployment']} failed ({retry['error']}), waited {retry['waited_s']:.1f} s"
+            line += f"; before that {step(retry)}"
         lines.append(line)
     if d.context_action != "none":
         done = next((a["context_reason"] for a in reversed(d.attempts) if a.get("context_reason")), "no word on it")

@@ -50,6 +50,7 @@ class Request:
     model: str | None = None
     quality: float | None = None  # threshold in [0, 1]; None: the configured one
     max_cost_usd: float | None = None
+    deadline_s: float | None = None  # seconds that all of it may take; None: as configured
     params: Mapping[str, Any] = field(
         default_factory=lambda: NO_PARAMS
     )  # temperature, max_tokens, tools, response_format, ... in OpenAI's names
@@ -97,6 +98,23 @@ class Deployment:
     base_url: str | None = None  # None: the provider's own address, or its SDK's base-URL variable
     api_key_env: str | None = None  # the name of an environment variable, never a key; None: the provider's usual ones
     weight: float = 1.0
+    max_concurrent: int | None = None  # calls at once, over all kernels of the machine; None: no limit of ours
+    requests_per_minute: int | None = None  # likewise
+    tokens_per_minute: int | None = None  # likewise; input and output together
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit to keep."""
+        return (self.max_concurrent, self.requests_per_minute, self.tokens_per_minute) != (None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a question has ended, whatever is still wanted."""
+
+    at: float  # monotonic seconds
+    seconds: float  # since the question began
+    setting: str  # what to raise where it is too short
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +208,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A try of a deployment that failed and was followed by another."""
+    """A step on a call's way: a try that failed and was followed by another, a deployment that was passed over, a wait."""
 
     deployment: str
-    error: str  # kind and message
+    error: str  # kind and message; of the other steps: why
     waited_s: float
+    step: Literal["failed", "passed over", "waited"] = "failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class ScriptedProviders:
     def can_pull(self, spec: ModelSpec) -> bool:
         return False
 
-    async def perform(self, spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None]) -> Served:
+    async def perform(self, spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None], **_terms: object) -> Served:
         self.calls.append(call)
         answers = self.script[spec.name]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -29,7 +30,7 @@ class Asked:
 class Answer:
     """What the server sends, byte by byte."""
 
-    pieces: Sequence[bytes]
+    pieces: Iterable[bytes]  # without end for an answer without end
     hold: bool = False  # after the pieces, say nothing until the client goes away or the server ends
     abort: bool = False  # after the pieces, reset the connection
     pause_s: float = 0.0  # between the pieces
@@ -39,7 +40,7 @@ def whole(status: int, body: bytes | str, headers: Mapping[str, str] | None = No
     """A response with a length; a `length` that is too large makes it one that breaks off."""
     data = body.encode() if isinstance(body, str) else body
     fields = {"content-length": str(len(data) if length is None else length), **(headers or {})}
-    return Answer([_head(status, fields) + data])
+    return Answer([head(status, fields) + data])
 
 
 def as_json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Answer:
@@ -55,7 +56,7 @@ def stream(
     pause_s: float = 0.0,
 ) -> Answer:
     """Server-sent events, chunked. `hold`: fall silent after the last; `cut`: end without the last chunk."""
-    pieces = [_head(200, {"content-type": content_type, "transfer-encoding": "chunked"})]
+    pieces = [head(200, {"content-type": content_type, "transfer-encoding": "chunked"})]
     for event in events:
         data = event.encode() if isinstance(event, str) else event
         pieces.append(b"%x\r\n%s\r\n" % (len(data), data))
@@ -64,7 +65,7 @@ def stream(
     return Answer(pieces, hold=hold, pause_s=pause_s)
 
 
-def _head(status: int, headers: Mapping[str, str]) -> bytes:
+def head(status: int, headers: Mapping[str, str]) -> bytes:
     lines = [f"HTTP/1.1 {status} Status", "connection: close", *(f"{name}: {value}" for name, value in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
@@ -77,6 +78,7 @@ class Server:
     script: list[Answer] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     left: threading.Event = field(default_factory=threading.Event)  # a client went away from an answer that was held
+    open: int = 0  # connections
 
     def answer(self, *answers: Answer) -> None:
         self.script = list(answers)
@@ -86,6 +88,7 @@ class Server:
         return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
         try:
             self.asked.append(await _request(reader))
             answer = self.choose(self.asked[-1])
@@ -101,6 +104,7 @@ class Server:
         except (ConnectionError, asyncio.IncompleteReadError):
             self.left.set()
         finally:
+            self.open -= 1
             writer.close()
 
 
@@ -117,15 +121,15 @@ async def _request(reader: asyncio.StreamReader) -> Asked:
 
 
 @contextmanager
-def running(server: S | None = None) -> Iterator[S]:
+def running(server: S | None = None, tls: ssl.SSLContext | None = None) -> Iterator[S]:
     """A server (a plain one, unless one is given) on a free port of 127.0.0.1, in a thread of its own."""
     server = server or Server()  # type: ignore[assignment]
     loop = asyncio.new_event_loop()
     ready = threading.Event()
 
     async def main() -> None:
-        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-        server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
+        server.url = f"{'https' if tls else 'http'}://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         ready.set()
         try:
             await asyncio.Event().wait()

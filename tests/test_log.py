@@ -305,6 +305,19 @@ def test_spent_is_what_the_session_cost_without_dry_runs(log: DecisionLog) -> No
     assert log.spent("nobody") == 0.0
 
 
+def test_spending_is_of_a_session_or_a_span_and_counts_the_known_calls_of_a_decision(log: DecisionLog) -> None:
+    calls = ({"cost_usd": None}, {"cost_usd": 0.25})
+    log.append(a_decision("d1", cost_usd=0.5, time="2025-03-04T23:59:59+00:00"))
+    log.append(a_decision("d2", cost_usd=1.0, time="2025-03-05T00:00:00+00:00"))
+    log.append(a_decision("d3", cost_usd=None, attempts=calls, session="s2", time="2025-03-05T10:00:00.5+00:00"))
+    log.append(a_decision("d4", cost_usd=9.0, deployment="cassette", time="2025-03-05T10:00:00.5+00:00"))
+    log.append(a_decision("d5", cost_usd=4.0, time="2025-03-06T00:00:00+00:00"))
+    day = {"since": "2025-03-05T00:00:00+00:00", "until": "2025-03-06T00:00:00+00:00"}
+    assert log.spending(**day) == (1.25, 1)
+    assert log.spending("s1", **day) == (1.0, 0)
+    assert log.spending() == (5.75, 1)
+
+
 def test_stats_name_the_file_and_its_size(log: DecisionLog, path: Path) -> None:
     log.append(a_decision(), [an_outcome()])
     stats = log.stats()

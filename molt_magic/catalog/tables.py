@@ -78,11 +78,17 @@ def _file_name(value: Any) -> str:
     return name
 
 
+_LIMITS: Mapping[str, Reader] = {
+    "max_concurrent": _number(1, whole=True),
+    "requests_per_minute": _number(1, whole=True),
+    "tokens_per_minute": _number(1, whole=True),
+}
 _DEPLOYMENT: Mapping[str, Reader] = {
     "name": _text,
     "base_url": _address,
     "api_key_env": _text,
     "weight": _number(0.001, 1000),
+    **_LIMITS,
 }
 _PRICES: Mapping[str, Reader] = {f.name: _number(0) for f in fields(Prices)}
 _WEIGHTS: Mapping[str, Reader] = {
@@ -108,6 +114,7 @@ _MODEL: Mapping[str, Reader] = {
     "can": _list_of(_one_of(*CAPABILITIES)),
     "deployments": _list_of(lambda value: value),  # tables of their own, read below
     "system": _text,
+    **_LIMITS,  # of each of its deployments that does not say
     **_WEIGHTS,
 }
 _ROUTE: Mapping[str, Reader] = {"primary": _text, "fallback": _text}
@@ -226,7 +233,8 @@ def _deployments(where: str, name: str, found: Mapping[str, Any]) -> tuple[Deplo
                 f"deployments in {where} must be tables.", fix=f"Write [[models.{name}.deployments]] and fields under it."
             )
         tables.append(_read(f"deployment {number} of {where}", table, _DEPLOYMENT))
-    made = tuple(Deployment(**{"name": f"{name}-{number}", **table}) for number, table in enumerate(tables, 1))
+    limits = {key: found[key] for key in _LIMITS if key in found}
+    made = tuple(Deployment(**{"name": f"{name}-{number}", **limits, **table}) for number, table in enumerate(tables, 1))
     if len({deployment.name for deployment in made}) < len(made):
         raise ConfigError(f"Two deployments of {where} have the same name.", fix="Give each its own.")
     return made
@@ -287,6 +295,8 @@ def _changed(where: str, base: ModelSpec, found: Mapping[str, Any]) -> ModelSpec
         own = {"base_url": first.base_url, "api_key_env": first.api_key_env} if "deployments" not in found else {}
         kept = {key: value for key, value in own.items() if value is not None}
         changes["deployments"] = _deployments(where, base.name, {**kept, **found})
+    elif limits := {key: found[key] for key in _LIMITS if key in found}:
+        changes["deployments"] = tuple(replace(deployment, **limits) for deployment in base.deployments)
     if weights := {key: found[key] for key in _WEIGHTS if key in found}:
         if base.provider != "local":
             _refuse_weights(where, found)

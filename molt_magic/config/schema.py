@@ -79,7 +79,10 @@ class NetworkSettings:
 
     connect_s: float = _limits(default=10.0, at_least=0.01)
     first_token_s: float = _limits(default=60.0, at_least=0.01)
-    total_s: float = _limits(default=600.0, at_least=0.01)
+    total_s: float = _limits(default=600.0, at_least=0.01)  # of one answer
+    # of a whole question: its retries, waits, other models and judges too; None: no limit. Half as long again as one answer may
+    # take, so that a question whose first answer hangs until `total_s` still gets one from another model
+    deadline_s: float | None = _limits(default=900.0, at_least=0.01)
     retries: int = _limits(default=2, at_least=0, at_most=20)
 
 
@@ -93,9 +96,12 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class BudgetSettings:
-    """`[budget]`: what a session may spend."""
+    """`[budget]`: what may be spent, USD. None: there is no limit."""
 
-    session_usd: float | None = _limits(default=None, at_least=0)  # None: no limit
+    call_usd: float | None = _limits(default=None, at_least=0)  # on one call of a model: an answer, a judge, a summary each
+    session_usd: float | None = _limits(default=None, at_least=0)
+    day_usd: float | None = _limits(default=None, at_least=0)  # a calendar day, of all sessions and kernels of this machine
+    allow_unknown_prices: bool = False  # under any limit a model whose price is not known is not asked, unless this is true
 
 
 @dataclass(frozen=True, slots=True)

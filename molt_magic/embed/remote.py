@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from molt_magic.transport import Transport
+    from molt_magic.transport import Headers, Transport
 
 _OPENAI = "https://api.openai.com/v1"
 _MODEL = "text-embedding-3-small"
@@ -66,7 +66,7 @@ class RemoteEmbedder:
     @property
     def id(self) -> str:
         """Endpoint, model and dimension. The first use asks the endpoint for one vector, to learn the dimension."""
-        return f"{urlsplit(self._endpoint()).netloc}/{self.model}-{self.dim}"
+        return f"{urlsplit(self._endpoint()).netloc.rpartition('@')[2]}/{self.model}-{self.dim}"
 
     @property
     def dim(self) -> int:
@@ -94,28 +94,30 @@ class RemoteEmbedder:
         return unit_rows(rows)
 
     def _ask(self, texts: list[str]) -> list[list[float]]:
-        headers = {}
         variable = self.api_key_env or ("OPENAI_API_KEY" if self.base_url is None else None)
-        if variable is not None:
-            key = self._secret(variable)
-            if key is None:
-                raise Unauthorized(
-                    "There is no key for the embeddings endpoint.",
-                    provider=_PROVIDER,
-                    fix=f"Set {variable} in the environment or .env.",
-                )
-            headers["Authorization"] = f"Bearer {key}"
         answer = self._http().request(
             "POST",
             f"{self._endpoint()}/embeddings",
             json={"model": self.model, "input": texts, "encoding_format": "float"},
-            headers=headers,
+            headers=None if variable is None else self._authorization(variable),
             provider=_PROVIDER,
             total_s=self.timeout_s,
         )
         if answer.status != 200:
             raise self._refusal(answer.status, variable)
         return self._vectors(answer.json(_PROVIDER), len(texts))
+
+    def _authorization(self, variable: str) -> Headers:
+        from molt_magic.transport import Headers
+
+        key = self._secret(variable)
+        if key is None:
+            raise Unauthorized(
+                "There is no key for the embeddings endpoint.",
+                provider=_PROVIDER,
+                fix=f"Set {variable} in the environment or .env.",
+            )
+        return Headers(Authorization=f"Bearer {key}")
 
     def _vectors(self, body: Any, expected: int) -> list[list[float]]:
         try:

@@ -12,10 +12,12 @@ import numpy as np
 from molt_magic.errors import InputError
 from molt_magic.evaluation.betting import evidence, interval
 from molt_magic.evaluation.calibrate import FIGURES
-from molt_magic.evaluation.logged import answers_of
+from molt_magic.evaluation.logged import Answer, answers_of
 from molt_magic.evaluation.matrix import Floats
-from molt_magic.providers.cassette import DEPLOYMENT
+from molt_magic.providers.cassette import DEPLOYMENT, State
 from molt_magic.quality import Promise, Span
+from molt_magic.types import SOURCE_RANK
+from molt_magic.validators.rules import UNSCORED
 
 if TYPE_CHECKING:
     from molt_magic.log import DecisionLog
@@ -25,13 +27,18 @@ FEWEST = 20  # marked answers, below which nothing is said of a figure that has 
 
 
 class HasPromise(Protocol):
-    """An orchestrator, as far as its log and its promise go."""
+    """An orchestrator, as far as its log, its promise and its cassette go."""
+
+    session: str
 
     @property
     def log(self) -> DecisionLog: ...
 
     @property
     def promise(self) -> Promise | None: ...
+
+    @property
+    def cassette(self) -> State | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +121,14 @@ class Drift:
 def drift(orch: HasPromise) -> Drift:
     """How the promise in force does in use, from the log's decisions under it.
 
-    The mark on the answer of the model that was asked first is what was calibrated; what another model answered after a
-    failure or a refusal is not. For either figure a bet is made with every decision, in the order in which they were marked,
-    that its mean has left the calibrated span (`betting.evidence`): a test of level `LEVEL` that stays valid however often it
-    is looked at. It says whether prompts and answers are those that were calibrated, which is what the promise holds for; the
-    promise itself, against the best single model's answers to the same prompts, is not seen. Marks of some answers only, such
-    as of those that annoyed, move the figure too.
+    The mark on the answer of the model that was asked first is what was calibrated. What another model answered after a
+    failure or a refusal is not, and the refusals of checks that score nothing they accept are no sample.
+
+    For either figure a bet is made with every value, in the order in which they became known, that its mean has left the
+    calibrated span (`betting.evidence`): a test of level `LEVEL` that stays valid however often it is looked at. It says
+    whether prompts and answers are those that were calibrated, which is what the promise holds for; the promise itself,
+    against the best single model's answers to the same prompts, is not seen. Marks of some answers only, such as of those
+    that annoyed, move the figure too.
 
     Raises:
         InputError: no promise is kept.
@@ -128,7 +137,7 @@ def drift(orch: HasPromise) -> Drift:
     promise = orch.promise
     if promise is None:
         raise InputError("No promise is kept.", fix="Calibrate one and keep it: %route calibrate TABLE --keep")
-    models, scores = _taken(orch.log, promise)
+    models, scores = _taken(orch.log, promise, None if orch.cassette is None else orch.session)
     return Drift(
         promise=promise,
         decisions=len(models),
@@ -137,16 +146,20 @@ def drift(orch: HasPromise) -> Drift:
     )
 
 
-def _taken(log: DecisionLog, promise: Promise) -> tuple[list[str], Floats]:
+def _taken(log: DecisionLog, promise: Promise, session: str | None) -> tuple[list[str], Floats]:
     """(the model that was asked first, a decision each, in the order made; the marks on those models' answers, in the order in
-    which they were made)."""
+    which they were made), of one session or of all.
+
+    A replayed answer was counted when it was given, and counts again only where a session is looked at by itself.
+    """
     import pandas as pd
 
     log.ledger.refresh()
     frame = log.ledger.frame
-    mine = frame[(frame["promise"] == promise.said) & (frame["deployment"] != DEPLOYMENT)]  # a replay was counted long ago
-    several = mine["decision_id"][mine["n_attempts"] != 1].tolist()
-    attempts = log.columns_of(several, ("attempts",))
+    counts = frame["deployment"] != DEPLOYMENT if session is None else frame["session"] == session
+    mine = frame[(frame["promise"] == promise.said) & counts]
+    checked = (mine["quality_source"] == "validator") & (mine["quality"] == 0.0)
+    attempts = log.columns_of(mine["decision_id"][(mine["n_attempts"] != 1) | checked].tolist(), ("attempts",))
     said = log.marked()
     when = [pd.Timestamp(said[i]) if i in said else t for i, t in zip(mine["decision_id"], mine["time"], strict=True)]
     models, marks = [], []
@@ -157,12 +170,19 @@ def _taken(log: DecisionLog, promise: Promise) -> tuple[list[str], Floats]:
             answers = answers_of(json.loads(attempts[decision_id][0]), quality, source)
             if not answers:
                 continue
-            model, quality, cached = answers[0].model, answers[0].score, answers[0].cached
+            model, quality, cached = answers[0].model, _mark(answers[0]), answers[0].cached
         models.append(model)
         if not math.isnan(quality) and not cached:
             marks.append((at, quality))
     marks.sort(key=lambda mark: mark[0])
     return models, np.array([quality for _, quality in marks], dtype=np.float64)
+
+
+def _mark(answer: Answer) -> float:
+    """The mark on an answer; NaN for the refusal of a check that would have said nothing of an answer it accepts."""
+    verdict = answer.verdict
+    alone = verdict is not None and not verdict.accepted and verdict.validator.partition(":")[0] in UNSCORED
+    return math.nan if alone and answer.rank <= SOURCE_RANK["validator"] else answer.score
 
 
 def watched(x: Floats, calibrated: Span) -> Watched:

@@ -67,14 +67,15 @@ def figures(
     if quality.shape[1] < 2 or singles.weak == singles.strong:
         return found
     two = len(test.models) == 2
-    counted_quality = quality if counted is run else weights @ counted.quality.T
+    counted_quality = quality if counted.quality is run.quality else weights @ counted.quality.T
     share = weights @ counted.strong.T if two else _over(cost - weak_c[:, None], (strong_c - weak_c)[:, None])
     for b in range(len(weights)):
         corners = metrics.hull(cost[b], quality[b])
         found["aiq"][b] = metrics.aiq_of(corners, float(weak_c[b]), float(strong_c[b]))
         gained = metrics.gap_recovered(counted_quality[b], float(weak_q[b]), float(strong_q[b]))
-        found["apgr"][b] = metrics.apgr(share[b], gained)
-        found["cpt50"][b], found["cpt80"][b] = (metrics.cpt(share[b], gained, level) for level in (0.5, 0.8))
+        curve = metrics.by_share(share[b], gained)
+        found["apgr"][b] = metrics.apgr_of(curve)
+        found["cpt50"][b], found["cpt80"][b] = (metrics.cpt_of(curve, level) for level in (0.5, 0.8))
         for level, part in LEVELS.items():
             saved = metrics.saved_of(corners, part * float(strong_q[b]), float(strong_c[b]))
             found[f"saved_at_{level}_optimistic"][b] = saved

@@ -42,6 +42,7 @@ class Knn:
         self._vectors = np.zeros((0, 0), np.float32)
         self._scores = np.zeros((0, 0))
         self._mean = np.zeros(0)
+        self._left_out = np.zeros((0, 0))
         self.chosen_k = 0
 
     def fit(
@@ -55,7 +56,10 @@ class Knn:
         self._vectors = self.embedder.embed(list(prompts))
         self._scores = scores
         self._mean = np.nan_to_num(np.nanmean(np.vstack([scores, np.full(scores.shape[1], 0.5)]), axis=0), nan=0.5)
-        self.chosen_k = self.k or self._best_k()
+        ks = [self.k] if self.k else [k for k in KS if k < len(self._vectors)] or [max(1, len(self._vectors) - 1)]
+        tried = self._averages(self._vectors, ks, own=True)
+        best = int(np.argmin([float(np.nanmean((found - self._scores) ** 2)) for found in tried])) if len(ks) > 1 else 0
+        self.chosen_k, self._left_out = ks[best], tried[best]
         return self
 
     def predict(self, prompts: Sequence[str], tasks: Sequence[str | None] | None = None) -> Floats:  # noqa: ARG002
@@ -64,12 +68,7 @@ class Knn:
 
     def left_out(self) -> Floats:
         """Expected scores of the training prompts, each by the others only: shape (n, m)."""
-        return self._averages(self._vectors, [self.chosen_k], own=True)[0]
-
-    def _best_k(self) -> int:
-        ks = [k for k in KS if k < len(self._vectors)] or [max(1, len(self._vectors) - 1)]
-        errors = [float(np.nanmean((found - self._scores) ** 2)) for found in self._averages(self._vectors, ks, own=True)]
-        return ks[int(np.argmin(errors))]
+        return self._left_out
 
     def _averages(self, vectors: np.ndarray, ks: Sequence[int], *, own: bool) -> list[Floats]:
         """For each k the shrunken averages, shape (len(vectors), m). `own`: the vectors are the training ones, and no

@@ -34,18 +34,24 @@ def apgr(share: Floats, recovered: Floats) -> float:
             single model's (0) and the best one's (1).
         recovered: PGR at each share.
     """
-    if np.isnan(share).any():  # no cost to tell the models apart
-        return float("nan")
-    x, y = _between(share, recovered)
+    return apgr_of(by_share(share, recovered))
+
+
+def apgr_of(curve: tuple[Floats, Floats]) -> float:
+    """APGR of a curve of `by_share`."""
+    x, y = curve
     return float(_trapezoid(y, x))
 
 
 def cpt(share: Floats, recovered: Floats, level: float) -> float:
     """CPT, call-performance threshold: the least share of strong calls, in percent, that recovers `level` of the gap
     (RouteLLM, section 3.2; CPT50 is level 0.5). Choosing at random gives 100 * level."""
-    if np.isnan(share).any():
-        return float("nan")
-    x, y = _between(share, recovered)
+    return cpt_of(by_share(share, recovered), level)
+
+
+def cpt_of(curve: tuple[Floats, Floats], level: float) -> float:
+    """CPT of a curve of `by_share`."""
+    x, y = curve
     reached = np.flatnonzero(y >= level)
     if not len(reached):
         return float("nan")
@@ -56,8 +62,11 @@ def cpt(share: Floats, recovered: Floats, level: float) -> float:
     return 100.0 * float(x[first - 1] + part * (x[first] - x[first - 1]))
 
 
-def _between(share: Floats, recovered: Floats) -> tuple[Floats, Floats]:
-    """The curve from (0, 0) to (1, 1), by share; several points of one share become their mean."""
+def by_share(share: Floats, recovered: Floats) -> tuple[Floats, Floats]:
+    """The curve from (0, 0) to (1, 1), by share; several points of one share become their mean. All of it is NaN where there
+    is no cost to tell the models apart."""
+    if np.isnan(share).any():
+        return np.full(2, np.nan), np.full(2, np.nan)
     inside = (share > 0) & (share < 1)
     x, at = np.unique(share[inside], return_inverse=True)
     y = np.bincount(at, recovered[inside], len(x)) / np.maximum(np.bincount(at, minlength=len(x)), 1)
@@ -71,10 +80,12 @@ def hull(cost: Floats, quality: Floats) -> tuple[Floats, Floats]:
     single models. Nothing is cheaper and at least as good as a corner.
     """
     order = np.lexsort((-quality, cost))
+    ranked = quality[order]
+    better = np.ones(len(ranked), bool)  # than all that is cheaper
+    better[1:] = ranked[1:] > np.maximum.accumulate(ranked)[:-1]
+    order = order[better]
     corners: list[tuple[float, float]] = []
     for c, q in zip(cost[order].tolist(), quality[order].tolist(), strict=True):
-        if corners and q <= corners[-1][1]:
-            continue
         while len(corners) > 1 and _bends_up(corners[-2], corners[-1], (c, q)):
             corners.pop()
         corners.append((c, q))

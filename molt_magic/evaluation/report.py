@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from molt_magic.errors import UnknownName
 from molt_magic.evaluation.bootstrap import Difference, difference
 from molt_magic.evaluation.matrix import Floats
+from molt_magic.result import usd
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +72,7 @@ class Report:
 
     def __str__(self) -> str:
         shown = self.summary[["strategy", *(c for c in SHOWN if c in self.summary.columns)]]
+        shown = shown.assign(cost_usd=[usd(cost) for cost in shown["cost_usd"]])
         lines = [f"{self.n_test} prompts scored, {self.n_train} to learn from; the best single model is {self.best_single}."]
         return "\n".join([*lines, shown.round(4).to_string(index=False), *self.notes])
 

@@ -114,10 +114,10 @@ class WhatIf:
             if figure is not None
         ]
         if self.abstained:
-            found.append(
-                f"In {_decisions(self.abstained)} a check could not be asked of an answer, which was taken to be accepted: "
-                "what is predicted of a cascade is the least it would cost."
+            climbs = (
+                " Where checks refuse, more is spent than is predicted." if (self.frame["source"] == "predicted").any() else ""
             )
+            found.append(f"In {_decisions(self.abstained)} a check could not be asked and let the answer pass.{climbs}")
         unpriced = int(self.frame["cost_usd"].isna().sum())
         if unpriced:
             found.append(f"Of {_decisions(unpriced)} a price is unknown; what they cost is in no figure.")

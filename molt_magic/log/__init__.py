@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from molt_magic.log.database import Database
     from molt_magic.log.ledger import Ledger
+    from molt_magic.log.pruning import Pruned
 
 Source = Literal["user", "judge", "validator"]
 
@@ -131,6 +132,31 @@ class DecisionLog:
             _insert_outcomes(connection, new, texts=self.prompts)
             return len(new)
 
+    def prune(self, *, before: datetime | None = None, keep: int = 0, outcomes: bool = False) -> Pruned:
+        """Take the oldest decisions out of the log for good, with what was said of them, and make the file smaller.
+
+        Out go those that are older than `before` and not among the newest `keep`. What was learned from them stays, with
+        their prompts, and budgets go on counting what they cost. Nothing is ever pruned unasked.
+
+        Args:
+            before: a time with its zone; None: of any age.
+            keep: how many of the newest stay in any case.
+            outcomes: take out what was learned from them, too; predicted quality is then fitted anew.
+
+        Raises:
+            InputError: neither `before` nor `keep` says which, or one makes no sense.
+            StoreError: the log cannot be written; whole decisions are out until then.
+        """
+        from molt_magic.log.pruning import prune
+
+        if before is None and keep == 0:
+            raise InputError("It must be said which decisions may go.", fix="Give before=TIME, keep=NUMBER, or both.")
+        if keep < 0:
+            raise InputError(f"{keep} decisions cannot be kept.", fix="Give 0 or more.")
+        if before is not None and before.tzinfo is None:
+            raise InputError("The time has no zone.", fix="Write: datetime.now(UTC) - timedelta(days=30).")
+        return prune(self._database, before=before, keep=keep, outcomes=outcomes, size=self._bytes)
+
     # -- reading
 
     def get(self, decision_id: str) -> Decision | None:
@@ -215,6 +241,15 @@ class DecisionLog:
         with self._database.reading() as connection:
             return int(connection.execute("SELECT COALESCE(MAX(seq), 0) FROM decisions").fetchone()[0])
 
+    def first_row(self) -> int:
+        """The row of the oldest decision; once all are pruned, that of the next one."""
+        query = """
+            SELECT COALESCE((SELECT MIN(seq) FROM decisions),
+                (SELECT seq + 1 FROM sqlite_sequence WHERE name = 'decisions'), 1)
+        """
+        with self._database.reading() as connection:
+            return int(connection.execute(query).fetchone()[0])
+
     def feedback_since(self, seq: int) -> list[tuple[int, str, float, str]]:
         """What was said after row `seq` (0: ever), oldest first: the row, decision_id, score, source."""
         query = "SELECT seq, decision_id, score, source FROM feedback WHERE seq > ? ORDER BY seq"
@@ -278,20 +313,39 @@ class DecisionLog:
 
     def spent(self, session: str) -> float:
         """USD spent in a session, as far as prices are known; dry runs and answers from a cassette cost nothing."""
-        query = """
-            SELECT COALESCE(SUM(cost_usd), 0.0) FROM decisions
-            WHERE session = ? AND status != 'planned' AND deployment IS NOT 'cassette'
+        return self.spending(session)[0]
+
+    def spending(self, session: str | None = None, *, since: str = "", until: str = "~") -> tuple[float, int]:
+        """USD spent in a session (None: in all), and how many decisions had a call whose price is not known.
+
+        Dry runs and answers from a cassette cost nothing. Of a decision with a call of unknown price its other calls count.
+
+        Args:
+            since, until: ISO 8601, UTC, as decisions have it; from the first, and before the second.
         """
+        mine, given = ("session = ? AND", (session,)) if session is not None else ("", ())
+        bounds = "AND time >= ? AND time < ?" if since or until != "~" else ""
+        given = (*given, since, until) if bounds else given
+        where = f"{mine} status != 'planned' AND deployment IS NOT 'cassette' {bounds}"
+        known = f"SELECT COALESCE(SUM(cost_usd), 0.0), COUNT(*) - COUNT(cost_usd) FROM decisions WHERE {where}"  # noqa: S608  # constants
+        parts = f"""
+            SELECT COALESCE(SUM(json_extract(a.value, '$.cost_usd')), 0.0)
+            FROM decisions, json_each(attempts) AS a WHERE {where} AND cost_usd IS NULL
+        """  # noqa: S608  # constants
         with self._database.reading() as connection:
-            return float(connection.execute(query, (session,)).fetchone()[0])
+            usd, unknown = connection.execute(known, given).fetchone()
+            if unknown:
+                usd += connection.execute(parts, given).fetchone()[0]
+            gone = f"SELECT COALESCE(SUM(cost_usd), 0.0), COALESCE(SUM(unknown), 0) FROM pruned WHERE {mine} 1 {bounds}"  # noqa: S608
+            pruned, unpriced = connection.execute(gone, given).fetchone()
+        return float(usd + pruned), int(unknown + unpriced)
 
     def stats(self) -> Mapping[str, Any]:
         """The path, how many decisions and outcomes there are, and the bytes on disk."""
         with self._database.reading() as connection:
             decisions = connection.execute("SELECT COUNT(*) FROM decisions").fetchone()[0]
             outcomes = connection.execute("SELECT COUNT(*) FROM outcomes").fetchone()[0]
-            files = [self.path.with_name(self.path.name + end) for end in ("", "-wal")]
-            size = sum(file.stat().st_size for file in files if file.exists())
+            size = self._bytes()
         return {"path": str(self.path), "decisions": decisions, "outcomes": outcomes, "bytes": size}
 
     def export(self, path: Path, frame: pd.DataFrame | None = None) -> Path:
@@ -311,6 +365,11 @@ class DecisionLog:
             self._opened.close()
 
     # -- within
+
+    def _bytes(self) -> int:
+        """On disk, the journal included."""
+        files = [self.path.with_name(self.path.name + end) for end in ("", "-wal")]
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def _one(self, tail: str, given: tuple[Any, ...]) -> Decision | None:
         from molt_magic.log.schema import from_row

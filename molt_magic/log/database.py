@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 from molt_magic.errors import StoreError
 from molt_magic.log.schema import migrate
@@ -17,19 +18,33 @@ _inherited: list[sqlite3.Connection] = []
 
 
 class Database:
-    """The log's connection, opened at the first use.
+    """The log's connection, opened at the first use; or that of another file beside it.
 
     Args:
         path: the file; made 0600 (its missing folders 0700) when it does not exist.
         busy_s: seconds to wait for another process that writes.
+        name: what it is called in an error.
+        prepare: brings its tables forward to what this version knows, given the connection and the path.
+        synchronous: SQLite's PRAGMA. FULL: an acknowledged row survives a power cut as well as kill -9; NORMAL: kill -9.
 
     Whatever SQLite or the file system says becomes a `StoreError` with a fix. A damaged file is left alone: it is the
     only copy of what was decided.
     """
 
-    def __init__(self, path: Path, *, busy_s: float = 15.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_s: float = 15.0,
+        name: str = "log",
+        prepare: Callable[[sqlite3.Connection, object], None] = migrate,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+    ) -> None:
         self.path = path
         self.busy_s = busy_s
+        self.name = name
+        self.prepare = prepare
+        self.synchronous = synchronous
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
@@ -74,8 +89,8 @@ class Database:
             connection = sqlite3.connect(self.path, timeout=self.busy_s, isolation_level=None, check_same_thread=False)
             try:
                 connection.execute("PRAGMA trusted_schema = 0")
-                connection.execute("PRAGMA synchronous = FULL")  # an acknowledged row survives a power cut as well as kill -9
-                migrate(connection, self.path)  # first: a file that is not ours must stay as it is
+                connection.execute(f"PRAGMA synchronous = {self.synchronous}")
+                self.prepare(connection, self.path)  # first: a file that is not ours must stay as it is
                 _use_wal(connection)
             except BaseException:
                 connection.close()
@@ -100,11 +115,11 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"The log {self.path} {_story(error)}.", fix=_fix(error, self.path)) from error
+            raise StoreError(f"The {self.name} {self.path} {_story(error)}.", fix=_fix(error, self.path)) from error
         except OSError as error:
             story = error.strerror or str(error)
             fix = "Make the folder and the file yours and writable, or set MOLT_HOME to another folder."
-            raise StoreError(f"The log {self.path} cannot be opened: {story}.", fix=fix) from error
+            raise StoreError(f"The {self.name} {self.path} cannot be opened: {story}.", fix=fix) from error
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

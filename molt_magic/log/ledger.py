@@ -37,6 +37,7 @@ class Ledger:
         self._columns = tuple(columns)
         self._lock = threading.Lock()
         self._frame: pd.DataFrame | None = None
+        self._first = 0  # row of the oldest decision when it was last read
         self._seq = 0  # of the newest decision that was taken in
         self._said = 0  # and of the newest feedback
 
@@ -54,22 +55,24 @@ class Ledger:
         return self._frame
 
     def refresh(self) -> bool:
-        """Take in what was logged, or said of a decision, since; True when anything changed."""
+        """Take in what was logged, said of a decision, or pruned since; True when anything changed."""
         with self._lock:
+            first = self._log.first_row()
+            # where some were pruned, by this kernel or another, all is read again
+            old, seq, said_to = (self._frame, self._seq, self._said) if first == self._first else (None, 0, 0)
             # feedback first: every decision it speaks of is then in the log already
-            said = self._log.feedback_since(self._said)
-            columns, seq = self._read()
-            changed = self._frame is None or bool(said) or seq > self._seq
-            frame = self._with(columns) if self._frame is None or seq > self._seq else self._frame
+            said = self._log.feedback_since(said_to)
+            columns, newest = self._read(seq)
+            changed = old is None or bool(said) or newest > seq
+            frame = self._with(old, columns) if old is None or newest > seq else old
             if said:
-                frame, self._said = _folded(frame, said), said[-1][0]
-            self._frame, self._seq = frame, seq
+                frame, said_to = _folded(frame, said), said[-1][0]
+            self._frame, self._first, self._seq, self._said = frame, first, newest, said_to
             return changed
 
-    def _read(self) -> tuple[list[list[Any]], int]:
-        """The new decisions, column by column, and the row of the newest."""
+    def _read(self, seq: int) -> tuple[list[list[Any]], int]:
+        """The decisions after row `seq`, column by column, and the row of the newest."""
         read: list[list[Any]] = [[] for _ in self._columns]
-        seq = self._seq
         while rows := self._log.rows_since(seq, self._columns, limit=_CHUNK):
             seqs, *columns = zip(*rows, strict=True)
             seq = seqs[-1]
@@ -77,12 +80,11 @@ class Ledger:
                 held.extend(values)
         return read, seq
 
-    def _with(self, columns: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    def _with(self, old: pd.DataFrame | None, columns: Sequence[Sequence[Any]]) -> pd.DataFrame:
         """The frame with these rows at its end."""
         import pandas as pd
 
         new = from_columns(dict(zip(self._columns, columns, strict=True)))
-        old = self._frame
         return new if old is None or old.empty else pd.concat([old, new], ignore_index=True)
 
 
@@ -94,7 +96,7 @@ def _folded(frame: pd.DataFrame, said: Sequence[tuple[int, str, float, str]]) ->
     at = {decision_id: i for i, decision_id in enumerate(frame["decision_id"]) if decision_id in about}
     quality, source = frame["quality"].to_numpy(copy=True), frame["quality_source"].to_numpy(copy=True)
     for _, decision_id, score, by in said:
-        i = at[decision_id]
-        if RANK[by] >= RANK.get(source[i], 0):
+        i = at.get(decision_id)  # None: pruned a moment ago
+        if i is not None and RANK[by] >= RANK.get(source[i], 0):
             quality[i], source[i] = score, by
     return frame.assign(quality=quality, quality_source=pd.Series(source, dtype=object))

@@ -103,6 +103,30 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     ("ALTER TABLE outcomes ADD COLUMN prompt TEXT",),  # of an imported outcome, which has no decision
     ("ALTER TABLE decisions ADD COLUMN promise TEXT", "ALTER TABLE decisions ADD COLUMN propensity REAL"),
+    ("CREATE INDEX decisions_day ON decisions (time, status, deployment, cost_usd)",),  # what a day cost, of all sessions
+    (
+        # what pruned decisions cost, so that a budget goes on counting it
+        """
+        CREATE TABLE pruned (
+            session TEXT NOT NULL,
+            time TEXT NOT NULL,
+            cost_usd REAL NOT NULL,
+            unknown INTEGER NOT NULL,
+            PRIMARY KEY (session, time)
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX pruned_day ON pruned (time, cost_usd, unknown)",
+        "CREATE INDEX outcomes_decision ON outcomes (decision_id)",
+        # an outcome may be given the prompt of its decision when that goes; nothing else of it ever changes
+        "DROP TRIGGER outcomes_stay",
+        """
+        CREATE TRIGGER outcomes_stay BEFORE UPDATE ON outcomes
+        WHEN OLD.prompt IS NOT NULL OR NEW.seq IS NOT OLD.seq OR NEW.decision_id IS NOT OLD.decision_id
+            OR NEW.model IS NOT OLD.model OR NEW.task IS NOT OLD.task OR NEW.score IS NOT OLD.score
+            OR NEW.source IS NOT OLD.source OR NEW.embedder IS NOT OLD.embedder OR NEW.vector IS NOT OLD.vector
+        BEGIN SELECT RAISE(ABORT, 'outcomes are append-only'); END
+        """,
+    ),
 )
 
 
@@ -113,8 +137,11 @@ def migrate(connection: sqlite3.Connection, path: object) -> None:
         StoreError: the file is newer than this code, or is another program's.
         sqlite3.Error: it cannot be read or written.
     """
-    if _version(connection, path) == len(MIGRATIONS):
+    found = _version(connection, path)
+    if found == len(MIGRATIONS):
         return
+    if found == 0:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a pruned file can shrink a little at a time
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = _version(connection, path)  # another process may have been first

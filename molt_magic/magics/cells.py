@@ -57,6 +57,7 @@ def arguments(session: RouteMagics, chosen: Options, namespace: Mapping[str, Any
     given = {name: getattr(chosen, name) for name in ("strategy", "task", "model", "quality", "max_cost")}
     named = {
         **{name: defaults.get(name) if value is None else value for name, value in given.items()},
+        "deadline": chosen.deadline,
         "validate": list(chosen.validate) or None,
         "thread": chosen.thread,
         "system": interpolation.fill(chosen.system, namespace) if chosen.system and not chosen.raw else chosen.system,

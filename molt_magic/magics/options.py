@@ -75,6 +75,7 @@ class Options:
     form: str | None
     schema: str | None
     max_cost: float | None
+    deadline: float | None
     dry_run: bool
     cache: bool | Literal["refresh"]
     log: bool
@@ -110,6 +111,7 @@ def parser() -> Parser:
     add("-f", "--format", dest="form", metavar="FORMAT", type=_form, help="markdown, text, json or code")
     add("--schema", metavar="NAME", help="a variable: JSON schema or pydantic model that the answer must follow")
     add("--max-cost", metavar="USD", type=amount, help="refuse to spend more on this prompt")
+    add("--deadline", metavar="S", type=_seconds, help="seconds that all of it may take, other models and judges included")
     add("--dry-run", action="store_true", help="show what would be called and its estimated cost; call nothing")
     cache = p.add_mutually_exclusive_group()
     cache.add_argument("--no-cache", action="store_true", help="neither read nor write the cache")
@@ -143,6 +145,7 @@ def read(line: str) -> Options | None:
         form=found.form,
         schema=found.schema,
         max_cost=found.max_cost,
+        deadline=found.deadline,
         dry_run=found.dry_run,
         cache="refresh" if found.refresh else not found.no_cache,
         log=not found.no_log,
@@ -218,6 +221,13 @@ def amount(text: str) -> float:
     value = number(text.removeprefix("$"), "An amount in USD")
     if value < 0:
         raise InputError(f"An amount in USD must be 0 or more, not {text}.")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = number(text.removesuffix("s"), "A deadline in seconds")
+    if value < 0.01:
+        raise InputError(f"A deadline must be 0.01 s or more, not {text}.")
     return value
 
 

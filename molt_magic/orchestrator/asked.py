@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from molt_magic import errors, validators
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings
 from molt_magic.orchestrator import question, record
+from molt_magic.orchestrator.budget import Refusal
 from molt_magic.orchestrator.threads import Threads
 from molt_magic.result import Result
 from molt_magic.types import Check, OnEvent, Request, Situation
@@ -35,6 +36,8 @@ class Asked:
     turn: tuple[str, str] | None  # thread and key of the turn
     cell_id: str | None
     on_event: OnEvent | None
+    refused: dict[str, Refusal] = field(default_factory=dict)  # models that are not asked for what they may cost
+    exploring_usd: float = 0.0  # what is held for it of the budget of exploration
     situation: Situation | None = None  # what the strategy was told
     logged: bool = False  # whether its decision is in the log
     result: Result | None = None
@@ -55,6 +58,7 @@ def read(
     thread: str | None = None,
     system: str | None = None,
     max_cost: float | None = None,
+    deadline: float | None = None,
     cache: CacheMode = True,
     dry_run: bool = False,
     recorded: bool = False,
@@ -76,6 +80,7 @@ def read(
         model=model,
         quality=quality,
         max_cost=max_cost,
+        deadline=deadline,
         schema=schema,
         thread=thread,
         params=params,

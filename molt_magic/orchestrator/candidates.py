@@ -45,6 +45,7 @@ def assess(
     vector: Vector | None,
     window_cap: int | None,
     fits_whole: bool,
+    too_dear: Callable[[ModelSpec, int, int], str | None] | None,
 ) -> tuple[Candidate, ...]:
     """Candidates for a request, in the catalog's order.
 
@@ -56,6 +57,8 @@ def assess(
         vector: the prompt's embedding, float32 of shape (dim,), or None.
         window_cap: configured cap on every window, tokens.
         fits_whole: whether the messages must fit as they are (the context manager is off).
+        too_dear: why a model is not asked for what it may cost, given the tokens of the messages and those that its answer is
+            expected to have; None: there is no limit.
     """
     counts: dict[str, int] = {}
     found = []
@@ -74,7 +77,7 @@ def assess(
             quality_low=prediction.low,
         )
         unable = unavailable(spec) or _unfit(spec, request, counts[spec.family], window_cap, fits_whole)
-        reason = unable or _too_dear(candidate.expected_cost_usd, request.max_cost_usd)
+        reason = unable or (too_dear(spec, counts[spec.family], output) if too_dear is not None else None)
         found.append(replace(candidate, skipped=reason, reachable=unable is None))
     return tuple(found)
 
@@ -89,14 +92,6 @@ def _unfit(spec: ModelSpec, request: Request, count: int, window_cap: int | None
         if count > room:
             return f"{count:,} tokens do not fit its {window:,} (less {window - room:,} for the answer)"
     return None
-
-
-def _too_dear(expected: float | None, allowed: float | None) -> str | None:
-    if allowed is None:
-        return None
-    if expected is None:
-        return f"its price is unknown, and at most ${allowed:g} was allowed"
-    return f"expected ${expected:.2g}, over the ${allowed:g} allowed" if expected > allowed else None
 
 
 def helper_models(

@@ -17,6 +17,7 @@ from molt_magic.embed import Embedder
 from molt_magic.log import DecisionLog
 from molt_magic.orchestrator import question
 from molt_magic.orchestrator.asked import Asked, read
+from molt_magic.orchestrator.budget import Account
 from molt_magic.orchestrator.comparison import Comparison, Mode, OnNamedEvent
 from molt_magic.orchestrator.loop import Asking, BackgroundLoop
 from molt_magic.orchestrator.marks import marks_of
@@ -55,7 +56,9 @@ class Orchestrator:
     def __init__(self, *, settings: Settings | None = None, providers: Providers | None = None) -> None:
         self.session = uuid.uuid4().hex[:8]
         self.threads = Threads()
-        self._parts = Parts(settings=settings or load_settings(), providers=providers, on_progress=self._progress)
+        self._parts = Parts(
+            settings=settings or load_settings(), providers=providers, session=self.session, on_progress=self._progress
+        )
         self._loop = BackgroundLoop()
         self._listeners: list[OnEvent] = []
         self._routing = Routing(parts=self._parts, threads=self.threads, session=self.session, listeners=self._listeners)
@@ -195,6 +198,8 @@ class Orchestrator:
             thread: name of a conversation to continue.
             system: system prompt.
             max_cost: most that the question may cost, USD.
+            deadline: seconds that all of it may take, waits, other models and judges included; None: `network.deadline_s`,
+                which does not count the fetching of a local model's weights.
             cache: True, False, or "refresh" (do not read, but store).
             dry_run: plan and estimate, call nothing.
             recorded: answer from the cassette and the log alone; nothing is asked, paid or logged.
@@ -354,7 +359,15 @@ class Orchestrator:
         Raises:
             StoreError: the log cannot be read.
         """
-        return self._routing.spent_usd()
+        return self._parts.budget.spent_usd()
+
+    def budgets(self) -> tuple[Account, Account]:
+        """How this session's and today's budgets stand: limit, spent, reserved for calls in flight, left; in USD.
+
+        Raises:
+            StoreError: the log or the file of budgets cannot be read.
+        """
+        return self._parts.budget.accounts()
 
     def _ask(self, prompt: question.Prompt, **options: Any) -> Asked:
         return read(self.catalog, self.settings, self.threads, prompt, **options)

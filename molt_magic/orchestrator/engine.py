@@ -14,15 +14,18 @@ from molt_magic import context, errors, tokens
 from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings
+from molt_magic.orchestrator.budget import Account, Budget, Hold, quote
 from molt_magic.orchestrator.candidates import answer_limit, answer_share, window_of
-from molt_magic.providers.base import Missing, Served
+from molt_magic.providers.base import Missing, Served, out_of_time, until
 from molt_magic.quality import QualityModel
+from molt_magic.result import usd
 from molt_magic.serial import canonical_key, completion_from_json, message_to_json
 from molt_magic.types import (
     Attempt,
     Call,
     Completion,
     ContextAction,
+    Deadline,
     Event,
     Message,
     ModelSpec,
@@ -36,6 +39,7 @@ logger = logging.getLogger("molt_magic")
 T = TypeVar("T")
 
 USER_CANCELLED = "Cancelled by the user."
+LAST_STEP_S = 0.25  # after the deadline, for a strategy to say what it makes of what there is
 
 
 class Serves(Protocol):
@@ -49,7 +53,15 @@ class Serves(Protocol):
 
     async def apull(self, spec: ModelSpec) -> None: ...
 
-    async def perform(self, spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None]) -> Served: ...
+    async def perform(
+        self,
+        spec: ModelSpec,
+        call: Call,
+        *,
+        on_delta: Callable[[str], None],
+        deadline: Deadline | None = None,
+        output_tokens: int | None = None,
+    ) -> Served: ...
 
 
 @dataclass(slots=True)
@@ -57,8 +69,10 @@ class Trace:
     """What one request has done so far."""
 
     request: Request
+    decision_id: str = ""  # of the row that it will be
     summary_model: str | None = None  # None: the answering model summarises
     on_event: OnEvent | None = None
+    deadline: Deadline | None = None  # nothing is begun after it, and what runs is cut at it
     reads_cache: bool = True
     writes_cache: bool = True
     memory: context.Memory | None = None
@@ -103,16 +117,28 @@ def _step(flow: Generator[Call, Attempt, T], attempt: Attempt | None) -> Call | 
 
 
 class Engine:
-    """Performs calls for one orchestrator, all on its background loop."""
+    """Performs calls for one orchestrator, all on its background loop.
+
+    Args:
+        budget: what calls may cost.
+    """
 
     def __init__(
-        self, *, catalog: Catalog, providers: Serves, cache: Cache | None, settings: Settings, quality: QualityModel
+        self,
+        *,
+        catalog: Catalog,
+        providers: Serves,
+        cache: Cache | None,
+        settings: Settings,
+        quality: QualityModel,
+        budget: Budget,
     ) -> None:
         self.catalog = catalog
         self.providers = providers
         self.cache = cache
         self.settings = settings
         self.quality = quality
+        self.budget = budget
         self._in_flight: dict[str, asyncio.Future[Completion | None]] = {}
 
     def unavailable(self, spec: ModelSpec) -> str | None:
@@ -137,10 +163,16 @@ class Engine:
         """
         attempt: Attempt | None = None
         while True:
-            step = await asyncio.to_thread(_step, flow, attempt) if off_loop else _step(flow, attempt)
+            step = await self._stepped(flow, attempt, trace) if off_loop else _step(flow, attempt)
             if isinstance(step, _Returned):
                 return step.value
             attempt = self.plan(step, trace) if planned else await self.perform(step, trace)
+
+    async def _stepped(self, flow: Generator[Call, Attempt, T], attempt: Attempt | None, trace: Trace) -> Call | _Returned[T]:
+        """The next step, in a worker thread. Raises OutOfTime: a check that runs beyond the deadline is left to itself."""
+        left = None if trace.deadline is None else max(LAST_STEP_S, trace.deadline.at - time.monotonic())
+        async with until(trace.deadline, "its checks were done", left_s=left):
+            return await asyncio.to_thread(_step, flow, attempt)
 
     def plan(self, call: Call, trace: Trace) -> Attempt:
         """The attempt of a dry run: nothing is called, usage and cost are estimates."""
@@ -163,17 +195,15 @@ class Engine:
         """Make one call; the attempt is appended to the trace, whatever became of it, cancellation included."""
         spec = self.catalog.get(call.model)
         call = with_system(call, spec)
+        if trace.deadline is not None and time.monotonic() >= trace.deadline.at:
+            late = out_of_time(trace.deadline, f"{spec.name} was asked", provider=spec.provider)
+            return self.record(trace, Attempt(len(trace.attempts), call, error=late, provider=spec.provider))
         if trace.wants_logprobs and call.purpose == "answer" and "logprobs" in spec.can:
             call = replace(call, params={"logprobs": True, **call.params})
         try:
             call, action = await self._fit(call, spec, trace)
         except errors.PromptTooLong as error:
             return self.record(trace, Attempt(len(trace.attempts), call, error=error, provider=spec.provider))
-        too_dear = self._over_budget(call, spec, trace)
-        if too_dear is not None:
-            return self.record(
-                trace, Attempt(len(trace.attempts), call, error=too_dear, provider=spec.provider, context=action)
-            )
         if call.purpose == "answer":
             trace.emit(Event("attempt", model=spec.name))
         attempt = await self._answer(call, spec, trace)
@@ -208,36 +238,46 @@ class Engine:
         messages, action = await self.drive(fitting, trace)
         return replace(call, messages=messages), action
 
-    def _over_budget(self, call: Call, spec: ModelSpec, trace: Trace) -> errors.BudgetExceeded | None:
-        limit = trace.request.max_cost_usd
-        if limit is None:
+    async def _reserve(self, call: Call, spec: ModelSpec, trace: Trace) -> Hold | None:
+        """Hold what a call may cost, where there is a limit. Raises BudgetExceeded, StoreError."""
+        allowed = trace.request.max_cost_usd
+        if not self.budget.applies(allowed):
             return None
         count = tokens.count_messages(call.messages, spec.family)
-        output = self._expected_tokens(call, trace)
-        expected = pricing.estimate_usd(spec, count, output)
-        if expected is not None and trace.spent_usd + expected <= limit:
-            return None
-        price = "its price is unknown" if expected is None else f"about ${expected:.2g} more"
-        return errors.BudgetExceeded(
-            f"{spec.name} would go over the ${limit:g} allowed for this request ({price}, ${trace.spent_usd:.2g} spent).",
-            fix="Allow more with --max-cost, or set the model's prices.",
+        quoted = quote(spec, count, call.params, call.schema, self._expected_tokens(call, trace))
+
+        def waiting(account: Account) -> None:
+            held = f"{usd(account.reserved_usd)} of the budget of {usd(account.limit_usd)} may go to calls in flight"
+            trace.emit(Event("progress", text=f"waiting: {held}"))
+
+        return await self.budget.reserve(
+            spec,
+            quoted,
+            decision_id=trace.decision_id,
+            allowed_usd=allowed,
+            spent_usd=trace.spent_usd,
+            waiting=waiting,
         )
 
     async def _answer(self, call: Call, spec: ModelSpec, trace: Trace) -> Attempt:
         """From the cache, from an identical call in flight, or from the provider."""
         base = Attempt(len(trace.attempts), call, provider=spec.provider)
         if self.cache is None or not (trace.reads_cache or trace.writes_cache):
-            return await self._ask(base, spec, trace)
+            return await self._buy(base, spec, trace)
         key = call_key(call, spec)
         base = replace(base, cache_keys=(key,))
         if not trace.reads_cache:
-            return await self._ask(replace(base, cache="miss"), spec, trace, key)
+            return await self._buy(replace(base, cache="miss"), spec, trace, key)
         started = time.perf_counter()
         while True:
             entry = self.cache.get(key)
             completion = None if entry is None else completion_from_json(entry.value)
             if completion is None and (flight := self._in_flight.get(key)) is not None:
-                completion = await asyncio.shield(flight)
+                try:
+                    async with until(trace.deadline, f"{spec.name} had answered", provider=spec.provider):
+                        completion = await asyncio.shield(flight)
+                except errors.OutOfTime as late:
+                    return replace(base, error=late, latency_s=time.perf_counter() - started)
                 if completion is None:
                     continue  # whoever flew it failed or was cancelled: try it ourselves
             if completion is None:
@@ -248,11 +288,29 @@ class Engine:
         self._in_flight[key] = flight
         attempt = base
         try:
-            attempt = await self._ask(replace(base, cache="miss"), spec, trace, key)
+            attempt = await self._buy(replace(base, cache="miss"), spec, trace, key)
             return attempt
         finally:
             del self._in_flight[key]
             flight.set_result(attempt.completion if attempt.ok else None)
+
+    async def _buy(self, base: Attempt, spec: ModelSpec, trace: Trace, key: str | None = None) -> Attempt:
+        """Ask the provider, within the budgets; what it cost counts, whatever became of it."""
+        begun = time.perf_counter()
+        try:
+            async with until(trace.deadline, f"{spec.name} was asked", provider=spec.provider):
+                hold = await self._reserve(base.call, spec, trace)
+        except (errors.BudgetExceeded, errors.OutOfTime) as refused:
+            return replace(base, error=refused, latency_s=time.perf_counter() - begun)
+        recorded, cost = len(trace.attempts), None
+        try:
+            attempt = await self._ask(base, spec, trace, key)
+            cost = attempt_cost(attempt)
+            return attempt
+        finally:
+            if cost is None and len(trace.attempts) > recorded:  # it was cancelled, and wrote down what had arrived
+                cost = attempt_cost(trace.attempts[recorded])
+            self.budget.settle(hold, cost)
 
     async def _ask(self, base: Attempt, spec: ModelSpec, trace: Trace, key: str | None = None) -> Attempt:
         """Ask the provider. What had arrived when the user cancels is kept in the trace."""
@@ -266,7 +324,14 @@ class Engine:
 
         started = time.perf_counter()
         try:
-            served = await self.providers.perform(spec, call, on_delta=on_delta)
+            counted = any(deployment.tokens_per_minute is not None for deployment in spec.deployments)
+            served = await self.providers.perform(
+                spec,
+                call,
+                on_delta=on_delta,
+                deadline=trace.deadline,
+                output_tokens=self._expected_tokens(call, trace) if counted else None,
+            )
         except asyncio.CancelledError:
             partial = self._partial(spec, call, "".join(arrived))
             error = errors.StreamInterrupted(USER_CANCELLED, partial=partial, provider=spec.provider)
@@ -274,8 +339,9 @@ class Engine:
             self.record(trace, replace(base, completion=partial, error=error, latency_s=latency))
             raise
         completion: Completion | None = served.completion
-        if completion is None and isinstance(served.error, errors.StreamInterrupted) and arrived:
-            completion = served.error.partial or self._partial(spec, call, "".join(arrived))
+        if completion is None and isinstance(served.error, errors.StreamInterrupted | errors.TimedOut) and arrived:
+            partial = served.error.partial if isinstance(served.error, errors.StreamInterrupted) else None
+            completion = partial or self._partial(spec, call, "".join(arrived))
         if completion is not None:
             completion = replace(completion, usage=priced(spec, self._counted(spec, call, completion)))
         latency = time.perf_counter() - started

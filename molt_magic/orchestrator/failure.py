@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from molt_magic import errors
+from molt_magic.orchestrator.budget import Refusal
+from molt_magic.strategies.order import cost_of
 from molt_magic.types import Attempt, Choice
 
 
-def failure(choice: Choice, attempts: Sequence[Attempt], fixes: Callable[[Iterable[str]], str]) -> errors.MoltError | None:
-    """What the user is told when there is no whole answer."""
+def failure(
+    choice: Choice,
+    attempts: Sequence[Attempt],
+    fixes: Callable[[Iterable[str]], str],
+    refused: Mapping[str, Refusal],
+) -> errors.MoltError | None:
+    """What the user is told when there is no whole answer.
+
+    Args:
+        fixes: the fix for models that cannot be reached.
+        refused: models that were not asked for what they may cost.
+    """
     answer = choice.attempt
     if answer is None:
         skipped = {c.name: c.skipped for c in choice.candidates if c.skipped}
+        if (too_dear := _too_dear(choice, refused)) is not None:
+            return too_dear
         if len(skipped) == 1 or "was asked for" in choice.reason:
             name = choice.reason.split(" ", 1)[0]
             skipped = {name: skipped.get(name, "")} if name in skipped else skipped
@@ -23,7 +37,17 @@ def failure(choice: Choice, attempts: Sequence[Attempt], fixes: Callable[[Iterab
     if answer.error is None:
         return None
     failed = [(a.call.model, a.error) for a in attempts if a.error is not None and a.call.purpose == "answer"]
+    if failed and all(isinstance(error, errors.BudgetExceeded) for _, error in failed):
+        return failed[0][1]  # whom the strategy would have asked
     return errors.NoAnswer(failed) if len(failed) > 1 and answer.completion is None else answer.error
+
+
+def _too_dear(choice: Choice, refused: Mapping[str, Refusal]) -> errors.BudgetExceeded | None:
+    """The refusal of the budget that keeps the cheapest model from being asked, or the one that was asked for."""
+    asked_for = [c for c in choice.candidates if "was asked for" in choice.reason and choice.reason.split(" ", 1)[0] == c.name]
+    about = [c for c in asked_for or choice.candidates if c.reachable and c.name in refused]
+    about = [c for c in about if refused[c.name].name != "question"]
+    return refused[min(about, key=cost_of).name].error if about else None
 
 
 def _remedy(choice: Choice) -> str:

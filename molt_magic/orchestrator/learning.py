@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,16 +43,18 @@ class Learning:
         self.quality = quality
         self.embedder = embedder
         self.afresh = afresh
+        self._lock = threading.Lock()
         self._answered = 0  # row of the newest decision whose lengths were taken in
         self._seen = found.last_outcome() if afresh and (found := log()) is not None else 0
 
     def catch_up(self) -> None:
         """Take in what this or another kernel has logged since the last time."""
         if (log := self.log()) is not None:
-            outcomes, self._seen = log.outcomes_since(self._seen)
-            self.quality.learn(outcomes)
-            if not self.afresh:
-                self._read_lengths(log)
+            with self._lock:  # feedback comes from the user's thread while a question is under way in another
+                outcomes, self._seen = log.outcomes_since(self._seen)
+                self.quality.learn(outcomes)
+                if not self.afresh:
+                    self._read_lengths(log)
 
     def _read_lengths(self, log: DecisionLog) -> None:
         """Take in the lengths of the newest logged answers."""

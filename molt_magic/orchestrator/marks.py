@@ -25,16 +25,16 @@ def marks_of(about: str | Mapping[str, float] | pd.Series[Any] | pd.DataFrame, s
         score: of the one decision; None where `about` holds the scores.
 
     Raises:
-        InputError: a score is missing, or there is one too many; a column is missing.
+        InputError: there is a score beside a column of them; a column is missing.
     """
     if isinstance(about, str):
-        if score is None:
-            raise InputError("A score is missing.", fix="Say orch.feedback(decision_id, 1.0): 1 for good and 0 for bad.")
         return [(about, _plain(score))]
-    if score is not None:
-        raise InputError("There is a score beside a whole column of them.", fix="Leave it out: orch.feedback(frame).")
     import pandas as pd
 
+    if score is not None and isinstance(about, (pd.DataFrame, pd.Series, Mapping)):
+        raise InputError("There is a score beside a whole column of them.", fix="Leave it out: orch.feedback(frame).")
+    if score is not None:
+        return [(str(about), _plain(score))]
     if isinstance(about, pd.DataFrame):
         about = scores_in(about, SCORE)
     if isinstance(about, (pd.Series, Mapping)):

@@ -12,10 +12,11 @@ from typing import Any
 
 from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
-from molt_magic.config import Settings, without_keys
+from molt_magic.config import BudgetSettings, Settings, without_keys
 from molt_magic.embed import Embedder, MiniLMEmbedder, make_embedder
 from molt_magic.errors import ConfigError, MoltError, UnknownName
 from molt_magic.log import DecisionLog
+from molt_magic.orchestrator.budget import Budget
 from molt_magic.orchestrator.engine import Engine, Serves
 from molt_magic.orchestrator.examples import KeptExamples
 from molt_magic.orchestrator.learned import LearnedAnswers
@@ -86,6 +87,7 @@ class Parts:
     Args:
         settings: what they are made from.
         providers: stands in for the real ones where given.
+        session: its id, as the log has it.
         on_progress: told (what, fraction or None) while something long is under way, such as a model's download.
     """
 
@@ -94,12 +96,24 @@ class Parts:
         *,
         settings: Settings,
         providers: Providers | None = None,
+        session: str,
         on_progress: Callable[[str, float | None], None],
     ) -> None:
         self.settings = settings
         self.on_progress = on_progress
         self._given_providers = providers
         self._own_cache: tempfile.TemporaryDirectory[str] | None = None
+        self.budget = Budget(
+            limits=lambda: self.settings.budget,
+            session=session,
+            log=lambda: self.log if self.settings.log.enabled else None,
+            folder=lambda: self.settings.data_dir,
+            patience_s=lambda: self.settings.network.total_s,
+        )
+        # for answers that nobody is paid for: a question's own limit counts all the same, so that it is answered as it was then
+        self.unpaid = Budget(
+            limits=lambda: BudgetSettings(allow_unknown_prices=self.settings.budget.allow_unknown_prices), session=session
+        )
         self.promises = Promises(settings=lambda: self.settings, embedder=lambda: self.embedder)
 
     def change(self, values: Mapping[str, Any]) -> None:
@@ -130,6 +144,7 @@ class Parts:
         """Close everything that was made."""
         for part in ("engine", "cache", "log", "providers"):
             self.drop(part)
+        self.budget.close()
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -247,7 +262,12 @@ class Parts:
     @cached_property
     def engine(self) -> Engine:
         return Engine(
-            catalog=self.catalog, providers=self.serving, cache=self.cache, settings=self.settings, quality=self.quality
+            catalog=self.catalog,
+            providers=self.serving,
+            cache=self.cache,
+            settings=self.settings,
+            quality=self.quality,
+            budget=self.unpaid if isinstance(self.serving, Replayer) else self.budget,
         )
 
     def engine_over_recorded(self, prompt_hash: str) -> Engine:
@@ -259,7 +279,14 @@ class Parts:
             prompt_hash=prompt_hash,
             otherwise=self.serving,
         )
-        return Engine(catalog=self.catalog, providers=recorded, cache=None, settings=self.settings, quality=self.quality)
+        return Engine(
+            catalog=self.catalog,
+            providers=recorded,
+            cache=None,
+            settings=self.settings,
+            quality=self.quality,
+            budget=self.unpaid,
+        )
 
     def strategy(self, name: str) -> Strategy:
         """The strategy of this name, over the catalog in force."""

@@ -17,7 +17,7 @@ ROLES = ("system", "user", "assistant", "tool")
 LIMITS = ("max_tokens", "max_completion_tokens")
 # what a caller may have meant by a parameter that is almost one of these: it would travel to the model and change nothing here
 OPTIONS = (
-    *("strategy", "task", "model", "quality", "validate", "thread", "system", "max_cost"),
+    *("strategy", "task", "model", "quality", "validate", "thread", "system", "max_cost", "deadline"),
     *("cache", "dry_run", "recorded", "log", "schema", "on_event", "cell_id", "namespace"),
 )
 ALMOST = 0.8  # "stategy" and "strategy" are at 0.93, "max_tokens" and "max_cost" at 0.67
@@ -35,6 +35,7 @@ def read(
     model: str | None,
     quality: float | None,
     max_cost: float | None,
+    deadline: float | None,
     schema: object,
     thread: str | None,
     params: Mapping[str, Any],
@@ -73,6 +74,7 @@ def read(
         raise UnknownName("task", task, known)
     _in_range("quality", quality, 0.0, 1.0)
     _in_range("max_cost", max_cost, 0.0, None)
+    _in_range("deadline", deadline, 0.01, None)
     _sendable(params)
     return Request(
         messages=messages,
@@ -81,6 +83,7 @@ def read(
         model=model,
         quality=quality,
         max_cost_usd=max_cost,
+        deadline_s=deadline,
         params=dict(params),
         schema=_schema(schema),
         thread=thread,

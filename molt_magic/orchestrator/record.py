@@ -169,7 +169,9 @@ def attempt_json(attempt: Attempt, keep_text: bool) -> dict[str, Any]:
             "validator": verdict.validator,
             "source": verdict.source,
         },
-        "retries": [{"deployment": r.deployment, "error": r.error, "waited_s": r.waited_s} for r in attempt.retries],
+        "retries": [
+            {"deployment": r.deployment, "error": r.error, "waited_s": r.waited_s, "step": r.step} for r in attempt.retries
+        ],
         "context": attempt.context.action,
         "context_reason": attempt.context.reason,
         "text": completion.text if completion and keep_text else None,

@@ -40,7 +40,7 @@ class Recorded(NobodyAsked):
         """A model whose answer is recorded can be asked without a key."""
         return None if spec.name in self._logged else self._otherwise.missing(spec)
 
-    async def perform(self, spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None]) -> Served:
+    async def perform(self, spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None], **_terms: object) -> Served:
         """The recorded answer. Raises NotRecorded."""
         recording = self._tape.find(key_of(call)) if self._tape is not None else None
         if recording is not None:

@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from molt_magic import errors, validators
 from molt_magic.context import Memory
 from molt_magic.orchestrator import record
 from molt_magic.orchestrator.asked import Asked
+from molt_magic.orchestrator.budget import quote
 from molt_magic.orchestrator.candidates import assess, helper_models
 from molt_magic.orchestrator.engine import Engine, Trace
 from molt_magic.orchestrator.failure import as_molt_error, failure
 from molt_magic.orchestrator.parts import Parts
 from molt_magic.orchestrator.recall import keep, recall
 from molt_magic.orchestrator.threads import Threads
+from molt_magic.providers.base import until
 from molt_magic.providers.cassette import DEPLOYMENT
 from molt_magic.quality import Vector
 from molt_magic.result import Result
 from molt_magic.strategies import Explore
 from molt_magic.strategies.explore import EXPLORED
-from molt_magic.types import Candidate, Check, Choice, Message, OnEvent, Request, Situation, Strategy
+from molt_magic.types import Candidate, Check, Choice, Deadline, Message, ModelSpec, OnEvent, Request, Situation, Strategy
 
 DEFAULT_LOCAL = "qwen-local"  # what the first use pulls when nothing else can answer
 
@@ -44,15 +46,16 @@ class Routing:
         self._session = session
         self._listeners = listeners
         self._memories: dict[str, Memory] = {}
-        self._unlogged_usd = 0.0  # spent by questions that are not in the log: a budget counts them too
         self._lots = random.Random()  # noqa: S311  # which questions are explored is no secret
         self._explored_usd = 0.0  # spent by explored questions
+        self._exploring_usd = 0.0  # held for those under way
 
     async def route(self, asked: Asked) -> Result:
         """Decide, perform, log; raise when there is no answer."""
-        started = time.perf_counter()
+        started, began = time.perf_counter(), time.monotonic()
         trace = Trace(
             request=asked.request,
+            decision_id=record.new_id(),
             on_event=asked.on_event,
             reads_cache=asked.cache is True and not asked.recorded,
             writes_cache=asked.cache is not False and not asked.recorded,
@@ -62,13 +65,13 @@ class Routing:
         if asked.on_event is not None:
             self._listeners.append(asked.on_event)
         try:
-            self._within_budget()
             recorded = self._parts.engine_over_recorded
             engine = recorded(record.prompt_hash(asked.request)) if asked.recorded else self._parts.engine
-            candidates = await self._candidates(asked, engine)
+            candidates = await self._candidates(asked, engine, began)
             choice = replace(choice, candidates=candidates)
+            trace.deadline = self._deadline(asked, began)
             choice = await self._decide(asked, engine, trace, candidates)
-            error = failure(choice, trace.attempts, self._fixes)
+            error = failure(choice, trace.attempts, self._fixes, asked.refused)
         except BaseException as raised:  # noqa: BLE001  # logged below with what there was, then raised again
             error = raised
         finally:
@@ -83,7 +86,7 @@ class Routing:
             raise error
         return asked.result
 
-    async def _candidates(self, asked: Asked, engine: Engine) -> tuple[Candidate, ...]:
+    async def _candidates(self, asked: Asked, engine: Engine, began: float) -> tuple[Candidate, ...]:
         """Who could answer. With nobody ready, the local model that was asked for, or the default one, is fetched first."""
         request = asked.request
 
@@ -96,6 +99,7 @@ class Routing:
                 vector=self._vector(request),
                 window_cap=self._parts.settings.context.max_tokens,
                 fits_whole=self._parts.settings.context.mode == "off",
+                too_dear=self._too_dear(asked, engine),
             )
 
         self._parts.learning.catch_up()
@@ -104,8 +108,33 @@ class Routing:
         spec = self._parts.catalog.models.get(wanted) if wanted else None
         if spec is None or asked.dry_run or not engine.providers.can_pull(spec):
             return candidates
-        await engine.providers.apull(spec)
+        async with until(None if request.deadline_s is None else self._deadline(asked, began), f"{spec.name} was there"):
+            await engine.providers.apull(spec)
         return assessed()
+
+    def _deadline(self, asked: Asked, began: float) -> Deadline | None:
+        """When the question must have ended. The configured time begins with its first call: weights are fetched only once."""
+        if (own := asked.request.deadline_s) is not None:
+            return Deadline(began + own, own, "the deadline")
+        configured = self._parts.settings.network.deadline_s
+        return None if configured is None else Deadline(time.monotonic() + configured, configured, "network.deadline_s")
+
+    def _too_dear(self, asked: Asked, engine: Engine) -> Callable[[ModelSpec, int, int], str | None] | None:
+        """What says why a model is not asked for what it may cost. What is in flight now is no reason: see `Budget`."""
+        request = asked.request
+        if not engine.budget.applies(request.max_cost_usd):
+            return None
+        standing = engine.budget.standing(request.max_cost_usd)
+
+        def too_dear(spec: ModelSpec, message_tokens: int, answer_tokens: int) -> str | None:
+            quoted = quote(spec, message_tokens, request.params, request.schema, answer_tokens)
+            refused = standing.refusal(spec, quoted)
+            if refused is None:
+                return None
+            asked.refused[spec.name] = refused
+            return refused.reason
+
+        return too_dear
 
     def _vector(self, request: Request) -> Vector | None:
         """The prompt's embedding, where there is anything to compare it with."""
@@ -138,7 +167,14 @@ class Routing:
             if remembered is not None:
                 return remembered
         flow = self._strategy(asked).flow(situation)
-        return await engine.drive(flow, trace, planned=asked.dry_run, off_loop=bool(situation.checks))
+        try:
+            return await engine.drive(flow, trace, planned=asked.dry_run, off_loop=bool(situation.checks))
+        except errors.OutOfTime:  # in the midst of a check: what was paid for is handed over
+            answer = next((a for a in reversed(trace.attempts) if a.ok and a.call.purpose == "answer"), None)
+            if answer is None:
+                raise
+            reason = f"best effort of {answer.call.model}: its checks were not done in time"
+            return Choice(answer, reason, candidates, best_effort=True)
 
     def _strategy(self, asked: Asked) -> Strategy:
         """The strategy that decides. It explores where that is wanted and something is really asked: a model that was named
@@ -147,8 +183,13 @@ class Routing:
         as_usual = asked.strategy == "direct" or asked.dry_run or asked.recorded or self._parts.settings.tape is not None
         if not wanted.share or as_usual:
             return strategy
-        left = None if wanted.session_usd is None else wanted.session_usd - self._explored_usd
-        return Explore(strategy, share=wanted.share, drawn=(self._lots.random(), self._lots.random()), left_usd=left)
+        left = None if wanted.session_usd is None else wanted.session_usd - self._explored_usd - self._exploring_usd
+        drawn = (self._lots.random(), self._lots.random())
+        if left is not None and drawn[0] < wanted.share and asked.situation is not None:
+            costs = [c.expected_cost_usd or 0.0 for c in asked.situation.eligible]
+            asked.exploring_usd = max((cost for cost in costs if cost <= left), default=0.0)
+            self._exploring_usd += asked.exploring_usd
+        return Explore(strategy, share=wanted.share, drawn=drawn, left_usd=left)
 
     def _memory(self, thread: str | None) -> Memory:
         """The offloaded turns of a thread; without a thread nothing outlives the request."""
@@ -166,7 +207,7 @@ class Routing:
         told = as_molt_error(error)
         answer = choice.attempt
         decision = record.decision(
-            decision_id=record.new_id(),
+            decision_id=trace.decision_id,
             session=self._session,
             cell_id=asked.cell_id,
             strategy=asked.strategy,
@@ -191,8 +232,10 @@ class Routing:
         if not (asked.dry_run or asked.recorded):
             learning.lengths(decision, logged=asked.logged)
         paid = not (asked.dry_run or asked.recorded or decision.deployment == DEPLOYMENT)
-        if paid and not asked.logged:
-            self._unlogged_usd += decision.cost_usd or 0.0
+        if paid:
+            unknown = decision.cost_usd is None
+            self._parts.budget.finished(decision.decision_id, trace.spent_usd, unknown=unknown, logged=asked.logged)
+        self._exploring_usd -= asked.exploring_usd
         if choice.reason.startswith(EXPLORED):
             self._explored_usd += decision.cost_usd or 0.0
         if answer is not None and answer.completion is not None and answer.ok and not answer.planned:
@@ -209,27 +252,6 @@ class Routing:
             completion=completion,
             error=told or unlogged,
         )
-
-    # limits
-
-    def spent_usd(self) -> float:
-        """USD spent in this session as far as prices are known, by questions that were kept out of the log too.
-
-        Raises:
-            StoreError: the log cannot be read.
-        """
-        logged = self._parts.log.spent(self._session) if self._parts.settings.log.enabled else 0.0
-        return logged + self._unlogged_usd
-
-    def _within_budget(self) -> None:
-        limit = self._parts.settings.budget.session_usd
-        if limit is None:
-            return
-        spent = self.spent_usd()
-        if spent >= limit:
-            raise errors.BudgetExceeded(
-                f"The session's budget of ${limit:g} is spent (${spent:.2g}).", fix="Raise it with %route budget USD."
-            )
 
     def _fixes(self, names: Iterable[str]) -> str:
         """The fix of the first of these models that has one."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from molt_magic.errors import UnknownName
+from molt_magic.providers.balancing import Balancer, Shared
 from molt_magic.providers.base import Missing, Provider, Pulls, Served
-from molt_magic.providers.deployments import Balancer
 from molt_magic.providers.remote import DIALECTS, RemoteProvider
+from molt_magic.providers.vendors import locate
+from molt_magic.tokens import count_messages
 from molt_magic.transport import Transport
-from molt_magic.types import Call, Completion, Deployment, ModelSpec
+from molt_magic.types import Call, Completion, Deadline, Deployment, ModelSpec
 
 if TYPE_CHECKING:
     from molt_magic.config import Settings
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Missing", "Provider", "Providers", "Served"]
 
 OnProgress = Callable[[str, float | None], None]  # what is being done, and how far: in [0, 1] or None
+
+_IDENTITY_S = 1.0  # how long it is known who a deployment is: looking takes 50 us
+ANSWER_TOKENS = 512  # what an answer is taken to have where nobody says, for limits on tokens
 
 
 class Providers:
@@ -36,7 +42,11 @@ class Providers:
         self.settings = settings
         self.on_progress = on_progress
         self.transport = Transport(connect_s=network.connect_s, first_token_s=network.first_token_s, total_s=network.total_s)
-        self._balancer = Balancer(retries=network.retries, total_s=network.total_s)
+        self._shared = Shared(settings.cache_dir / "deployments.sqlite")
+        self._balancer = Balancer(
+            retries=network.retries, total_s=network.total_s, shared=self._shared, identify=self._identify
+        )
+        self._identities: dict[tuple[str, str, str, Deployment], tuple[float, str]] = {}  # -> good until, what it is called
         self._made: dict[str, Provider] = {}
 
     def missing(self, spec: ModelSpec) -> Missing | None:
@@ -47,13 +57,27 @@ class Providers:
         """Why every deployment of a model is cooling down, or None."""
         return self._balancer.cooling(spec)
 
-    async def perform(self, spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None]) -> Served:
+    def resting(self, spec: ModelSpec) -> tuple[str, ...]:
+        """Which deployments of a model are cooling down, why and for how long, a clause each."""
+        return self._balancer.resting(spec)
+
+    async def perform(
+        self,
+        spec: ModelSpec,
+        call: Call,
+        *,
+        on_delta: Callable[[str], None],
+        deadline: Deadline | None = None,
+        output_tokens: int | None = None,
+    ) -> Served:
         """Make a call: choose a deployment, ask, and ask again or another where that may help and no text was shown.
 
         Args:
             spec: the model.
             call: what to ask it.
             on_delta: handed the text as it arrives; what it raises ends the call.
+            deadline: of the whole question: no try or wait begins after it, and what runs is cut at it.
+            output_tokens: how long the answer is expected to be; None: as long as it may be.
 
         Returns:
             The completion, or the last error; never raises a ProviderError.
@@ -75,7 +99,11 @@ class Providers:
         async def ask(deployment: Deployment) -> Completion:
             return await provider.complete(spec, deployment, call, on_delta=heard)
 
-        served = await self._balancer.perform(spec, ask, lambda: bool(first))
+        def tokens() -> int:
+            limit = call.params.get("max_completion_tokens") or call.params.get("max_tokens") or ANSWER_TOKENS
+            return count_messages(call.messages, spec.family) + (limit if output_tokens is None else output_tokens)
+
+        served = await self._balancer.perform(spec, ask, lambda: bool(first), deadline=deadline, tokens=tokens)
         return Served(served.completion, served.error, served.deployment, served.retries, first[0] if first else None)
 
     def can_pull(self, spec: ModelSpec) -> bool:
@@ -100,6 +128,7 @@ class Providers:
         for provider in self._made.values():
             await provider.aclose()
         self._made.clear()
+        self._shared.close()
         await self.transport.aclose()
 
     def close(self) -> None:
@@ -112,7 +141,25 @@ class Providers:
         else:  # a thread runs one loop at a time
             with ThreadPoolExecutor(1) as pool:
                 pool.submit(asyncio.run, _close_all(made)).result()
+        self._shared.close()
         self.transport.close()
+
+    def _identify(self, spec: ModelSpec, deployment: Deployment) -> str:
+        """What all kernels call a deployment: the same model behind the same address with the same key is the same one.
+
+        A digest of all of it, so that nothing leads back to the key. A key that is changed is noticed within a second.
+        """
+        now = time.monotonic()
+        known = self._identities.get((spec.provider, spec.vendor, spec.model, deployment))
+        if known is not None and now < known[0]:
+            return known[1]
+        where = [spec.provider, spec.model, deployment.base_url or "", deployment.api_key_env or ""]
+        if spec.provider in DIALECTS:
+            found = locate(spec, deployment, self.settings.secret)
+            where += [deployment.name] if isinstance(found, Missing) else [found.base_url, found.key or ""]
+        identity = hashlib.sha256("\n".join(where).encode("utf-8", "surrogatepass")).hexdigest()[:24]
+        self._identities[spec.provider, spec.vendor, spec.model, deployment] = (now + _IDENTITY_S, identity)
+        return identity
 
     def _provider(self, spec: ModelSpec) -> Provider:
         if spec.provider not in self._made:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from molt_magic.errors import ProviderError
-from molt_magic.types import Call, Completion, Deployment, ModelSpec, Retry
+from molt_magic.errors import OutOfTime, ProviderError
+from molt_magic.types import Call, Completion, Deadline, Deployment, ModelSpec, Retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +74,35 @@ class Pulls(Protocol):
     async def apull(self, spec: ModelSpec) -> object:
         """The same, awaited and cancellable."""
         ...
+
+
+def out_of_time(deadline: Deadline, what: str, *, provider: str = "") -> OutOfTime:
+    """The error for what was cut at the question's deadline, or not begun after it; `what`: "small had answered"."""
+    message = f"The {deadline.seconds:g} s for the whole question were over before {what}."
+    return OutOfTime(message, provider=provider, fix=f"Raise {deadline.setting}.")
+
+
+@asynccontextmanager
+async def until(
+    deadline: Deadline | None, what: str, *, left_s: float | None = None, provider: str = ""
+) -> AsyncIterator[None]:
+    """End what runs inside at the deadline.
+
+    Args:
+        what: had to happen, for the error.
+        left_s: seconds until then; None: by the clock.
+
+    Raises:
+        OutOfTime: it was ended.
+    """
+    if deadline is None:
+        yield
+        return
+    limit = asyncio.timeout(max(0.0, deadline.at - time.monotonic()) if left_s is None else left_s)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise  # raised by what runs inside
+        raise out_of_time(deadline, what, provider=provider) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -13,10 +13,12 @@ from molt_magic.errors import BadRequest, ContentFiltered, MalformedAnswer, Prov
 from molt_magic.providers.faults import Fault, Said, to_error, unreadable
 from molt_magic.providers.sse import Event, events
 from molt_magic.providers.vendors import Endpoint
-from molt_magic.transport import Answer, Reply, Transport
+from molt_magic.transport import Answer, Headers, Reply, Transport
 from molt_magic.types import Call, Completion, ModelSpec
 
 _DRAIN_S = 0.2  # how long the end of a finished stream is waited for, so that its connection can be used again
+_MOST_TEXT = 4_000_000  # characters of one answer: a million tokens, several times what the longest answers have
+_TAIL_S = 2.0  # how long more events are waited for once an answer is whole: token counts may come after its finish reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,9 @@ class Wire:
     url: str
     headers: Mapping[str, str]
     body: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headers", Headers(self.headers))
 
 
 class Reader(Protocol):
@@ -65,7 +70,8 @@ class Dialect(Protocol):
         ...
 
 
-_ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError)  # what reading a wrong shape raises
+# what reading a wrong shape raises
+_ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 async def ask(
@@ -101,11 +107,20 @@ async def ask(
     if not stream:
         answer = await transport.post_json(wire.url, wire.body, headers=wire.headers, provider=exchange.provider)
         return exchange.whole(answer)
-    async with transport.stream("POST", wire.url, headers=wire.headers, json=wire.body, provider=exchange.provider) as reply:
-        kind = reply.headers.get("content-type", "")
-        if reply.status >= 300 or "json" in kind or "html" in kind:  # some servers ignore `stream`
-            return exchange.whole(await reply.read())
-        return await exchange.streamed(reply)
+    reader = dialect.reader(spec)
+    try:
+        async with transport.stream(
+            "POST", wire.url, headers=wire.headers, json=wire.body, provider=exchange.provider
+        ) as reply:
+            return await exchange.read(reply, reader)
+    except StreamInterrupted:
+        raise
+    except ProviderError as error:  # the transport's own limits too: they are told when its block is left
+        if reader.done:
+            return exchange.checked(reader.completion())
+        if reader.completion().text:
+            raise exchange.interrupted(error.message, reader, error.fix) from None
+        raise
 
 
 def with_whole_characters(text: str) -> str:
@@ -120,6 +135,21 @@ def with_whole_characters(text: str) -> str:
 def readable(completion: Completion) -> Completion:
     """The completion, its text fit to be shown and stored."""
     return replace(completion, text=with_whole_characters(completion.text))
+
+
+async def _beginning(chunks: AsyncIterator[bytes]) -> bytes:
+    """The first bytes of a body, up to the first that is visible; the body without its leading blanks."""
+    async for chunk in chunks:
+        if begun := chunk.removeprefix(b"\xef\xbb\xbf").lstrip():
+            return begun
+    return b""
+
+
+def _is_stream(begun: bytes, kind: str) -> bool:
+    """Whether a body holds events. Its beginning decides over its content type, which some servers set wrongly."""
+    if not begun or begun.startswith((b"{", b"[", b"<")):
+        return not begun and "json" not in kind and "html" not in kind
+    return "event-stream" in kind or begun.startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,29 +176,46 @@ class _Exchange:
         except _ODD:
             raise self.odd(answer.status) from None
 
-    async def streamed(self, reply: Reply) -> Completion:
-        reader = self.dialect.reader(self.spec)
-        half = ""  # of a character whose other half comes with the next piece
-        try:
-            async with aclosing(reply.chunks()) as chunks:
-                async for event in events(chunks):
-                    if text := half + self._feed(reader, event, reply):
-                        half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
-                        if text := with_whole_characters(text.removesuffix(half)):
-                            self.on_delta(text)
-                    if reader.ended:
-                        break
-                if reader.ended:
-                    with suppress(ProviderError, TimeoutError):
-                        async with asyncio.timeout(_DRAIN_S):
-                            async for _ in chunks:
-                                pass
-        except ProviderError as error:
-            if not reader.done:
-                raise self._interrupted(error.message, reader, error.fix) if reader.completion().text else error from None
+    async def read(self, reply: Reply, reader: Reader) -> Completion:
+        """The answer to a request for a stream: read as it comes, or at once where the server sent it at once."""
+        if reply.status >= 300:
+            return self.whole(await reply.read())
+        async with aclosing(reply.chunks()) as chunks:
+            begun = await _beginning(chunks)
+            if not _is_stream(begun, reply.headers.get("content-type", "")):
+                rest = [chunk async for chunk in chunks]
+                return self.whole(Answer(reply.status, reply.headers, b"".join([begun, *rest])))
+            async with aclosing(events(chunks, begun)) as stream:
+                await self._follow(stream, reader, reply)
+            if reader.ended:
+                with suppress(ProviderError, TimeoutError):
+                    async with asyncio.timeout(_DRAIN_S):
+                        async for _ in chunks:
+                            pass
         if not reader.done:
-            raise self._interrupted("it ended without its end mark", reader, "Ask again.")
+            raise self.interrupted("it ended without its end mark", reader, "Ask again.")
         return self.checked(reader.completion())
+
+    async def _follow(self, stream: AsyncIterator[Event], reader: Reader, reply: Reply) -> None:
+        """Hand the text over as it arrives, until the end mark or the end of the stream."""
+        half = ""  # of a character whose other half comes with the next piece
+        length = 0  # characters
+        while not reader.ended:
+            try:
+                async with asyncio.timeout(_TAIL_S if reader.done else None):
+                    event = await anext(stream, None)
+            except TimeoutError:
+                return
+            if event is None:
+                return
+            if text := half + self._feed(reader, event, reply):
+                half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+                if text := with_whole_characters(text.removesuffix(half)):
+                    self.on_delta(text)
+                length += len(text)
+                if length > _MOST_TEXT:
+                    message = f"The answer is longer than {_MOST_TEXT:,} characters."
+                    raise MalformedAnswer(message, provider=self.provider, fix="Set max_tokens lower.", retryable=False)
 
     def _feed(self, reader: Reader, event: Event, reply: Reply) -> str:
         try:
@@ -184,7 +231,7 @@ class _Exchange:
         except _ODD:
             return Fault(status, data if isinstance(data, str) else json.dumps(data))
 
-    def _interrupted(self, why: str, reader: Reader, fix: str) -> StreamInterrupted:
+    def interrupted(self, why: str, reader: Reader, fix: str) -> StreamInterrupted:
         partial = readable(reader.completion())
         return StreamInterrupted(
             f"The stream of {self.spec.name} broke: {why}",

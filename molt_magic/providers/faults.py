@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -27,6 +26,7 @@ from molt_magic.errors import (
     TimedOut,
     Unauthorized,
 )
+from molt_magic.providers.resets import reset_s, server_time
 from molt_magic.transport import Answer
 
 LONGEST_WAIT_S = 120.0  # a server that asks for more is not waited for (as in the OpenAI SDK)
@@ -84,6 +84,8 @@ def to_error(fault: Fault, *, provider: str, model: str, headers: Mapping[str, s
         said = said[: _LONGEST_MESSAGE - 1] + "…"
     retry_after = retry_after_s(headers)
     wait = fault.retry_after_s if retry_after is None else retry_after
+    if wait is None and kind is RateLimited:
+        wait = reset_s(headers)
     return kind(
         f"{provider} answered {fault.status} for {model}: {said or 'no message'}",
         provider=provider,
@@ -158,7 +160,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         if math.isfinite(seconds):
             return max(0.0, seconds)
     try:
-        return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - server_time(headers))
     except (KeyError, ValueError, TypeError):
         return None
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from molt_magic.errors import Unauthorized
+from molt_magic.errors import ProviderError, Unauthorized
 from molt_magic.providers.anthropic import AnthropicDialect
+from molt_magic.providers.balancing import deployments_of
 from molt_magic.providers.base import Missing
-from molt_magic.providers.deployments import deployments_of
 from molt_magic.providers.exchange import Dialect, ask
 from molt_magic.providers.gemini import GeminiDialect
 from molt_magic.providers.openai import OpenAIDialect
+from molt_magic.providers.redaction import redaction_of
 from molt_magic.providers.vendors import Secret, locate
 from molt_magic.transport import Transport
 from molt_magic.types import Call, Completion, Deployment, ModelSpec
@@ -47,7 +48,17 @@ class RemoteProvider:
         if isinstance(endpoint, Missing):
             fix = f"{endpoint.fix[:1].upper()}{endpoint.fix[1:]}."
             raise Unauthorized(f"{spec.name} cannot be asked: {endpoint.reason}.", provider=self.name, fix=fix)
-        return await ask(self.dialect, self.transport, endpoint, spec, call, on_delta=on_delta)
+        redaction = redaction_of(endpoint.key)
+        stream = redaction.stream(on_delta)
+        try:
+            return redaction.completion(
+                await ask(self.dialect, self.transport, endpoint, spec, call, on_delta=stream), model=spec.model
+            )
+        except ProviderError as error:
+            failed = redaction.error(error, model=spec.model)
+        finally:
+            stream.end()
+        raise failed  # out here it has no context
 
     async def aclose(self) -> None:
         """Nothing is held: the transport is its owner's."""

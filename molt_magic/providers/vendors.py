@@ -98,12 +98,15 @@ class Endpoint:
 def locate(spec: ModelSpec, deployment: Deployment, secret: Secret) -> Endpoint | Missing:
     """The endpoint of a deployment, or what is missing. The environment is read anew each time."""
     vendor = vendor_of(spec)
-    from_env = next((value for name in vendor.url_vars if (value := secret(name))), None)
+    url_var, from_env = next(((name, value) for name in vendor.url_vars if (value := secret(name))), ("", None))
     if from_env and vendor.name == "ollama":
         from_env = _ollama(from_env)
     base_url = (deployment.base_url or from_env or vendor.base_url or "").rstrip("/")
     if not base_url:
         return Missing(f"no address is known for vendor {vendor.name!r}", f"set base_url in [models.{spec.name}]")
+    if "@" in base_url.partition("://")[2].partition("/")[0]:
+        reason = f"the address in {'base_url' if deployment.base_url else url_var} holds a user name or password"
+        return Missing(reason, "leave them out of it, put the key into a variable and name that in api_key_env")
     key_vars, needed = vendor.key_vars, bool(vendor.key_vars) and not is_loopback(base_url)
     if deployment.api_key_env is not None:
         key_vars, needed = (deployment.api_key_env,), True

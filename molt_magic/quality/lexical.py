@@ -67,5 +67,6 @@ def terms_of(prompt: str) -> Counter[int]:
     if len(prompt) > READ_CHARS * 3 // 2:
         prompt = f"{prompt[:READ_CHARS]}\n{prompt[-READ_CHARS // 2 :]}"
     words = [zlib.crc32(word.encode()) for word in _TOKEN.findall(prompt.lower())]
-    pairs = [(a * 0x9E3779B1 + b) & 0xFFFFFFFF for a, b in pairwise(words)]
-    return Counter(words) + Counter(pairs)
+    found = Counter(words)
+    found.update([(a * 0x9E3779B1 + b) & 0xFFFFFFFF for a, b in pairwise(words)])
+    return found

@@ -123,6 +123,7 @@ class TaskClassifier:
             except InputError:
                 self._examples = before
                 raise
+            self._fit()  # here, where it was asked for: ten thousand examples take some seconds
         return self
 
     def guess(self, prompt: str) -> TaskGuess:

@@ -108,6 +108,8 @@ def judged(checks: Sequence[Check], request: Request, attempt: Attempt) -> Gener
 
 def after_failure(error: errors.MoltError, failed: Candidate, remaining: Sequence[Candidate]) -> list[Candidate]:
     """Which of the remaining models are worth asking after this failure."""
+    if isinstance(error, errors.OutOfTime):  # of the whole question
+        return []
     if isinstance(error, errors.ContextTooLong | errors.PromptTooLong):
         window = failed.spec.context_window or 0
         return [c for c in remaining if c.spec.context_window is None or c.spec.context_window > window]

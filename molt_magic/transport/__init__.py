@@ -7,5 +7,6 @@ What a status means is the caller's business: an `Answer` or a `Reply` carries i
 
 from molt_magic.transport.client import Answer, Reply, Transport
 from molt_magic.transport.failures import host_of, is_loopback
+from molt_magic.transport.headers import Headers
 
-__all__ = ["Answer", "Reply", "Transport", "host_of", "is_loopback"]
+__all__ = ["Answer", "Headers", "Reply", "Transport", "host_of", "is_loopback"]

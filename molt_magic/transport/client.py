@@ -30,7 +30,9 @@ from molt_magic.transport.failures import (
     proxies_understood,
     timed_out,
     too_large,
+    with_password,
 )
+from molt_magic.transport.headers import Headers
 
 MAX_BYTES = 32_000_000  # of one response; a chat answer has some hundred kB at most
 POOL = 200  # connections of one event loop; more calls than this wait for a free one
@@ -51,7 +53,7 @@ class Answer:
         """The body as JSON. Raises MalformedAnswer where it is something else."""
         try:
             return jsonlib.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # the second: brackets within brackets without end
             message = f"The server answered {self.status} with {self.kind}, not with JSON."
             raise MalformedAnswer(message, provider=provider, status=self.status, fix=CHECK_URL) from None
 
@@ -78,6 +80,9 @@ class Reply:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives, decompressed. Raises ProviderError: broken off, silent for too long, too large."""
         size = 0
+        told = self.headers.get("content-length", "")
+        if told.isdecimal() and int(told) > self._max_bytes:  # need not be read to be refused
+            raise too_large(self._max_bytes, self._provider)
         body = self._response.aiter_bytes()
         while True:
             with mapped(self._url, self._provider):  # around the read only: what the reader raises is the reader's
@@ -274,6 +279,8 @@ class Transport:
             good = False
         if not good:
             raise not_an_address()
+        if "@" in parts.netloc:
+            raise with_password()
         if parts.scheme == "https" or is_loopback(url) or host in self._warned:
             return
         self._warned.add(host)
@@ -290,7 +297,7 @@ def _certificates() -> ssl.SSLContext:
 
 def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> dict[str, Any]:
     """Headers and body as they go over the wire, refused here where they cannot."""
-    fields = dict(headers or {})
+    fields = Headers(headers or {})
     if not all(value.isascii() and value.isprintable() for value in fields.values()):
         raise Unauthorized(
             "The key holds characters that no key has.", provider=provider, fix="Look for line breaks and quotes around it."
@@ -302,4 +309,4 @@ def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> dict[s
     except (TypeError, ValueError) as error:
         message = f"The request cannot be written as JSON: {error}."
         raise BadRequest(message, provider=provider, fix="Pass numbers, text, lists and dicts as parameters.") from None
-    return {"headers": {"content-type": "application/json", **fields}, "content": content}
+    return {"headers": Headers({"content-type": "application/json", **fields}), "content": content}

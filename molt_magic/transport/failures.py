@@ -52,10 +52,12 @@ def proxies_understood() -> Iterator[None]:
     try:
         yield
     except ImportError as error:  # a SOCKS proxy needs a package of its own
+        # httpx says which package; not the address, which may hold a password
         raise ConfigError(f"The proxy of the environment cannot be used: {error}", fix="pip install 'httpx[socks]'") from None
     except (ValueError, httpx.InvalidURL) as error:
         fix = "Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY."
-        raise ConfigError(f"A proxy variable of the environment is wrong: {error}", fix=fix) from None
+        kind = type(error).__name__  # its words may hold the address, and that a password
+        raise ConfigError(f"A proxy variable of the environment is wrong ({kind}).", fix=fix) from None
 
 
 def translate(error: Exception, url: str, provider: str) -> ProviderError:
@@ -77,15 +79,44 @@ def translate(error: Exception, url: str, provider: str) -> ProviderError:
             fix="Check base_url and the key for stray characters.",
             retryable=False,
         )
+    refused = _tls(error)
+    if refused is not None:
+        return _untrusted(where, refused, provider)
     reason = str(error) or type(error).__name__
     fix = "Check that the server runs." if is_loopback(url) else "Check the network, the proxy and base_url."
     return ConnectionFailed(f"No answer from {where}: {reason}", provider=provider, fix=fix)
+
+
+def _tls(error: BaseException | None) -> ssl.SSLError | None:
+    """The TLS error that lasts among the causes of an exception: a handshake that breaks off may go well the next time."""
+    while error is not None:
+        lasts = isinstance(error, ssl.SSLCertVerificationError) or "WRONG_VERSION_NUMBER" in str(error)
+        if isinstance(error, ssl.SSLError) and lasts:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _untrusted(where: str, error: ssl.SSLError, provider: str) -> ConnectionFailed:
+    """For a server that does not prove who it is, or does not speak TLS at all."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        message = f"The certificate of {where} is not trusted: {error.verify_message.rstrip('.')}."
+        fix = "Check base_url; for a certificate authority of your own set SSL_CERT_FILE."
+    else:
+        message, fix = f"{where} does not speak TLS.", "Check base_url: it may be http, not https."
+    return ConnectionFailed(message, provider=provider, fix=fix, retryable=False)
 
 
 def not_an_address(provider: str = "") -> ConnectionFailed:
     """For a URL that no request can be sent to."""
     fix = "Set it to something like https://host/v1."
     return ConnectionFailed("base_url is not an http(s) address.", provider=provider, fix=fix, retryable=False)
+
+
+def with_password() -> ConnectionFailed:
+    """For a URL that holds a user name or password: addresses are shown and logged."""
+    fix = "Leave them out of it, put the key into a variable and name that in api_key_env."
+    return ConnectionFailed("The address holds a user name or password.", fix=fix, retryable=False)
 
 
 def timed_out(message: str, setting: str, provider: str) -> TimedOut:
@@ -95,4 +126,5 @@ def timed_out(message: str, setting: str, provider: str) -> TimedOut:
 
 def too_large(limit: int, provider: str) -> MalformedAnswer:
     """An answer over the size limit (bytes)."""
-    return MalformedAnswer(f"The answer is larger than {limit / 1e6:g} MB.", provider=provider, fix="Set max_tokens lower.")
+    message = f"The answer is larger than {limit / 1e6:g} MB."  # and would be again: it is not asked for twice
+    return MalformedAnswer(message, provider=provider, fix="Set max_tokens lower.", retryable=False)

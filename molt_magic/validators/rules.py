@@ -58,7 +58,9 @@ def said_by(error: BaseException) -> str:
 
 
 # That an answer has the asked form says something of its quality only where the form is the point (JSON, code, a pattern);
-# not being empty, long or a refusal does not, and gives no score.
+# not being empty, long or a refusal does not, and gives no score. What such a check refuses is bad all the same; but its
+# refusals alone are no sample of the answers.
+UNSCORED = frozenset({"nonempty", "refusal", "length"})
 
 
 def nonempty(attempt: Attempt) -> Verdict:

@@ -46,10 +46,15 @@ def promise(policy: Policy) -> Page:
     return Page((policy.statement,))
 
 
-def kept(policy: Policy, file: Path) -> Page:
-    """What was promised and is kept from now on, and how other sessions come to go by it."""
+def kept(policy: Policy, file: Path, strategy: str) -> Page:
+    """What was promised and is kept from now on, and how other sessions come to go by it.
+
+    Args:
+        strategy: the one in force.
+    """
+    other = "" if strategy == "arbitrage" else f" The strategy in force is {strategy}: use arbitrage with -s arbitrage."
     said = f"Kept in {at_home(file)}: in this session arbitrage goes by it. Others do where molt.toml says, under [arbitrage]:"
-    return Page((policy.statement, said, f"promise = '{at_home(file)}'"))
+    return Page((f"{policy.statement}{other}", said, f"promise = '{at_home(file)}'"))
 
 
 def in_use(orch: Orchestrator) -> Page:

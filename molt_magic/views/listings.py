@@ -97,7 +97,7 @@ def _outcome(attempt: Mapping[str, Any]) -> str:
         outcome = f"from the {attempt['cache']} cache"
     else:
         outcome = str(attempt["finish_reason"])
-    retries = len(attempt["retries"])
+    retries = sum(retry.get("step", "failed") == "failed" for retry in attempt["retries"])
     return f"{outcome}, after {retries} {'retry' if retries == 1 else 'retries'}" if retries else outcome
 
 

@@ -115,6 +115,20 @@ def test_only_marks_on_what_the_promised_model_answered_count(orch: Orchestrator
     assert "2 marked answers, and only they count" in str(found)
 
 
+def test_refusals_of_a_check_that_scores_nothing_it_accepts_are_no_sample(
+    orchestrator: MakeOrchestrator, promise: Promise
+) -> None:
+    orch = orchestrator({"small": ["Fine.", "I'm sorry, but I can't help with that."], "big": "Big says so."})
+    orch.keep(promise)
+    for i in range(12):
+        orch.route(EASY.format(i), validate="refusal")
+    found = evaluation.drift(orch)
+    assert (found.decisions, found.quality.n, found.to_best.mean) == (12, 0, 0.0)
+    marked = orch.log.to_frame()["decision_id"][0]
+    orch.feedback(marked, 0.0)  # a person's word does count
+    assert evaluation.drift(orch).quality.n == 1
+
+
 def test_the_last_word_on_an_answer_counts(orch: Orchestrator) -> None:
     decision = orch.route(EASY.format(1)).decision
     orch.feedback(decision.decision_id, 0.0, "judge")

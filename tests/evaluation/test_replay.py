@@ -19,6 +19,7 @@ from molt_magic.evaluation.replay import replay
 from molt_magic.evaluation.runs import run_of
 from molt_magic.evaluation.tables import read_outcomes
 from molt_magic.evaluation.verified import by_generator, replayed
+from molt_magic.quality import Predictor
 from molt_magic.strategies import Cascade
 from molt_magic.validators import build
 from tests.evaluation.synthetic import table
@@ -32,6 +33,14 @@ SIZE = 12
 def cases() -> tuple[Case, Case]:
     """The training prompts, each as it looks from outside, and the test prompts."""
     return predict(lambda: Knn(embedder=StaticEmbedder()), TRAIN, TEST, folds_of(len(TRAIN), 3, 0))
+
+
+def test_training_prompts_have_the_bounds_that_the_predictor_says_of_them_as_the_test_prompts_have() -> None:
+    left_out, tested = predict(lambda: Predictor(embedder=StaticEmbedder()), TRAIN, TEST, folds_of(len(TRAIN), 3, 0))
+    for case in (left_out, tested):
+        spread = np.sqrt(case.predicted * (1.0 - case.predicted) / (case.evidence + 5.0))
+        np.testing.assert_allclose(case.low, np.maximum(case.predicted - spread, 0.0), atol=1e-12)
+        assert len(np.unique(case.evidence)) > len(TRAIN.models)  # of each prompt, not one figure a model
 
 
 def families(left_out: Case) -> list[Family]:

@@ -288,7 +288,7 @@ def test_a_check_that_cannot_be_asked_again_abstains_and_is_counted(orchestrator
     )
     assert row(found)["model"] == "small"
     assert found.abstained == 1
-    assert "In one decision a check could not be asked of an answer" in str(found)
+    assert "In one decision a check could not be asked and let the answer pass." in str(found)
 
 
 def test_an_estimate_of_an_answer_is_no_mark(orchestrator: MakeOrchestrator) -> None:

@@ -46,7 +46,7 @@ def test_a_promise_is_kept_watched_and_ended_in_words(notebook: MakeNotebook) ->
     assert book.run("%route calibrate").value.to_plain().startswith("No promise is kept.")
     kept = book.run("%route calibrate outcomes --target 0.9 --keep -o policy").value.to_plain()
     promise = book["policy"].promise
-    assert kept.startswith(promise.statement)
+    assert kept.startswith(f"{promise.statement}\n")
     assert "promise.npz'" in kept
     assert promise.said in book.run("%route status").value.to_plain(width=500)
     assert promise.said in book.run("%route strategies").value.to_plain(width=500)
@@ -58,6 +58,9 @@ def test_a_promise_is_kept_watched_and_ended_in_words(notebook: MakeNotebook) ->
     assert f"Promise {promise.id}, calibrated " in alone
     assert "In use: too few marked answers yet." in alone
     assert book["watched"].decisions == 1
+    book.run("%route use cascade")
+    again = book.run("%route calibrate outcomes --target 0.9 --keep").value.to_plain()
+    assert "The strategy in force is cascade" in again
     assert book.run("%route calibrate off").value.to_plain() == "Arbitrage goes by no promise in this session."
     assert book.orchestrator.promise is None
     assert "promise" not in book.run("%route status").value.to_plain(width=500)

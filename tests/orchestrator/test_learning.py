@@ -74,7 +74,7 @@ def test_of_a_column_with_a_wrong_row_nothing_is_noted(answered: tuple[Orchestra
 
 def test_a_score_belongs_to_one_decision_and_to_no_column(answered: tuple[Orchestrator, list[str]]) -> None:
     orch, ids = answered
-    with pytest.raises(InputError, match="A score is missing"):
+    with pytest.raises(InputError, match="between 0 and 1, not None"):
         orch.feedback(ids[0])
     with pytest.raises(InputError, match="beside a whole column"):
         orch.feedback({ids[0]: 1.0}, 1.0)

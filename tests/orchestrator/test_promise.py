@@ -168,4 +168,6 @@ def test_a_cassette_is_replayed_with_it(
     for then, now in zip(first, again, strict=True):
         assert (now.text, now.model, now.decision.promise) == (then.text, then.model, policy.promise.said)
         assert now.decision.reason == then.decision.reason
-    assert evaluation.drift(replaying).decisions == 2  # what is replayed is no new evidence
+    assert evaluation.drift(replaying).decisions == 2  # of this session: a run depends on nothing but the tape
+    live = orchestrator(ANSWERS, values={"arbitrage.promise": tape["arbitrage.promise"]})
+    assert evaluation.drift(live).decisions == 2  # what is replayed is no new evidence

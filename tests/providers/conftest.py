@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,4 +24,5 @@ def server() -> Iterator[Server]:
 def settings(secrets: dict[str, str] | None = None, **network: Any) -> Any:
     """What the providers need of Settings: limits that let tests be quick, and keys that are nowhere else."""
     limits = {"connect_s": 2.0, "first_token_s": 2.0, "total_s": 10.0, "retries": 0, **network}
-    return SimpleNamespace(network=SimpleNamespace(**limits), secret=(secrets or {}).get)
+    cache_dir = Path(os.environ["MOLT_HOME"]) / "cache"
+    return SimpleNamespace(network=SimpleNamespace(**limits), secret=(secrets or {}).get, cache_dir=cache_dir)

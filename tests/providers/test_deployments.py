@@ -21,7 +21,7 @@ from molt_magic.errors import (
     Unauthorized,
 )
 from molt_magic.providers.base import Served
-from molt_magic.providers.deployments import Balancer
+from molt_magic.providers.balancing import Balancer
 from molt_magic.types import Completion, Deployment, ModelSpec
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +59,11 @@ class World:
 
     async def perform(self, started: Callable[[], bool] = lambda: False) -> Served:
         return await self.balancer.perform(self.spec, self.ask, started)
+
+
+def in_flight(world: World) -> list[int]:
+    """Calls under way, by deployment."""
+    return [world.balancer.health(world.balancer.key(world.spec, d)).in_flight for d in world.spec.deployments]
 
 
 async def test_a_failure_that_passes_is_retried_with_growing_jittered_waits() -> None:
@@ -167,20 +172,17 @@ async def test_a_failing_deployment_is_passed_over_until_it_has_cooled_down() ->
 
 async def test_cooldowns_grow_with_failures_in_a_row_and_end_with_a_success() -> None:
     world = World((1.0, 1.0), retries=0)
-    world.script = {"d0": [ServerError("down")], "d1": [ServerError("down")]}
-    lengths = []
-    for _ in range(4):
+    world.script = {"d0": [RateLimited("slow")], "d1": [RateLimited("slow")]}
+    for length in (5, 10, 20, 40):
         await world.perform()
-        soonest = min(world.balancer._state(world.spec, d).cool_until for d in world.spec.deployments)
-        lengths.append(round(soonest - world.time))
-        world.time = soonest + 1000
-    assert lengths == [5, 10, 20, 40]
+        assert [round(c.length) for c in world.balancer.cooldowns(world.spec).values()] == [length, length]
+        world.time += 1000
     world.script = {}
-    for deployment in world.spec.deployments:
-        world.script = {d.name: [DONE if d is deployment else ServerError("down")] for d in world.spec.deployments}
+    for _ in range(20):
         await world.perform()
-        world.time += 10_000
-        assert world.balancer._state(world.spec, deployment).failures == 0
+    world.script = {"d0": [RateLimited("slow")], "d1": [RateLimited("slow")]}
+    await world.perform()
+    assert [round(c.length) for c in world.balancer.cooldowns(world.spec).values()] == [5, 5]
 
 
 async def test_a_models_only_deployment_never_cools_down() -> None:
@@ -258,7 +260,7 @@ async def test_calls_at_once_go_to_the_least_busy_for_its_weight() -> None:
     assert abs(Counter(world.asked)["d0"] - 30) <= 1
     gate.set()
     await asyncio.gather(*tasks)
-    assert [world.balancer._state(world.spec, d).in_flight for d in world.spec.deployments] == [0, 0]
+    assert in_flight(world) == [0, 0]
 
 
 async def test_a_cancelled_call_is_not_retried_and_leaves_nothing_in_flight() -> None:
@@ -276,7 +278,7 @@ async def test_a_cancelled_call_is_not_retried_and_leaves_nothing_in_flight() ->
     with pytest.raises(asyncio.CancelledError):
         await task
     assert len(world.asked) == 1
-    assert all(world.balancer._state(world.spec, d).in_flight == 0 for d in world.spec.deployments)
+    assert in_flight(world) == [0, 0]
     assert world.balancer.cooling(world.spec) is None
 
 

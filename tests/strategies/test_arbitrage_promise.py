@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from molt_magic.errors import InputError, MoltError, RateLimited
 from molt_magic.strategies import Arbitrage
@@ -100,6 +102,26 @@ def test_a_weaker_model_still_stands_in_for_one_that_failed_but_not_after_a_refu
     assert choice.best_effort
     assert choice.attempt is not None
     assert choice.attempt.call.model == "dear"
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(1, 5), st.sampled_from(("fails", "refused", "accepted"))), max_size=6),
+    st.sampled_from((Arbitrage(), Arbitrage(within=0.2), Arbitrage(price=0.1), Arbitrage(promise=Asks("m0", "m1")))),
+)
+def test_after_a_refusal_it_only_ever_steps_up(models: list[tuple[int, int, str]], strategy: Arbitrage) -> None:
+    """Whatever is predicted, fails and is refused: a refused answer is followed by stronger models' only."""
+    quality = {f"m{i}": q / 5 for i, (q, _, _) in enumerate(models)}
+    does = {f"m{i}": what for i, (_, _, what) in enumerate(models)}
+    made = [candidate(name, models[i][1], quality[name], n_evidence=50.0) for i, name in enumerate(quality)]
+    where = situation(*made, checks=(Accepts(*(m for m, what in does.items() if what == "accepted")),), task="qa")
+    choice, called = drive(strategy, where, fails(*(m for m, what in does.items() if what == "fails")))
+    refused = [name for name in called if does[name] == "refused"]
+    for at, name in enumerate(called):
+        if does[name] == "refused":
+            assert all(quality[later] > quality[name] for later in called[at + 1 :])
+    if choice.best_effort:
+        assert choice.attempt is not None
+        assert quality[choice.attempt.call.model] == max(quality[name] for name in refused)
 
 
 def test_a_promise_goes_with_no_other_way() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from molt_magic.errors import MoltError, ServerError
 from molt_magic.strategies import Arbitrage, Cascade, Explore, Rule
-from molt_magic.types import Call, Choice, Situation, Strategy
+from molt_magic.types import Call, Choice, Flow, Situation, Strategy
 from tests.strategies.test_strategies import KNOWS, ROUTES, Accepts, candidate, drive, situation
 
 SMALL, MIDDLE, BIG = candidate("small", 0.1, 0.5), candidate("middle", 0.5, 0.7), candidate("big", 1.0, 0.9)
@@ -57,6 +58,20 @@ def test_what_the_wrapped_strategy_says_of_the_prompt_stays() -> None:
     found, called = explored(0.9, strategy=rule)
     assert called == ["big"]
     assert (found.task, found.task_score) == ("qa", 0.9)
+
+
+class Promising(Arbitrage):
+    """Arbitrage of which something was promised."""
+
+    def flow(self, situation: Situation) -> Flow:
+        found = yield from super().flow(situation)
+        return replace(found, promise="95 % of the best")
+
+
+def test_a_promise_is_not_made_of_an_explored_answer() -> None:
+    usual, _ = drive(Explore(Promising(), share=0.3, drawn=(PASS, 0.0)), WHERE)
+    found, _ = explored(0.0, strategy=Promising())
+    assert (usual.promise, found.promise) == ("95 % of the best", None)
 
 
 def test_after_a_refused_answer_the_wrapped_strategy_goes_on_without_that_model() -> None:

@@ -34,7 +34,7 @@ def test_story_tells_verdicts_retries_and_escalations_in_their_order() -> None:
     order = (
         "refused by arithmetic",
         "refused, so it escalated to big",
-        "d failed (rate_limit: slow down); tried again after 500 ms",
+        "d failed (rate_limit: slow down), tried again after 500 ms",
     )
     assert [html.index(part) for part in order[:2]] == sorted(html.index(part) for part in order[:2])
     assert order[2] in html

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.magics import options
 from molt_magic.magics.commands import cassette, compare, dashboard, decisions, evaluation, settings, stores, whatif
-from molt_magic.magics.commands.base import Command, Namespace
+from molt_magic.magics.commands.base import Command, Namespace, strategy_of
 from molt_magic.magics.commands.settings import own_defaults
 from molt_magic.views.tables import Listing, Page, Table
 
@@ -44,8 +44,7 @@ def help_page(session: RouteMagics) -> Page:
     rows = [(f"%route {word} {c.usage}".rstrip(), c.help) for word, c in COMMANDS.items()]
     rows.append(("%%route --help", "the flags of a cell that asks"))
     ready = [s.model for s in orch.readiness() if s.ready]
-    strategy = session.strategy or ("direct" if session.model else orch.settings.defaults.strategy)
-    state = f"Strategy {strategy}. Ready: {', '.join(ready) or 'no model; the first use fetches a local one'}."
+    state = f"Strategy {strategy_of(session)}. Ready: {', '.join(ready) or 'no model; the first use fetches a local one'}."
     return Page((f"{state} {own_defaults(session)}".rstrip(), Table("Words of %route", ("Word", "What it does"), rows)))
 
 

@@ -29,6 +29,11 @@ class Command:
     values: Sequence[str] = ()  # what its first argument may be, for completion
 
 
+def strategy_of(session: RouteMagics) -> str:
+    """The strategy of a cell that does not say."""
+    return session.strategy or ("direct" if session.model else session.orchestrator.settings.defaults.strategy)
+
+
 def decision_of(session: RouteMagics, name: str | None, namespace: Namespace) -> Decision:
     """The decision meant by a variable's name, a decision's id, or nothing: the last one."""
     orch = session.orchestrator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.magics import options
-from molt_magic.magics.commands.base import Command, Namespace
+from molt_magic.magics.commands.base import Command, Namespace, strategy_of
 from molt_magic.magics.options import Parser
 from molt_magic.views.tables import Page
 
@@ -88,7 +88,9 @@ def _calibrate(session: RouteMagics, rest: Sequence[str], namespace: Namespace) 
     policy = evaluation.calibrate(table, target=found.target, confidence=found.confidence, embedder=orch.embedder)
     session.bind(found.name, policy)
     file = orch.keep(policy) if found.keep else None
-    return evaluations.promise(policy) if file is None else evaluations.kept(policy, file)
+    if file is None:
+        return evaluations.promise(policy)
+    return evaluations.kept(policy, file, strategy_of(session))
 
 
 def _end(orch: Orchestrator) -> Page:

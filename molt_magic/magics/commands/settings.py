@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.magics import options
-from molt_magic.magics.commands.base import Command, Namespace
+from molt_magic.magics.commands.base import Command, Namespace, strategy_of
 from molt_magic.magics.options import Parser
 from molt_magic.magics.session import DEFAULTS
 from molt_magic.views import doctor, evaluations, listings
@@ -38,11 +38,10 @@ def _models(session: RouteMagics, _rest: Sequence[str], _namespace: Namespace) -
 
 def _strategies(session: RouteMagics, _rest: Sequence[str], _namespace: Namespace) -> Page:
     orch = session.orchestrator
-    current = session.strategy or ("direct" if session.model else orch.settings.defaults.strategy)
     lines = [f"Ladder of cascade: {', '.join(orch.catalog.ladder)}."]
     if orch.settings.arbitrage.promise is not None:
         lines.append(f"Arbitrage goes by a promise: {evaluations.in_a_line(orch)}")
-    return Page((listings.strategies(current), *lines))
+    return Page((listings.strategies(strategy_of(session)), *lines))
 
 
 def use_parser() -> Parser:

@@ -12,7 +12,7 @@ from molt_magic.errors import NotRecorded
 from molt_magic.providers.base import Missing, Served
 from molt_magic.providers.cassette.nearest import nearest
 from molt_magic.providers.cassette.tape import Recording, Tape, key_of, line_of
-from molt_magic.types import Call, ModelSpec
+from molt_magic.types import Call, Deadline, ModelSpec
 
 if TYPE_CHECKING:
     from molt_magic.providers import Providers
@@ -69,10 +69,20 @@ class Recorder:
     async def apull(self, spec: ModelSpec) -> None:
         await self.providers.apull(spec)
 
-    async def perform(self, spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None]) -> Served:
+    async def perform(
+        self,
+        spec: ModelSpec,
+        call: Call,
+        *,
+        on_delta: Callable[[str], None],
+        deadline: Deadline | None = None,
+        output_tokens: int | None = None,
+    ) -> Served:
         """Ask, and write the answer down before it is handed over. Raises StoreError where it cannot be written."""
         started = time.perf_counter()
-        served = await self.providers.perform(spec, call, on_delta=on_delta)
+        served = await self.providers.perform(
+            spec, call, on_delta=on_delta, deadline=deadline, output_tokens=output_tokens
+        )
         if served.completion is not None and served.error is None:
             latency = time.perf_counter() - started
             line = line_of(call, served.completion, latency_s=latency, ttft_s=served.ttft_s)
@@ -120,7 +130,14 @@ class Replayer(NobodyAsked):
         reason = f"it is not on the cassette {name}" if self.tape.path.exists() else f"there is no cassette {name}"
         return Missing(reason, f"record it where the models are: %route cassette record {name}")
 
-    async def perform(self, _spec: ModelSpec, call: Call, *, on_delta: Callable[[str], None]) -> Served:
+    async def perform(
+        self,
+        spec: ModelSpec,  # noqa: ARG002  # the call names it
+        call: Call,
+        *,
+        on_delta: Callable[[str], None],
+        **_terms: object,
+    ) -> Served:
         """The recorded answer. Raises NotRecorded, which names the nearest recorded prompt; StoreError."""
         recording = self.tape.find(key_of(call))
         if recording is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from molt_magic.result import usd
+from molt_magic.result import step, usd
 from molt_magic.types import Decision
 from molt_magic.views.decisions.fragments import short
 from molt_magic.views.formulas import CLOSED
@@ -128,11 +128,8 @@ def _verdict(verdict: Mapping[str, Any]) -> str:
 
 
 def _retries(attempt: Attempt) -> list[str]:
-    """The tries inside a call."""
-    return [
-        f"{short(retry['deployment'])} failed ({short(retry['error'])}); tried again after {seconds(retry['waited_s'])}"
-        for retry in attempt["retries"]
-    ]
+    """The steps inside a call."""
+    return [step(retry, short, seconds) for retry in attempt["retries"]]
 
 
 def _move(before: Attempt | None, attempt: Attempt) -> list[str]:

@@ -12,15 +12,17 @@ from molt_magic.views.figures.cost_quality import frontier
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from molt_magic.evaluation import Report
     from molt_magic.views.figures.canvas import Picture
 
-_HEIGHT, _BOTTOM, _TALL = 4.3, 0.55, 2.9  # inches
+_BOTTOM, _TALL = 0.55, 2.9  # inches
 _LEFT, _WIDE = 0.55, 4.1  # of the first panel
 _RIGHT, _NARROW = 5.25, 2.2  # of the second
 _STYLES = ("-", "--", "-.", ":")
-_ROW = 4  # entries of a key in a row
+_ROW, _LINE = 4, 0.2  # entries of a key in a row, and its height in inches
+_TOLD = 6  # models that the second panel tells apart
 _TICKS = 4  # amounts below the first panel
 _LEAST = 5  # prompts in a bin that is drawn
 
@@ -30,13 +32,13 @@ def evaluation(report: Report) -> Picture:
     ones joined; beside it predicted against observed quality in bins."""
     curve = report.curve
     groups = {str(name): rows for name, rows in curve.groupby("strategy", sort=False) if (rows["cost_usd"] > 0).any()}
-    figure = canvas.blank(_HEIGHT)
-    canvas.heading(figure, f"{report.n_test:,} test prompts, {report.n_train:,} to learn from", 0.05, _HEIGHT - 0.24)
     entries = [_entry(i, name) for i, name in enumerate(groups)]
-    for i in range(0, len(entries), _ROW):
-        key.draw(figure, entries[i : i + _ROW], 0.05, _HEIGHT - 0.45 - 0.2 * (i // _ROW))
+    height = _BOTTOM + _TALL + 0.45 + _LINE * math.ceil(len(entries) / _ROW)
+    figure = canvas.blank(height)
+    canvas.heading(figure, f"{report.n_test:,} test prompts, {report.n_train:,} to learn from", 0.05, height - 0.24)
+    _key(figure, entries, _ROW, 0.05, height - 0.45)
     best = _cost_quality(canvas.panel(figure, _LEFT, _BOTTOM, _WIDE, _TALL, grid="y"), groups)
-    _reliability(canvas.panel(figure, _RIGHT, _BOTTOM, _NARROW, _TALL, grid="xy"), report.reliability)
+    _reliability(figure, report.reliability)
     scored = report.summary[["strategy", "cost_usd", "quality"]].to_numpy(dtype=object)
     told = [f"{canvas.cut(str(name))}: {usd(float(cost))}, quality {good:.3f}" for name, cost, good in scored]
     unbeaten = ", ".join(dict.fromkeys(canvas.cut(name) for name, *_ in best))
@@ -46,6 +48,12 @@ def evaluation(report: Report) -> Picture:
 
 def _entry(i: int, name: str) -> key.Entry:
     return key.Entry(canvas.name(name, 26), canvas.PALETTE[i % len(canvas.PALETTE)], _marker(i))
+
+
+def _key(figure: Figure, entries: list[key.Entry], row: int, left: float, top: float) -> None:
+    """A key of several rows, the first of them at `top`."""
+    for i in range(0, len(entries), row):
+        key.draw(figure, entries[i : i + row], left, top - _LINE * (i // row))
 
 
 def _marker(i: int) -> str:
@@ -83,13 +91,22 @@ def _cost_quality(axes: Axes, groups: dict[str, pd.DataFrame]) -> list[tuple[str
     return best
 
 
-def _reliability(axes: Axes, bins: pd.DataFrame) -> None:
+def _reliability(figure: Figure, bins: pd.DataFrame) -> None:
+    """The second panel, under a key of its models; where they are too many to be told apart, all look alike."""
+    models = [str(name) for name in dict.fromkeys(bins["model"])]
+    entries = [_entry(i, name) for i, name in enumerate(models)] if len(models) <= _TOLD else []
+    row = 1 if len(entries) <= _TOLD // 2 else 2
+    tall = _TALL - _LINE * math.ceil(len(entries) / row)
+    _key(figure, entries, row, _RIGHT, _BOTTOM + _TALL - 0.03)
+    axes = canvas.panel(figure, _RIGHT, _BOTTOM, _NARROW, tall, grid="xy")
     axes.plot([0, 1], [0, 1], color=canvas.GREY, linewidth=1, linestyle=(0, (5, 3)), zorder=1)
     most = float(bins["n"].max()) if len(bins) else 1.0
-    for i, (_, rows) in enumerate(bins[bins["n"] >= _LEAST].groupby("model", sort=False)):
+    for name, rows in bins[bins["n"] >= _LEAST].groupby("model", sort=False):
+        look = entries[models.index(str(name))] if entries else key.Entry("", canvas.GREY, "o")
         sizes = [12 + 60 * float(n) / most for n in rows["n"]]
-        colour = canvas.PALETTE[i % len(canvas.PALETTE)]
-        axes.scatter(rows["predicted"], rows["observed"], s=sizes, color=colour, marker=_marker(i), alpha=0.7, linewidths=0)
+        axes.scatter(
+            rows["predicted"], rows["observed"], s=sizes, color=look.colour, marker=look.marker, alpha=0.7, linewidths=0
+        )
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     marks = [0.0, 0.25, 0.5, 0.75, 1.0]
