@@ -121,6 +121,10 @@ def test_tasks_may_have_ladders_of_their_own(folder: Path, env: dict[str, str]) 
     settings = load(folder, env, '[cascade.ladders]\nsimple_qa = ["a", "b"]\n')
     assert settings.cascade.ladders == {"simple_qa": ("a", "b")}
     assert settings.with_values({"cascade.ladders": "none"}).cascade.ladders == {}
+    assert settings.with_values({"cascade.ladders": "sums: a, b; prose: c"}).cascade.ladders == {
+        "sums": ("a", "b"),
+        "prose": ("c",),
+    }
 
 
 def test_a_variable_that_is_nearly_ours_is_refused(folder: Path, env: dict[str, str]) -> None:

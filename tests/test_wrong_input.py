@@ -143,6 +143,7 @@ class TestSettings:
         from molt_magic.magics.commands.settings import _setting
 
         orch = orchestrator(ANSWERS)
+        orch.configure({"cascade.ladders": {"sums": ["big"], "prose": ["small", "big"]}})
         before = orch.settings.flat()
         for key, value in before.items():
             orch.configure({key: _setting(value)})

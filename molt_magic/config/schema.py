@@ -239,6 +239,8 @@ def _as_kind(kind: type[Any], value: Any, *, parse: bool) -> Any:
 def _ladders(value: Any, *, origin: str, parse: bool) -> Mapping[str, tuple[str, ...]]:
     if value is None or (parse and isinstance(value, str) and value.strip().lower() in NOTHING):
         return _no_ladders()
+    if parse and isinstance(value, str) and ":" in value:  # sums: a, b; prose: c
+        value = {task.strip(): rungs for task, _, rungs in (part.partition(":") for part in value.split(";"))}
     if not isinstance(value, Mapping):
         raise ConfigError(
             f"{LADDERS} in {origin} must be a table of ladders by task.", fix='Like: [cascade.ladders], simple_qa = ["gpt-5"].'

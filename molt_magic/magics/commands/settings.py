@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from molt_magic.errors import InputError, UnknownName
@@ -103,8 +103,10 @@ def _config(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) ->
 
 
 def _setting(value: object) -> str:
-    if value is None:
+    if value is None or value == {}:
         return "not set"
+    if isinstance(value, Mapping):  # ladders by task
+        return "; ".join(f"{task}: {_setting(ladder)}" for task, ladder in value.items())
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
