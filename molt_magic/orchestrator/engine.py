@@ -308,12 +308,12 @@ class Engine:
         try:
             with telemetry.call(spec, base.call) as tell:
                 attempt = await self._ask(base, spec, trace, key)
+                cost = attempt_cost(attempt)
                 tell(
                     attempt,
                     attempt.deployment != DEPLOYMENT,
                     lambda: address_of(spec, attempt.deployment, self.settings.secret),
                 )
-            cost = attempt_cost(attempt)
             return attempt
         finally:
             if cost is None and len(trace.attempts) > recorded:  # it was cancelled, and wrote down what had arrived
