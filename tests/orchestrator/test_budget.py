@@ -355,6 +355,13 @@ def test_at_midnight_a_new_day_s_budget_begins(tmp_path: Path, log: DecisionLog)
     assert budget.accounts()[1].left_usd == pytest.approx(0.0)
 
 
+def test_what_has_waited_too_long_for_calls_in_flight_is_refused_and_told_of_them(tmp_path: Path, log: DecisionLog) -> None:
+    clock = Clock(datetime(2026, 3, 1, 12))
+    hold(a_budget(tmp_path, log, clock, day_usd=1.0), 0.9)
+    with pytest.raises(BudgetExceeded, match=r"only \$0.10 is left of today's budget of \$1 \(\$0 spent, \$0.90 in flight\)"):
+        hold(a_budget(tmp_path, log, clock, day_usd=1.0), 0.2)
+
+
 def test_a_clock_that_was_wrong_leaves_its_rows_to_their_day(tmp_path: Path, log: DecisionLog) -> None:
     clock = Clock(datetime(2030, 1, 1, 12))
     budget = a_budget(tmp_path, log, clock, day_usd=1.0)
