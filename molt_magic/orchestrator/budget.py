@@ -8,9 +8,10 @@ writes as much as it may. It is made where, of the session and of the day,
 
     spent + the most that the calls in flight can cost + its own estimate <= limit
 
-so whatever the models answer, a budget is overrun by no more than one call costs above its estimate: by nothing where
-`max_tokens` says how long an answer may be. Where only calls in flight stand in the way, it waits for them, in turn: most of
-them turn out cheaper. Where what is spent leaves no room, it is refused.
+so whatever the models answer, a budget is overrun by no more than one call costs above its estimate. Where `max_tokens` says
+how long an answer may be, that is nothing, but for what our count of the input was off (see `tokens`). Where only calls in
+flight stand in the way, it waits for them, in turn: most of them turn out cheaper. Where what is spent leaves no room, it is
+refused.
 
 While a call is in flight its most is held (`Holds`); then the truth takes its place until the decision is in the log. A call
 that fails or is cancelled costs what is known of it, and what a process held that died is free again. What is free anyway, a
@@ -143,7 +144,7 @@ class Standing:
             return _refusal("question", f"{more}, over the {_round(allowed)} allowed{spent}", told)
         for account in self.accounts:
             if account.limit_usd is not None and account.spent_usd + estimate > account.limit_usd + EXACT_USD:
-                return _beyond(account, spec, estimate)
+                return _beyond(account, spec, estimate, max(0.0, account.limit_usd - account.spent_usd))
         return None
 
     def crowded(self, quoted: Quote) -> Account | None:
@@ -274,8 +275,8 @@ class Budget:
             return
         try:
             self._holds.settle(hold.id, cost_usd or 0.0)
-        except StoreError:  # the answer is paid for; what was held stays until this process ends
-            logger.exception("what a call cost could not be put in place of what was held for it")
+        except StoreError as error:  # the answer is paid for; what was held stays until this process ends
+            logger.warning("what a call cost could not be put in place of what was held for it: %s", error)
 
     def finished(self, decision_id: str, cost_usd: float, *, unknown: bool, logged: bool) -> None:
         """Take note that a question has ended.
@@ -295,8 +296,8 @@ class Budget:
                 self._holds.forget(decision_id)
             elif not logged and (cost_usd or unknown):
                 self._holds.keep(decision_id, Day.of(self._clock()), cost_usd, unknown)
-        except StoreError:
-            logger.exception("what a question cost could not be written down for the day's budget")
+        except StoreError as error:
+            logger.warning("what a question cost could not be written down for the day's budget: %s", error)
 
     def close(self) -> None:
         """Close the file of what is held; a later use opens it again."""
@@ -332,7 +333,7 @@ class Budget:
             if found != before:
                 pause, before, since = _FIRST_LOOK_S, found, time.monotonic()
             elif time.monotonic() - since > self._patience_s():
-                raise _beyond(found, spec, quoted.usd or 0.0).error
+                raise _beyond(found, spec, quoted.usd or 0.0, found.left_usd or 0.0).error
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LAST_LOOK_S)
 
@@ -383,10 +384,9 @@ class Budget:
         return set() if log is None or not ids else set(log.columns_of(ids, ("seq",)))
 
 
-def _beyond(account: Account, spec: ModelSpec, estimate: float) -> Refusal:
-    """The refusal of a budget whose rest is less than a call may cost."""
+def _beyond(account: Account, spec: ModelSpec, estimate: float, left: float) -> Refusal:
+    """The refusal of a budget of which less is left than a call may cost."""
     limit = account.limit_usd or 0.0
-    left = max(0.0, limit - account.spent_usd)
     whose, about = _WHOSE[account.name], f"about {usd(estimate)}"
     told = (
         f"{spec.name} may cost {about}, and only {usd(left)} is left of {whose} budget of {_round(limit)} "

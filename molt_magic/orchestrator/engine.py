@@ -10,13 +10,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 from molt_magic import catalog as pricing
-from molt_magic import context, errors, tokens
+from molt_magic import context, errors, telemetry, tokens
 from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings
 from molt_magic.orchestrator.budget import Account, Budget, Hold, quote
 from molt_magic.orchestrator.candidates import answer_limit, answer_share, window_of
 from molt_magic.providers.base import Missing, Served, out_of_time, until
+from molt_magic.providers.cassette import DEPLOYMENT
+from molt_magic.providers.vendors import address_of
 from molt_magic.quality import QualityModel
 from molt_magic.result import usd
 from molt_magic.serial import canonical_key, completion_from_json, message_to_json
@@ -304,8 +306,14 @@ class Engine:
             return replace(base, error=refused, latency_s=time.perf_counter() - begun)
         recorded, cost = len(trace.attempts), None
         try:
-            attempt = await self._ask(base, spec, trace, key)
-            cost = attempt_cost(attempt)
+            with telemetry.call(spec, base.call) as tell:
+                attempt = await self._ask(base, spec, trace, key)
+                cost = attempt_cost(attempt)
+                tell(
+                    attempt,
+                    attempt.deployment != DEPLOYMENT,
+                    lambda: address_of(spec, attempt.deployment, self.settings.secret),
+                )
             return attempt
         finally:
             if cost is None and len(trace.attempts) > recorded:  # it was cancelled, and wrote down what had arrived

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from molt_magic import errors, validators
+from molt_magic import errors, telemetry, validators
 from molt_magic.context import Memory
 from molt_magic.orchestrator import record
 from molt_magic.orchestrator.asked import Asked
@@ -52,6 +52,14 @@ class Routing:
 
     async def route(self, asked: Asked) -> Result:
         """Decide, perform, log; raise when there is no answer."""
+        with telemetry.question(asked.strategy, asked.request) as tell:
+            try:
+                return await self._route(asked)
+            finally:
+                if asked.result is not None:
+                    tell(asked.result.decision, asked.result.error)
+
+    async def _route(self, asked: Asked) -> Result:
         started, began = time.perf_counter(), time.monotonic()
         trace = Trace(
             request=asked.request,

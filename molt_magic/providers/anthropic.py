@@ -24,6 +24,7 @@ from molt_magic.providers.parts import (
     wants_json,
 )
 from molt_magic.providers.schemas import can_close, closed, instruction
+from molt_magic.providers.sound import count, or_unknown
 from molt_magic.providers.sse import Event
 from molt_magic.providers.vendors import Endpoint
 from molt_magic.types import Call, Completion, Message, ModelSpec, Usage
@@ -113,7 +114,7 @@ class AnthropicDialect:
         return Completion(
             text="".join(block["text"] for block in blocks if block["type"] == "text"),
             model=data.get("model") or spec.model,
-            usage=read_usage(data.get("usage") or {}),
+            usage=read_usage(data.get("usage")),
             finish_reason=_FINISH.get(data.get("stop_reason") or "", "other"),
             tool_calls=tuple(
                 tool_call(block["id"], block["name"], json.dumps(block["input"], ensure_ascii=False))
@@ -168,7 +169,7 @@ class MessageReader:
 
     def _block(self, index: int, block: Mapping[str, Any]) -> str:
         if block["type"] == "tool_use":
-            self._calls[index] = tool_call(block["id"], block["name"], "")
+            self._calls[int(index)] = tool_call(block["id"], block["name"], "")
         return self._say(block.get("text") or "") if block["type"] == "text" else ""
 
     def _delta(self, index: int, delta: Mapping[str, Any]) -> str:
@@ -179,6 +180,8 @@ class MessageReader:
         return ""
 
     def _say(self, text: str) -> str:
+        if not isinstance(text, str):
+            raise TypeError("text is text")
         self._text.append(text)
         return text
 
@@ -201,17 +204,17 @@ class MessageReader:
         )
 
 
+@or_unknown
 def read_usage(said: Mapping[str, Any]) -> Usage:
     """Usage; `input_tokens` of this API leaves out what was read from and written to the cache."""
-    read = said.get("cache_read_input_tokens") or 0
-    written = said.get("cache_creation_input_tokens") or 0
+    read, written = count(said.get("cache_read_input_tokens")), count(said.get("cache_creation_input_tokens"))
     details = said.get("output_tokens_details") or {}
     return Usage(
-        input_tokens=(said.get("input_tokens") or 0) + read + written,
-        output_tokens=said.get("output_tokens") or 0,
+        input_tokens=count(said.get("input_tokens")) + read + written,
+        output_tokens=count(said.get("output_tokens")),
         cached_tokens=read,
         cache_write_tokens=written,
-        reasoning_tokens=details.get("thinking_tokens") or 0,
+        reasoning_tokens=count(details.get("thinking_tokens")),
     )
 
 

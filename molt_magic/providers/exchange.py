@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from molt_magic.errors import BadRequest, ContentFiltered, MalformedAnswer, ProviderError, StreamInterrupted
 from molt_magic.providers.faults import Fault, Said, to_error, unreadable
+from molt_magic.providers.sound import ODD, sound, with_whole_characters
 from molt_magic.providers.sse import Event, events
 from molt_magic.providers.vendors import Endpoint
 from molt_magic.transport import Answer, Headers, Reply, Transport
@@ -70,10 +71,6 @@ class Dialect(Protocol):
         ...
 
 
-# what reading a wrong shape raises
-_ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError)
-
-
 async def ask(
     dialect: Dialect,
     transport: Transport,
@@ -98,7 +95,7 @@ async def ask(
     stream = bool(call.params.get("stream", True))
     try:
         wire = dialect.request(spec, endpoint, call, stream=stream)
-    except _ODD as error:
+    except ODD as error:
         raise BadRequest(
             f"The parameters cannot be written for the {dialect.name} API ({type(error).__name__}: {error}).",
             provider=exchange.provider,
@@ -117,24 +114,10 @@ async def ask(
         raise
     except ProviderError as error:  # the transport's own limits too: they are told when its block is left
         if reader.done:
-            return exchange.checked(reader.completion())
+            return exchange.finished(reader)
         if reader.completion().text:
             raise exchange.interrupted(error.message, reader, error.fix) from None
         raise
-
-
-def with_whole_characters(text: str) -> str:
-    """`text` with the halves of surrogate pairs joined, and those without a partner replaced.
-
-    JSON's escapes can say half a character, and servers that cut between the halves of an emoji do; nothing that writes
-    UTF-8 (a notebook, a file) could hold it.
-    """
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def readable(completion: Completion) -> Completion:
-    """The completion, its text fit to be shown and stored."""
-    return replace(completion, text=with_whole_characters(completion.text))
 
 
 async def _beginning(chunks: AsyncIterator[bytes]) -> bytes:
@@ -173,7 +156,7 @@ class _Exchange:
             return self.checked(self.dialect.whole(self.spec, data))
         except Said as said:
             raise self.error(said.fault, answer.headers) from None
-        except _ODD:
+        except ODD:
             raise self.odd(answer.status) from None
 
     async def read(self, reply: Reply, reader: Reader) -> Completion:
@@ -194,7 +177,7 @@ class _Exchange:
                             pass
         if not reader.done:
             raise self.interrupted("it ended without its end mark", reader, "Ask again.")
-        return self.checked(reader.completion())
+        return self.finished(reader)
 
     async def _follow(self, stream: AsyncIterator[Event], reader: Reader, reply: Reply) -> None:
         """Hand the text over as it arrives, until the end mark or the end of the stream."""
@@ -222,23 +205,30 @@ class _Exchange:
             return reader.feed(event)
         except Said as said:
             raise self.error(said.fault, reply.headers) from None
-        except _ODD:
+        except ODD:
             raise self.odd(reply.status) from None
 
     def _fault(self, status: int, data: Any) -> Fault:
         try:
             return self.dialect.fault(status, data)
-        except _ODD:
+        except ODD:
             return Fault(status, data if isinstance(data, str) else json.dumps(data))
 
     def interrupted(self, why: str, reader: Reader, fix: str) -> StreamInterrupted:
-        partial = readable(reader.completion())
+        partial = sound(replace(reader.completion(), tool_calls=()), self.spec)  # half a call is none
         return StreamInterrupted(
             f"The stream of {self.spec.name} broke: {why}",
             partial=partial if partial.text else None,
             provider=self.provider,
             fix=fix,
         )
+
+    def finished(self, reader: Reader) -> Completion:
+        """The whole answer of a stream."""
+        try:
+            return self.checked(reader.completion())
+        except ODD:
+            raise self.odd(200) from None
 
     def checked(self, completion: Completion) -> Completion:
         """The completion, unless the provider withheld all of it."""
@@ -249,7 +239,7 @@ class _Exchange:
                 status=200,
                 fix="Rephrase the prompt, or use another model.",
             )
-        return readable(completion)
+        return sound(completion, self.spec)
 
     def error(self, fault: Fault, headers: Mapping[str, str]) -> ProviderError:
         return to_error(fault, provider=self.provider, model=self.spec.name, headers=headers, key=self.endpoint.key)

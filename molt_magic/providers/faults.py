@@ -6,10 +6,11 @@ and the bodies their servers send, read in 2026-11.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -27,6 +28,7 @@ from molt_magic.errors import (
     Unauthorized,
 )
 from molt_magic.providers.resets import reset_s, server_time
+from molt_magic.providers.sound import with_whole_characters
 from molt_magic.transport import Answer
 
 LONGEST_WAIT_S = 120.0  # a server that asks for more is not waited for (as in the OpenAI SDK)
@@ -78,6 +80,7 @@ class Said(Exception):
 
 def to_error(fault: Fault, *, provider: str, model: str, headers: Mapping[str, str], key: str | None) -> ProviderError:
     """The error of the tree for a fault, with the fix; no key is in it, even where the server sent it back."""
+    fault = _sound(fault)
     kind = _kind(fault)
     said = redact(" ".join(fault.message.split()), key)
     if len(said) > _LONGEST_MESSAGE:
@@ -94,6 +97,13 @@ def to_error(fault: Fault, *, provider: str, model: str, headers: Mapping[str, s
         fix=_FIXES[kind],
         retryable=_retryable(kind, fault.status, wait, headers.get("x-should-retry", "")),
     )
+
+
+def _sound(fault: Fault) -> Fault:
+    """The fault, its parts of the types they should be, whatever the server sent in their place."""
+    status = fault.status if isinstance(fault.status, int) and 300 <= fault.status <= 599 else 500
+    message = fault.message if isinstance(fault.message, str) else json.dumps(fault.message, default=str)
+    return replace(fault, status=status, message=with_whole_characters(message))
 
 
 def _kind(fault: Fault) -> type[ProviderError]:
@@ -161,7 +171,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
             return max(0.0, seconds)
     try:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - server_time(headers))
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
 
 

@@ -24,6 +24,7 @@ from molt_magic.providers.parts import (
     tool_call,
     wants_json,
 )
+from molt_magic.providers.sound import count, or_unknown
 from molt_magic.providers.sse import Event
 from molt_magic.providers.vendors import Endpoint
 from molt_magic.types import Call, Completion, Message, ModelSpec, Usage
@@ -153,13 +154,14 @@ class ContentReader:
         )
 
 
+@or_unknown
 def read_usage(said: Mapping[str, Any]) -> Usage:
     """Usage; thoughts are counted beside the candidates' tokens, and billed as output."""
-    thoughts = said.get("thoughtsTokenCount") or 0
+    thoughts = count(said.get("thoughtsTokenCount"))
     return Usage(
-        input_tokens=(said.get("promptTokenCount") or 0) + (said.get("toolUsePromptTokenCount") or 0),
-        output_tokens=(said.get("candidatesTokenCount") or 0) + thoughts,
-        cached_tokens=said.get("cachedContentTokenCount") or 0,
+        input_tokens=count(said.get("promptTokenCount")) + count(said.get("toolUsePromptTokenCount")),
+        output_tokens=count(said.get("candidatesTokenCount")) + thoughts,
+        cached_tokens=count(said.get("cachedContentTokenCount")),
         reasoning_tokens=thoughts,
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 from molt_magic.providers.exchange import Wire
 from molt_magic.providers.faults import Fault, Said, words
 from molt_magic.providers.schemas import instruction, is_strict, name_of
+from molt_magic.providers.sound import count, or_unknown
 from molt_magic.providers.sse import Event
 from molt_magic.providers.vendors import Endpoint
 from molt_magic.transport import is_loopback
@@ -125,16 +126,16 @@ class ChatReader:
             self._usage = read_usage(choice["usage"])
         delta = choice.get("delta") or {}
         text = _text(delta.get("content"))
-        self._text.append(text)
         self._refused = self._refused or bool(delta.get("refusal"))
         self._logprobs += _logprobs(choice) or ()
         for piece in delta.get("tool_calls") or ():
             self._tool_call(piece)
         self._finish = choice.get("finish_reason") or self._finish
+        self._text.append(text)  # last: what is odd about the rest has been noticed, and no text is kept that was not told
         return text
 
     def _tool_call(self, piece: Mapping[str, Any]) -> None:
-        index = piece.get("index", len(self._calls))
+        index = int(piece.get("index", len(self._calls)))
         call = self._calls.setdefault(index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
         call["id"] = piece.get("id") or call["id"]
         for key, value in (piece.get("function") or {}).items():
@@ -155,24 +156,22 @@ class ChatReader:
         )
 
 
-def read_usage(said: Mapping[str, Any] | None) -> Usage:
+@or_unknown
+def read_usage(said: Mapping[str, Any]) -> Usage:
     """Usage; its output includes reasoning, also where the server leaves that out of `completion_tokens`."""
-    if not said:
-        return Usage()
-    inputs = said.get("prompt_tokens") or 0
-    outputs = said.get("completion_tokens") or 0
+    inputs, outputs = count(said.get("prompt_tokens")), count(said.get("completion_tokens"))
     into = said.get("prompt_tokens_details") or {}
     out = said.get("completion_tokens_details") or {}
-    reasoning = out.get("reasoning_tokens") or 0
-    beside = (said.get("total_tokens") or 0) - inputs - outputs
+    reasoning = count(out.get("reasoning_tokens"))
+    beside = count(said.get("total_tokens")) - inputs - outputs
     if beside > 0:  # Gemini's compatible endpoint: thoughts are in the total only
         outputs, reasoning = outputs + beside, reasoning or beside
     cached = into.get("cached_tokens") or said.get("prompt_cache_hit_tokens") or said.get("cached_tokens") or 0
     return Usage(
         input_tokens=inputs,
         output_tokens=outputs,
-        cached_tokens=cached,
-        cache_write_tokens=into.get("cache_write_tokens") or 0,
+        cached_tokens=count(cached),
+        cache_write_tokens=count(into.get("cache_write_tokens")),
         reasoning_tokens=reasoning,
     )
 

@@ -118,6 +118,14 @@ def locate(spec: ModelSpec, deployment: Deployment, secret: Secret) -> Endpoint 
     return Endpoint(base_url, key, key_var, vendor)
 
 
+def address_of(spec: ModelSpec, deployment: str | None, secret: Secret) -> str | None:
+    """The base URL of a model's deployment by its name; None where it is not reached over HTTP, or is none of them."""
+    if spec.provider not in _BY_DIALECT:
+        return None
+    found = [locate(spec, each, secret) for each in spec.deployments if each.name == deployment]
+    return found[0].base_url if found and isinstance(found[0], Endpoint) else None
+
+
 def _ollama(host: str) -> str:
     """`OLLAMA_HOST` as its server reads it (host, host:port or URL; 0.0.0.0 is an address to listen on) as a base URL."""
     parts = urlsplit(host if "://" in host else f"http://{host}")

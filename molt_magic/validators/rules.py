@@ -64,6 +64,8 @@ UNSCORED = frozenset({"nonempty", "refusal", "length"})
 
 
 def nonempty(attempt: Attempt) -> Verdict:
+    if attempt.completion is not None and attempt.completion.tool_calls:
+        return accept("calls a tool", None)  # an answer that wants something first has no text yet
     return accept("not empty", None) if text_of(attempt).strip() else refuse("empty answer")
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molt_magic.errors import MoltError
-from molt_magic.result import usd
-from molt_magic.views import cassettes, evaluations, listings
+from molt_magic.views import budgets, cassettes, evaluations, listings
 from molt_magic.views.paths import at_home
 from molt_magic.views.tables import Page, Table
 
@@ -86,15 +85,13 @@ def status(orch: Orchestrator, *, defaults: str) -> Page:
     settings = orch.settings
     states = orch.readiness()
     ready = [s.model for s in states if s.ready]
-    limit = settings.budget.session_usd
-    spent = usd(orch.log.spent(orch.session) if settings.log.enabled else None)
     own = f"strategy {settings.defaults.strategy}, quality {settings.defaults.quality:g}. {defaults}"
     lines = [
         f"Session {orch.session}: {own}".rstrip(),
         f"Ready: {', '.join(ready) if ready else 'no model; the first use fetches a local one'}.",
         f"Ladder: {', '.join(orch.catalog.ladder)}.",
         *([f"Arbitrage goes by a promise: {evaluations.in_a_line(orch)}"] if settings.arbitrage.promise is not None else []),
-        f"Spent this session: {spent}{f' of {usd(limit)}.' if limit is not None else '; no budget is set.'}",
+        budgets.line(orch),
         f"Log: {at_home(settings.data_dir) if settings.log.enabled else 'off'}.",
         f"Cache: {_cache(orch)}.",
         *([f"Cassette: {cassettes.state(orch)}"] if orch.cassette is not None or settings.cassette.file else []),

@@ -8,6 +8,7 @@ import pytest
 
 from molt_magic import evaluation
 from molt_magic.errors import InputError, UnknownName
+from molt_magic.result import usd
 from tests.evaluation.synthetic import table
 
 TEST = table(150, seed=1)
@@ -101,6 +102,7 @@ def test_what_cannot_be_evaluated_is_refused() -> None:
 
 def test_a_report_tells_and_draws_itself(report: evaluation.Report) -> None:
     assert "the best single model is dear" in str(report)
+    assert usd(report.summary["cost_usd"].iloc[0]) in str(report)  # however small a cost is
     picture = report.plot()
     assert picture.png.startswith(b"\x89PNG")
     assert "On the Pareto line" in picture.alt

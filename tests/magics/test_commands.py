@@ -63,6 +63,8 @@ def test_every_word_explains_itself(notebook: MakeNotebook, word: str) -> None:
         ("cassette status x.jsonl", InputError, "takes no file"),
         ("cassette recrod x.jsonl", UnknownName, "Did you mean 'record'"),
         ("budget plenty", InputError, "must be a number"),
+        ("budget day", InputError, "needs an amount"),
+        ("budget dya 5", UnknownName, "day"),
         ("cache burn", UnknownName, "clear"),
         ("thread show", InputError, "needs a thread's name"),
         ("thread show t", UnknownName, "Unknown thread"),
@@ -187,6 +189,20 @@ def test_budget_is_set_shown_and_kept(notebook: MakeNotebook) -> None:
     assert "budget" in book.run("%%route -m small\nHello?").stdout
     assert "No budget is set." in say(book, "budget off")
     assert book.run("%%route -m small\nHello?").error is None
+
+
+def test_budgets_of_a_call_and_a_day_are_set_and_shown_with_what_is_spent_and_left(notebook: MakeNotebook) -> None:
+    book = notebook()
+    say(book, "budget day 5")
+    say(book, "budget call 0.05")
+    book.run("%%route -m small\nHello?")
+    text = say(book, "budget 2")
+    assert re.search(r"one call +\$0.050", text)
+    assert re.search(r"this session +\$2.00 +\$0.00020 +\$0 +\$2.00", text)
+    assert re.search(r"today +\$5.00 +\$0.00020 +\$0 +\$5.00", text)
+    assert "Spent this session: $0.00020 of $2.00; today: $0.00020 of $5.00; one call may cost $0.050." in say(book, "status")
+    assert re.search(r"today +none", say(book, "budget day off"))
+    assert re.search(r"one call +none", say(book, "budget off"))
 
 
 @pytest.mark.parametrize("line", ["use --help", "log --help", "cost --help"])

@@ -219,6 +219,12 @@ def test_overspent_budget_has_nothing_left() -> None:
     assert re.search(r"Budget left +\$0 +of \$1.00", plain(shown(*SOME, budget=Budget(1.0, 2.0))))
 
 
+def test_what_is_left_of_the_day_has_a_tile_of_its_own_and_tells_what_is_reserved() -> None:
+    text = plain(shown(*SOME, budget=Budget(None, 1.0, day=Budget(5.0, 1.0, 0.5))))
+    assert re.search(r"Left today +\$3.50 +of \$5.00 for the day; \$0.50 reserved", text)
+    assert "Left today" not in plain(shown(*SOME))
+
+
 def test_group_of_which_no_price_is_known_is_not_free() -> None:
     money = shown(decided(cost_usd=None, saved_usd=None))[2]
     assert isinstance(money, Page)

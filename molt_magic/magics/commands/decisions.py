@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from molt_magic.errors import InputError
+from molt_magic.errors import InputError, UnknownName
 from molt_magic.magics import options
 from molt_magic.magics.commands.base import Command, Namespace, decision_of
 from molt_magic.magics.options import Parser
 from molt_magic.orchestrator.marks import scores_in
-from molt_magic.result import usd
-from molt_magic.views import listings
+from molt_magic.views import budgets, listings
 from molt_magic.views.decisions import Decisions, latest
 from molt_magic.views.explain import explained
 from molt_magic.views.tables import Page
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from molt_magic.magics.session import RouteMagics
 
 GROUPS = ("model", "provider", "strategy")
+BUDGETS = ("call", "session", "day")  # of a session where none is named
 
 
 def _explain(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -> Page:
@@ -116,12 +116,23 @@ def _cost(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> P
 
 def _budget(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page:
     orch = session.orchestrator
-    if rest:
-        limit = None if rest[0] in ("off", "none") else options.amount(rest[0])
+    if rest and rest[0] in BUDGETS:
+        if len(rest) == 1:
+            raise InputError(
+                f"%route budget {rest[0]} needs an amount.", fix=f"Write: %route budget {rest[0]} 2 (USD), or off."
+            )
+        orch.configure({f"budget.{rest[0]}_usd": _limit(rest[1])})
+    elif len(rest) > 1:
+        raise UnknownName("budget", rest[0], BUDGETS)
+    elif rest and (limit := _limit(rest[0])) is None:
+        orch.configure({f"budget.{name}_usd": None for name in BUDGETS})
+    elif rest:
         orch.configure({"budget.session_usd": limit})
-    limit = orch.settings.budget.session_usd
-    spent = usd(orch.spent_usd())
-    return Page((f"Spent this session: {spent}" + (f" of {usd(limit)}." if limit is not None else ". No budget is set."),))
+    return budgets.page(orch)
+
+
+def _limit(text: str) -> float | None:
+    return None if text in ("off", "none") else options.amount(text)
 
 
 COMMANDS = {
@@ -138,5 +149,5 @@ COMMANDS = {
         2,
     ),
     "cost": Command(_cost, "[--by model|provider|strategy] [--all]", "what was spent and saved", None, cost_parser),
-    "budget": Command(_budget, "[USD or off]", "show or set what this session may spend", 1, values=("off",)),
+    "budget": Command(_budget, "[[call|session|day] USD or off]", "show or set what may be spent", 2, values=(*BUDGETS, "off")),
 }

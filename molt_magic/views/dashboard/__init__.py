@@ -116,8 +116,13 @@ class Dashboard:
             self._refreshed += 1
         now, settings = self._clock(), self._orch.settings
         within = metrics.count(self._ledger.frame, last, now=now)
-        budget = Budget(settings.budget.session_usd, self._orch.spent_usd())
+        budget = self._budget()
         return self._refreshed, within, now.floor("h"), budget, settings.log.enabled
+
+    def _budget(self) -> Budget:
+        session, day = self._orch.budgets()
+        today = None if day.limit_usd is None else Budget(day.limit_usd, day.spent_usd, day.reserved_usd)
+        return Budget(session.limit_usd, session.spent_usd, session.reserved_usd, today)
 
     def _parts(self, last: Last, by: By) -> list[Page | Picture]:
         """The parts as of now; drawn anew where what they depend on has changed."""
@@ -129,7 +134,7 @@ class Dashboard:
                 last,
                 by,
                 now=self._clock(),
-                budget=Budget(settings.budget.session_usd, self._orch.spent_usd()),
+                budget=self._budget(),
                 logged=len(self._ledger.frame),
                 logging=settings.log.enabled,
             )

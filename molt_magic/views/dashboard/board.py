@@ -28,10 +28,15 @@ _NOTHING = "-"
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a session may spend and has spent, USD; a limit of None is no limit."""
+    """What a session may spend, has spent and has reserved for calls in flight, and the same of today; USD.
+
+    A limit of None is no limit.
+    """
 
     limit_usd: float | None
     spent_usd: float
+    reserved_usd: float = 0.0
+    day: Budget | None = None  # None: no limit for the day
 
 
 def board(
@@ -46,13 +51,13 @@ def board(
     """
     off = () if logging else ("The log is off: new decisions are not in it. %route config log.enabled true switches it on.",)
     if window.empty:
-        return [Page((_empty(last, logged), *off, Tiles("Budget", [_budget(budget)])))]
+        return [Page((_empty(last, logged), *off, Tiles("Budget", _budgets(budget))))]
     totals, groups = metrics.totals(window), metrics.groups(window, by)
     quality, latency = metrics.quality(window, by), metrics.latency(window, by)
     line = timeline(window, by, last, now=now)
     names = [str(name) for name in groups.index]
     when = WINDOWS[last]
-    headline = Tiles(f"Decisions, {when}", [*_headline(totals), *_scores(quality), _wait(totals), _budget(budget)])
+    headline = Tiles(f"Decisions, {when}", [*_headline(totals), *_scores(quality), _wait(totals), *_budgets(budget)])
     panels = {
         "Cache hits, of lookups": _pairs(groups, "hits", "looked"),
         "Fallbacks": _pairs(groups, "fallbacks", "decisions"),
@@ -125,11 +130,18 @@ def _wait(t: Totals) -> Tile:
     return Tile("Time to answer", p50, f"p50; p90 {p90}, p99 {p99}; {t.answers:,} answers")
 
 
-def _budget(budget: Budget) -> Tile:
+def _budgets(budget: Budget) -> list[Tile]:
     if budget.limit_usd is None:
-        return Tile("Budget left", "no limit", f"{usd(budget.spent_usd)} spent in this session")
-    left = max(0.0, budget.limit_usd - budget.spent_usd)
-    return Tile("Budget left", usd(left), f"of {usd(budget.limit_usd)} for this session")
+        tiles = [Tile("Budget left", "no limit", f"{usd(budget.spent_usd)} spent in this session")]
+    else:
+        tiles = [Tile("Budget left", *_left(budget, "for this session"))]
+    return tiles if budget.day is None else [*tiles, Tile("Left today", *_left(budget.day, "for the day"))]
+
+
+def _left(budget: Budget, what_for: str) -> tuple[str, str]:
+    limit = budget.limit_usd or 0.0
+    reserved = f"; {usd(budget.reserved_usd)} reserved" if budget.reserved_usd else ""
+    return usd(max(0.0, limit - budget.spent_usd - budget.reserved_usd)), f"of {usd(limit)} {what_for}{reserved}"
 
 
 def _notes(t: Totals) -> list[str]:
