@@ -3,67 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
-from collections.abc import Callable, Sequence
 
 import pytest
 
 from molt_magic.errors import (
     BadRequest,
+    ConnectionFailed,
     ContextTooLong,
+    MalformedAnswer,
+    ModelNotFound,
     MoltError,
     ProviderError,
     QuotaExceeded,
     RateLimited,
     ServerError,
     StreamInterrupted,
+    TimedOut,
     Unauthorized,
 )
-from molt_magic.providers.base import Served
-from molt_magic.providers.balancing import Balancer
 from molt_magic.types import Completion, Deployment, ModelSpec
+from tests.providers.world import DONE, World, in_flight
 
 pytestmark = pytest.mark.anyio
-
-DONE = Completion("text", "m")
-Outcome = Completion | BaseException
-
-
-class World:
-    """A clock that only waits move, and deployments that answer from a script."""
-
-    def __init__(self, weights: Sequence[float] = (1.0,), *, retries: int = 2, total_s: float = 600.0) -> None:
-        self.time = 1000.0
-        self.waits: list[float] = []
-        self.asked: list[str] = []
-        self.script: dict[str, list[Outcome]] = {}
-        self.spec = ModelSpec(
-            "m", "openai", "m", deployments=tuple(Deployment(f"d{i}", weight=w) for i, w in enumerate(weights))
-        )
-        self.balancer = Balancer(
-            retries=retries, total_s=total_s, clock=lambda: self.time, sleep=self.sleep, rng=random.Random(7)
-        )
-
-    async def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.time += seconds
-
-    async def ask(self, deployment: Deployment) -> Completion:
-        self.asked.append(deployment.name)
-        outcomes = self.script.get(deployment.name, [DONE])
-        outcome = outcomes.pop(0) if len(outcomes) > 1 else outcomes[0]
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
-
-    async def perform(self, started: Callable[[], bool] = lambda: False) -> Served:
-        return await self.balancer.perform(self.spec, self.ask, started)
-
-
-def in_flight(world: World) -> list[int]:
-    """Calls under way, by deployment."""
-    return [world.balancer.health(world.balancer.key(world.spec, d)).in_flight for d in world.spec.deployments]
 
 
 async def test_a_failure_that_passes_is_retried_with_growing_jittered_waits() -> None:
@@ -170,6 +132,123 @@ async def test_a_failing_deployment_is_passed_over_until_it_has_cooled_down() ->
     assert world.asked == ["d1", "d0"]
 
 
+def cooling(world: World) -> set[str]:
+    return set(world.balancer.cooldowns(world.spec))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RateLimited("429", status=429),
+        Unauthorized("401", status=401),
+        QuotaExceeded("402", status=402),
+        ModelNotFound("404", status=404),
+        TimedOut("408", status=408),
+        ServerError("503, and come back", status=503, retry_after_s=20.0),
+    ],
+    ids=lambda error: error.message,
+)
+async def test_what_says_something_of_the_deployment_cools_it_down_at_once(error: ProviderError) -> None:
+    world = World((1.0, 1e-9))
+    world.script["d0"] = [error]
+    await world.perform()
+    assert cooling(world) == {"d0"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ServerError("500", status=500),
+        ConnectionFailed("refused"),
+        TimedOut("silent"),
+        MalformedAnswer("a web page"),
+        StreamInterrupted("broke off"),
+    ],
+    ids=lambda error: error.message,
+)
+async def test_another_failure_cools_down_with_the_fifth_request_of_a_minute_and_until_then_only_this_call_moves_on(
+    error: ProviderError,
+) -> None:
+    world = World((1.0, 1e-9))
+    world.script["d0"] = [error]
+    for number in range(1, 6):
+        world.asked.clear()
+        served = await world.perform()
+        assert (served.deployment, world.asked) == ("d1", ["d0", "d1"])
+        assert cooling(world) == (set() if number < 5 else {"d0"})
+
+
+async def test_half_of_a_minutes_requests_may_fail() -> None:
+    world = World((1.0, 1e-9), retries=0)
+    world.script["d0"] = [DONE, ServerError("down")] * 4 + [ServerError("down")]
+    for _ in range(8):
+        await world.perform()
+    assert cooling(world) == set()
+    await world.perform()  # five of nine
+    assert cooling(world) == {"d0"}
+
+
+async def test_failures_that_are_over_a_minute_ago_do_not_count() -> None:
+    world = World((1.0, 1e-9))
+    world.script["d0"] = [ServerError("down")]
+    for _ in range(20):
+        await world.perform()
+        world.time += 16
+    assert cooling(world) == set()
+
+
+async def test_many_calls_that_fail_together_are_one_failure() -> None:
+    world = World((1.0, 1.0))
+    gates = {"d0": asyncio.Event(), "d1": asyncio.Event()}
+
+    async def ask(deployment: Deployment) -> Completion:
+        await gates[deployment.name].wait()
+        if deployment.name == "d0":
+            raise RateLimited("slow")
+        return DONE
+
+    tasks = [asyncio.create_task(world.balancer.perform(world.spec, ask, lambda: False)) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert in_flight(world) == [5, 5]
+    gates["d0"].set()
+    while in_flight(world) != [0, 10]:
+        await asyncio.sleep(0)
+    gates["d1"].set()
+    await asyncio.gather(*tasks)
+    assert [round(c.length) for c in world.balancer.cooldowns(world.spec).values()] == [5]
+
+
+async def test_a_call_that_was_under_way_when_its_deployment_cooled_down_does_not_end_the_cooldown() -> None:
+    world = World((1.0, 1e-9))
+    gate = asyncio.Event()
+
+    async def slow(deployment: Deployment) -> Completion:
+        await gate.wait()
+        return DONE
+
+    tasks = [asyncio.create_task(world.balancer.perform(world.spec, slow, lambda: False)) for _ in range(2)]
+    while in_flight(world) != [1, 1]:
+        await asyncio.sleep(0)
+    world.time += 1
+    world.script["d0"] = [RateLimited("slow", retry_after_s=60.0)]
+    await world.perform()
+    world.time += 1
+    gate.set()
+    assert {served.deployment for served in await asyncio.gather(*tasks)} == {"d0", "d1"}
+    assert cooling(world) == {"d0"}
+
+
+async def test_the_log_tells_which_deployments_were_passed_over_and_why() -> None:
+    world = World((1.0, 1e-9))
+    world.script["d0"] = [RateLimited("slow", retry_after_s=60.0)]
+    await world.perform()
+    world.time += 48
+    served = await world.perform()
+    assert [(step.deployment, step.step, step.error) for step in served.retries] == [
+        ("d0", "passed over", "cooling down for 12 s more (rate_limit)")
+    ]
+
+
 async def test_cooldowns_grow_with_failures_in_a_row_and_end_with_a_success() -> None:
     world = World((1.0, 1.0), retries=0)
     world.script = {"d0": [RateLimited("slow")], "d1": [RateLimited("slow")]}
@@ -213,8 +292,9 @@ async def test_a_call_to_a_model_that_asked_to_be_left_alone_waits_for_it() -> N
     await world.perform()
     world.waits.clear()
     world.script = {}
-    assert (await world.perform()).deployment == "d1"
-    assert world.waits == [40.0]
+    served = await world.perform()
+    assert (served.deployment, world.waits) == ("d1", [40.0])
+    assert [(step.deployment, step.step, step.waited_s) for step in served.retries] == [("d1", "waited", 40.0)]
 
 
 async def test_a_call_to_a_model_that_asked_for_too_long_a_wait_fails_at_once() -> None:

@@ -62,7 +62,7 @@ def full(limits: Deployment, load: Load, *, tokens: int, now: float) -> Full | N
             break  # neither this one nor those before it count by then
         total += took
         if number >= requests:
-            until, why = at + MINUTE_S, f"{requests:,} requests a minute"
+            until, why = at + MINUTE_S, f"{requests:,} {'request' if requests == 1 else 'requests'} a minute"
         elif total > most:
             until, why = at + MINUTE_S, f"{most:,} tokens a minute"
     return Full(until, why) if until > now else None
