@@ -112,7 +112,7 @@ class Contest:
         return Entry(self._points(run, held), run)
 
     def _points(self, run: Run, outcomes: Outcomes) -> Mapping[str, int]:
-        return operating_points(run, outcomes.scores[:, self.strong])
+        return operating_points(run, outcomes.scores[:, self.strong], outcomes.costs[:, self.strong])
 
     def _family(self, name: str) -> Family:
         learn = self.predicted[0].outcomes

@@ -116,7 +116,7 @@ def evaluate(
 
 
 NOTES = (
-    "quality, cost_usd, saved_at_* and kept_at_* are of settings chosen on training prompts.",
+    "quality, cost_usd, saved_at_*, kept_at_* and quality_at_cost are of settings chosen on training prompts.",
     "aiq, apgr, cpt50, cpt80 and *_optimistic are read off the curve of the test prompts: optimistic.",
     "apgr and cpt of two models count calls, as RouteLLM does: for them every call of a model is taken to cost the same.",
 )

@@ -12,9 +12,10 @@ from molt_magic.evaluation.matrix import Floats, Outcomes
 from molt_magic.evaluation.runs import Run
 
 LEVELS: Mapping[str, float] = {"best": 1.0, "99": 0.99, "95": 0.95}  # of the best single model's quality
+COST = "cost"  # the setting that is as dear as the best single model at most
 NAMES = (
     "quality", "cost_usd", "saved_at_best", "saved_at_99", "saved_at_95", "kept_at_best", "kept_at_99", "kept_at_95",
-    "aiq", "apgr", "cpt50", "cpt80", "saved_at_best_optimistic", "saved_at_99_optimistic", "saved_at_95_optimistic",
+    "quality_at_cost", "aiq", "apgr", "cpt50", "cpt80", "saved_at_best_optimistic", "saved_at_99_optimistic", "saved_at_95_optimistic",
 )  # fmt: skip
 
 
@@ -26,20 +27,23 @@ class Singles:
     strong: int
 
 
-def operating_points(run: Run, strong: Floats) -> dict[str, int]:
-    """The cheapest setting that keeps each of `LEVELS` of the best single model's quality, on training prompts.
+def operating_points(run: Run, strong: Floats, strong_usd: Floats) -> dict[str, int]:
+    """The cheapest setting that keeps each of `LEVELS` of the best single model's quality, on training prompts, and COST: the
+    best one that costs no more than that model.
 
-    Where none does: the best one.
+    Where none does: the best one, or the cheapest.
 
     Args:
         run: on training prompts, each as it looks from outside.
-        strong: (n,) recorded scores of the best single model.
+        strong, strong_usd: (n,) recorded scores and costs of the best single model.
     """
     quality, cost = run.mean_quality(), run.mean_cost()
     found = {}
     for level, share in LEVELS.items():
         enough = np.flatnonzero(quality >= share * strong.mean() - 1e-12)
         found[level] = int(enough[cost[enough].argmin()]) if len(enough) else int(quality.argmax())
+    allowed = np.flatnonzero(cost <= strong_usd.mean() * (1 + 1e-9))
+    found[COST] = int(allowed[quality[allowed].argmax()]) if len(allowed) else int(cost.argmin())
     return found
 
 
@@ -48,11 +52,12 @@ def figures(
 ) -> Mapping[str, Floats]:
     """Figures for each resample: name -> (resamples,). `NAMES` says which; those of a curve are NaN for a single point.
 
-    quality, cost_usd, saved_at_*, kept_at_* (share of the best single model's quality): of the settings chosen in training.
+    quality, cost_usd, saved_at_*, kept_at_* (share of the best single model's quality), quality_at_cost (the best single
+    model's, or less): of the settings chosen in training.
     aiq, apgr, cpt50, cpt80, *_optimistic: read off the curve of the prompts that are scored.
 
     Args:
-        points: setting for each of `LEVELS`, chosen in training.
+        points: settings of `operating_points`, chosen in training.
         weights: (resamples, n), rows sum to 1; one row of 1/n for the prompts as they are.
         counted: the run that APGR and CPT look at: of two models one that counts calls, else the same.
     """
@@ -61,7 +66,9 @@ def figures(
     weak_c, strong_c = weights @ test.costs[:, singles.weak], weights @ test.costs[:, singles.strong]
     found: dict[str, Floats] = {name: np.full(len(weights), np.nan) for name in NAMES}
     found["quality"], found["cost_usd"] = quality[:, points["best"]], cost[:, points["best"]]
-    for level, t in points.items():
+    found["quality_at_cost"] = quality[:, points[COST]]
+    for level in LEVELS:
+        t = points[level]
         found[f"saved_at_{level}"] = 1.0 - _over(cost[:, t], strong_c)
         found[f"kept_at_{level}"] = _over(quality[:, t], strong_q)
     if quality.shape[1] < 2 or singles.weak == singles.strong:
