@@ -15,7 +15,8 @@ LEVELS: Mapping[str, float] = {"best": 1.0, "99": 0.99, "95": 0.95}  # of the be
 COST = "cost"  # the setting that is as dear as the best single model at most
 NAMES = (
     "quality", "cost_usd", "saved_at_best", "saved_at_99", "saved_at_95", "kept_at_best", "kept_at_99", "kept_at_95",
-    "quality_at_cost", "aiq", "apgr", "cpt50", "cpt80", "saved_at_best_optimistic", "saved_at_99_optimistic", "saved_at_95_optimistic",
+    "quality_at_cost", "aiq", "apgr", "cpt50", "cpt80",
+    "saved_at_best_optimistic", "saved_at_99_optimistic", "saved_at_95_optimistic",
 )  # fmt: skip
 
 

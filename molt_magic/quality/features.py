@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from molt_magic.quality.kernel import Landmarks
 from molt_magic.quality.lexical import Lexical, terms_of
+from molt_magic.quality.prior import Prior
 from molt_magic.quality.surface import surface
 
 Matrix = npt.NDArray[np.float64]
@@ -28,9 +29,12 @@ class Features:
     landmarks: Landmarks
     mean: Rows  # of the embedding, (d,)
     topics: Rows  # (d, t), scaled to unit deviation
+    prior: Prior | None  # learned elsewhere
 
     @classmethod
-    def fit(cls, prompts: Sequence[str], vectors: Rows, *, seed: int) -> tuple[Features, Mapping[str, Rows]]:
+    def fit(
+        cls, prompts: Sequence[str], vectors: Rows, *, prior: Prior | None, seed: int
+    ) -> tuple[Features, Mapping[str, Rows]]:
         """Learn from prompts and their embeddings of shape (n, d); returns also their `blocks`."""
         mean = vectors.mean(axis=0)
         centred = (vectors - mean).astype(np.float64)
@@ -39,16 +43,19 @@ class Features:
         topics = (axes[:, -TOPICS:][:, kept] / np.sqrt(values[-TOPICS:][kept])).astype(np.float32)
         looks, terms = surface(prompts), [terms_of(prompt) for prompt in prompts]
         landmarks = Landmarks.fit(looks, (vectors - mean) @ topics, share=TOPIC_SHARE, seed=seed)
-        features = cls(Lexical.fit(terms), landmarks, mean, topics)
-        return features, features._blocks(looks, terms, vectors)
+        features = cls(Lexical.fit(terms), landmarks, mean, topics, prior)
+        return features, features._blocks(prompts, looks, terms, vectors)
 
     def blocks(self, prompts: Sequence[str], vectors: Rows) -> Mapping[str, Rows]:
         """Blocks by the name of the member that looks at them, each float32 of shape (len(prompts), its columns)."""
-        return self._blocks(surface(prompts), [terms_of(prompt) for prompt in prompts], vectors)
+        return self._blocks(prompts, surface(prompts), [terms_of(prompt) for prompt in prompts], vectors)
 
-    def _blocks(self, looks: Matrix, terms: Sequence[Counter[int]], vectors: Rows) -> Mapping[str, Rows]:
+    def _blocks(
+        self, prompts: Sequence[str], looks: Matrix, terms: Sequence[Counter[int]], vectors: Rows
+    ) -> Mapping[str, Rows]:
         topics = np.asarray((vectors - self.mean) @ self.topics, dtype=np.float32)
-        return {"meaning": vectors, "words": self.lexical.rows(terms), "looks": self.landmarks.rows(looks, topics)}
+        found = {"meaning": vectors, "words": self.lexical.rows(terms), "looks": self.landmarks.rows(looks, topics)}
+        return found if self.prior is None else found | {"prior": self.prior.rows(prompts, looks, terms)}
 
 
 def one_hot(tasks: Sequence[str | None], names: Sequence[str], otherwise: Rows | None = None) -> Rows:

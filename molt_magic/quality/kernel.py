@@ -31,14 +31,20 @@ class Landmarks:
         deviation[deviation < 1e-9] = 1.0
         taken = np.random.default_rng(seed).permutation(len(looks))[:LANDMARKS]
         points = _standard(looks[taken], topics[taken], mean, deviation, share)
-        values, vectors = np.linalg.eigh(_likeness(points, points))
-        kept = values > 1e-6 * values[-1]
-        return cls(mean, deviation, share, points, vectors[:, kept] / np.sqrt(values[kept]))
+        return cls(mean, deviation, share, points, whitening(points))
 
     def rows(self, looks: Matrix, topics: Rows) -> Rows:
         """Rows whose inner products are the likenesses: float32 of shape (n, l')."""
         standard = _standard(looks, topics, self.mean, self.deviation, self.share)
         return (_likeness(standard, self.points) @ self.whitening).astype(np.float32)
+
+
+def whitening(points: Matrix) -> Matrix:
+    """What makes inner products of likenesses to `points`, shape (l, d), out of the likenesses: shape (l, l')."""
+    values, vectors = np.linalg.eigh(_likeness(points, points))
+    kept = values > 1e-6 * values[-1]
+    found: Matrix = vectors[:, kept] / np.sqrt(values[kept])
+    return found
 
 
 def _standard(looks: Matrix, topics: Rows, mean: Matrix, deviation: Matrix, share: float) -> Matrix:

@@ -1,11 +1,13 @@
 """Predicted quality as it is used while answering: what was fitted, moved by what came in since.
 
 Every scored answer of a model is a piece of evidence, weighted by how much its prompt resembles this one, on top of what is
-expected before: the prior of the model, or, once there are enough outcomes to fit one, what the `Predictor` says:
+expected before: the prior of the model, moved by how hard the prompt is, or, once there are enough outcomes to fit one, what
+the `Predictor` says:
 
     p = (k * expected + sum(w_i * score_i)) / (k + sum(w_i)),      low = p - Z * sqrt(p * (1 - p) / (k + sum(w_i) + 1))
 
-which is the posterior mean of a Beta distribution with k pseudo-observations and its mean less Z standard deviations.
+which is the posterior mean of a Beta distribution with k pseudo-observations and its mean less Z standard deviations. That
+a prompt is easy moves the first only: what is known of other models makes no saving sure.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from molt_magic.quality.calibrate import logistic, logit
 from molt_magic.quality.lengths import Answered, Lengths
 from molt_magic.quality.outcomes import SAME_TASK, Record, Vector, table_of
 from molt_magic.quality.predictor import NEIGHBOURS, Assessment, Predictor
+from molt_magic.quality.prior import shipped
 from molt_magic.quality.store import load, save
 from molt_magic.types import ModelSpec, Outcome
 
@@ -33,6 +36,7 @@ logger = logging.getLogger("molt_magic")
 PRIOR_OUTCOMES = 4.0  # how many outcomes a prior is worth
 Z = 1.0  # one standard deviation: about 84 % one-sided, where a normal approximation holds
 ENOUGH = 200  # outcomes from which a fit is better than neighbours alone
+_FELT = 0.1  # logits from which a prompt is told to be hard or easy
 GROWTH = 1.25  # times as many outcomes as the last fit had make a new one
 
 
@@ -75,6 +79,7 @@ class QualityModel:
         self._tried = 0  # how many outcomes there were when a fit was last begun
         self._fit = self._loaded()
         self._last: tuple[object, Assessment] | None = None  # of the last prompt, which every model is asked about
+        self._hard: tuple[str, float] | None = None  # the shift of the last prompt
 
     # -- learning
 
@@ -148,25 +153,33 @@ class QualityModel:
             record = self._records[spec.name] if spec.name in self._records else Record()
             found = self._assessed(prompt, task, vector)
             expected, worth, since, said = spec.prior_quality, PRIOR_OUTCOMES, 0, ""
+            sure, only = expected, "prior only"
             if found is not None and self._fit is not None:
                 models = self._fit.predictor.models
                 if spec.name in models:
                     j = models.index(spec.name)
-                    expected, worth = float(found.quality[0, j]), PRIOR_OUTCOMES + float(found.n[0, j])
+                    expected = sure = float(found.quality[0, j])
+                    worth = PRIOR_OUTCOMES + float(found.n[0, j])
                     since = self._fit.seen.get(spec.name, 0)
                     said = (
                         f"fitted on {since:,} outcomes, {found.neighbours[0, j]} of them among the {NEIGHBOURS} nearest prompts"
                     )
                 else:
-                    expected = _as_hard(spec.prior_quality, self._fit.predictor, found)
+                    expected = sure = _as_hard(spec.prior_quality, self._fit.predictor, found)
+            elif prompt:
+                shift = self._shifted(prompt)
+                expected = _moved(spec.prior_quality, shift)
+                sure = min(expected, spec.prior_quality)
+                if abs(shift) >= _FELT:
+                    only = f"prior, for a prompt this {'easy' if shift > 0 else 'hard'}"
             weights, scores = record.weights(task, vector, since=since)
             learned = len(record.scores) - since
         n = float(weights.sum())
-        mean = (worth * expected + float(weights @ scores)) / (worth + n)
-        low = max(0.0, mean - Z * math.sqrt(mean * (1.0 - mean) / (worth + n + 1.0)))
+        mean, held = ((worth * of + float(weights @ scores)) / (worth + n) for of in (expected, sure))
+        low = max(0.0, held - Z * math.sqrt(held * (1.0 - held) / (worth + n + 1.0)))
         near = int((weights >= SAME_TASK).sum())
         if not said:
-            said = f"{near} near of {learned} outcomes" if near else "prior only"
+            said = f"{near} near of {learned} outcomes" if near else only
         elif near:
             said += f", {near} near since"
         return Prediction(mean, low, worth - PRIOR_OUTCOMES + n, said)
@@ -191,6 +204,11 @@ class QualityModel:
             self._last = (key, fit.predictor.assess([prompt], [task], vectors=vector[None]))
         return self._last[1]
 
+    def _shifted(self, prompt: str) -> float:
+        if self._hard is None or self._hard[0] != prompt:
+            self._hard = (prompt, shipped().shift(prompt))
+        return self._hard[1]
+
     def _due(self) -> bool:
         if self.embedder is None:
             return False
@@ -212,4 +230,9 @@ def _as_hard(prior: float, predictor: Predictor, found: Assessment) -> float:
     """The prior of a model that was not fitted, moved by how hard the prompt is for those that were: a shift of logits."""
     usual = float(predictor.fitted.latent.means.mean())
     shift = logit(np.array(float(found.quality.mean()))) - logit(np.array(usual))
+    return _moved(prior, float(shift))
+
+
+def _moved(prior: float, shift: float) -> float:
+    """A prior moved by logits."""
     return float(logistic(logit(np.array(prior)) + shift))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,11 @@ from molt_magic.embed import Embedder, StaticEmbedder
 from molt_magic.errors import InputError
 from molt_magic.quality.blend import blend_weights
 from molt_magic.quality.calibrate import apply_curves, fit_curve
+from molt_magic.quality.families import Families
 from molt_magic.quality.features import Features, one_hot
 from molt_magic.quality.latent import Latent, filled
 from molt_magic.quality.neighbours import Neighbours, fit_neighbours, others
+from molt_magic.quality.prior import Prior, shipped
 from molt_magic.quality.ridge import Ridge, fit_ridge
 
 Matrix = npt.NDArray[np.float64]
@@ -25,7 +27,7 @@ FEWEST = 20  # different prompts; under it nothing but the models' means is lear
 ROUNDS = 2  # of filling gaps with what was predicted for them; without gaps one is enough
 PRIOR_OUTCOMES = 4.0  # what a prediction is worth in outcomes where nothing near is known
 NEIGHBOURS = 80  # that are counted as evidence
-TASK = "task"
+FAMILY, TASK = "family", "task"
 _AT_ONCE = 1024  # prompts whose neighbours are looked at at once
 
 
@@ -53,21 +55,24 @@ class State:
     known: npt.NDArray[np.bool_]  # (n, m): which prompts have an outcome of which model
     near: Neighbours
     features: Features | None  # None: too few prompts
+    families: Families | None  # None: fewer than two tasks are known
     ridges: Mapping[str, Ridge]  # by block
     with_task: Matrix  # (members, p): weights of the blend, members in the order near, the ridges' blocks
     without_task: Matrix
 
 
 class Predictor:
-    """A blend of averaged neighbours and ridges on meaning, words, looks and task, one for each latent component.
+    """A blend of averaged neighbours and ridges on meaning, words, looks, prior and task, one for each latent component.
 
     Args:
         embedder: makes the vectors; the static one where none is given. A fit is bound to its `id`.
+        prior: gives what was learned elsewhere, or None; the one that ships where it is not given.
         seed: of the folds and landmarks; the same table and seed give the same predictor.
     """
 
-    def __init__(self, *, embedder: Embedder | None = None, seed: int = 0) -> None:
+    def __init__(self, *, embedder: Embedder | None = None, prior: Callable[[], Prior | None] = shipped, seed: int = 0) -> None:
         self.embedder: Embedder = StaticEmbedder() if embedder is None else embedder
+        self.prior = prior
         self.seed = seed
         self.state: State | None = None
         self._left_out: tuple[Matrix, npt.NDArray[np.int64], Rows] | None = None  # predictions, nearest others, cosines
@@ -110,12 +115,13 @@ class Predictor:
         known = ~np.isnan(scores)
         vectors = self._vectors(prompts, vectors)
         names = tuple(sorted({task for task in given if task is not None}))
-        features, blocks = None, {}
+        features, families, blocks = None, None, {}
         folds, distinct = self._folds(prompts)
         if distinct >= FEWEST:
-            features, found = Features.fit(prompts, vectors, seed=self.seed)
+            features, found = Features.fit(prompts, vectors, prior=self.prior(), seed=self.seed)
             blocks = dict(found)
             if len(names) > 1:
+                families, blocks[FAMILY] = Families.fit(found, given, names, folds)
                 rows = one_hot(given, names)
                 blocks[TASK] = one_hot(given, names, rows.mean(axis=0))
         order, cosine = others(vectors)
@@ -149,6 +155,7 @@ class Predictor:
             known=known,
             near=near,
             features=features,
+            families=families,
             ridges=ridges,
             with_task=with_task,
             without_task=without_task,
@@ -229,7 +236,8 @@ class Predictor:
         members = [state.near.averages(order)]
         blocks = dict(state.features.blocks(prompts, vectors))
         given = [None] * len(prompts) if tasks is None else list(tasks)
-        if TASK in state.ridges:
+        if state.families is not None:
+            blocks[FAMILY] = state.families(blocks)
             blocks[TASK] = one_hot(given, state.tasks, state.ridges[TASK].centre)
         members += [ridge(blocks[name]) for name, ridge in state.ridges.items()]
         stacked = np.stack(members)

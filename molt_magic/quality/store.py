@@ -13,15 +13,18 @@ import numpy as np
 
 from molt_magic.embed import Embedder
 from molt_magic.errors import StoreError
+from molt_magic.quality.families import Families
 from molt_magic.quality.features import Features
 from molt_magic.quality.kernel import Landmarks
 from molt_magic.quality.latent import Latent
 from molt_magic.quality.lexical import Lexical
 from molt_magic.quality.neighbours import Neighbours
 from molt_magic.quality.predictor import Predictor, State
+from molt_magic.quality.prior import shipped
 from molt_magic.quality.ridge import Ridge
 
-VERSION = 1  # of the file and of all that makes features; another one is fitted anew
+_FAMILY = "family of "  # before the block of one of its ridges
+VERSION = 2  # of the file and of all that makes features; another one is fitted anew
 
 
 def save(predictor: Predictor, path: Path, note: Mapping[str, Any]) -> None:
@@ -42,7 +45,9 @@ def save(predictor: Predictor, path: Path, note: Mapping[str, Any]) -> None:
         "with_task": state.with_task,
         "without_task": state.without_task,
     }
-    for name, ridge in state.ridges.items():
+    families = {} if state.families is None else {f"{_FAMILY}{name}": r for name, r in state.families.ridges.items()}
+    ridges = {**state.ridges, **families}
+    for name, ridge in ridges.items():
         arrays |= {f"{name}.centre": ridge.centre, f"{name}.weights": ridge.weights, f"{name}.offset": ridge.offset}
         arrays[f"{name}.penalties"] = ridge.penalties
     if (features := state.features) is not None:
@@ -59,7 +64,9 @@ def save(predictor: Predictor, path: Path, note: Mapping[str, Any]) -> None:
         "tasks": state.tasks,
         "background": state.background,
         "share": None if state.features is None else state.features.landmarks.share,
-        "ridges": {name: ridge.scale for name, ridge in state.ridges.items()},
+        "prior": None if state.features is None or state.features.prior is None else state.features.prior.id,
+        "sharpness": None if state.families is None else state.families.sharpness,
+        "ridges": {name: ridge.scale for name, ridge in ridges.items()},
         "note": dict(note),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,8 +84,8 @@ def read(path: Path, embedder: Embedder) -> tuple[Predictor, dict[str, Any]]:
     """The predictor of a file and its note.
 
     Raises:
-        StoreError: there is no such file, it is damaged, or of another embedder or version; without a fix, which depends on
-            what the file is for.
+        StoreError: there is no such file, it is damaged, or of another embedder, prior or version; without a fix, which
+            depends on what the file is for.
     """
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
@@ -87,6 +94,8 @@ def read(path: Path, embedder: Embedder) -> tuple[Predictor, dict[str, Any]]:
                 raise StoreError(f"{path} was written by another version of molt_magic.")
             if about["embedder"] != embedder.id:
                 raise StoreError(f"{path} belongs to the embedder {about['embedder']}, but {embedder.id} is in use.")
+            if about["prior"] not in (None, shipped().id):
+                raise StoreError(f"{path} rests on another prior than the one that ships.")
             predictor = Predictor(embedder=embedder, seed=about["seed"])
             predictor.state = _state(about, file)
             return predictor, about["note"]
@@ -111,8 +120,17 @@ def load(path: Path, embedder: Embedder) -> tuple[Predictor, dict[str, Any]] | N
 def _state(about: Mapping[str, Any], file: Mapping[str, Any]) -> State:
     features = None
     if about["share"] is not None:
+        prior = None if about["prior"] is None else shipped()
         marks = Landmarks(file["looks_mean"], file["looks_deviation"], about["share"], file["points"], file["whitening"])
-        features = Features(Lexical(file["terms"], file["rarity"]), marks, file["vector_mean"], file["topics"])
+        features = Features(Lexical(file["terms"], file["rarity"]), marks, file["vector_mean"], file["topics"], prior)
+    ridges = {
+        name: Ridge(file[f"{name}.centre"], scale, file[f"{name}.weights"], file[f"{name}.offset"], file[f"{name}.penalties"])
+        for name, scale in about["ridges"].items()
+    }
+    families = None
+    if about["sharpness"] is not None:
+        parts = {name.removeprefix(_FAMILY): ridge for name, ridge in ridges.items() if name.startswith(_FAMILY)}
+        families = Families(parts, about["sharpness"])
     return State(
         models=tuple(about["models"]),
         tasks=tuple(about["tasks"]),
@@ -123,12 +141,8 @@ def _state(about: Mapping[str, Any], file: Mapping[str, Any]) -> State:
         known=file["known"],
         near=Neighbours(file["near.vectors"], file["near.targets"], file["near.counts"]),
         features=features,
-        ridges={
-            name: Ridge(
-                file[f"{name}.centre"], scale, file[f"{name}.weights"], file[f"{name}.offset"], file[f"{name}.penalties"]
-            )
-            for name, scale in about["ridges"].items()
-        },
+        families=families,
+        ridges={name: ridge for name, ridge in ridges.items() if not name.startswith(_FAMILY)},
         with_task=file["with_task"],
         without_task=file["without_task"],
     )
