@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
 
-SPREAD = 0.25  # how far from equal a weight is expected to be; where nothing can be predicted the equal ones stay
+SPREAD = 0.25  # how far from 0 a weight is expected to be: where outcomes are few, predictions stay near the mean
 
 
 def blend_weights(predictions: Matrix, target: Matrix) -> Matrix:
@@ -16,10 +16,10 @@ def blend_weights(predictions: Matrix, target: Matrix) -> Matrix:
     Stacking with non-negative weights (Breiman 1996, "Stacked regressions"), by coordinate descent.
     """
     members = predictions.shape[1]
-    weights = np.full(members, 1.0 / members)
+    weights = np.zeros(members)
     gram = predictions.T @ predictions
     pull = max(float(target.var()), 1e-12) / SPREAD**2  # a normal prior on the weights, outcomes being noise of that size
-    right = predictions.T @ target + pull * weights
+    right = predictions.T @ target
     gram[np.diag_indices(members)] += pull
     for _ in range(200):
         before = weights.copy()
