@@ -41,7 +41,7 @@ class TestStatic:
         table = final.table(comparison, final.rows_of(comparison))
         row = dict(zip(table.columns, table.rows[0], strict=True))
         assert (row["Model"], row["Cost"], row["Judged"], row["Predicted"]) == (
-            "small", "$0.00020", "0.75", f"{comparison.results[0].decision.predicted_quality:.2f}",
+            "small", "$0.00020", "0.75", f"{comparison.results['rule'].decision.predicted_quality:.2f}",
         )  # fmt: skip
         assert "small answered" in row["Reason"]
 
@@ -86,7 +86,7 @@ class TestPicture:
         assert picture is not None
         assert "judged for big, predicted for the others" in picture.alt
         assert "quality 1.00" in picture.alt
-        assert f"quality {comparison.results[0].decision.predicted_quality:.2f}" in picture.alt
+        assert f"quality {comparison.results['small'].decision.predicted_quality:.2f}" in picture.alt
 
     def test_there_is_none_where_nothing_answered(self, orchestrator: MakeOrchestrator) -> None:
         assert final.picture(compared(orchestrator({"small": ServerError("down")}), ["small"])) is None
