@@ -385,7 +385,7 @@ class Engine:
             return usage
         return Usage(
             input_tokens=tokens.count_messages(call.messages, spec.family),
-            output_tokens=tokens.count_text(completion.text, spec.family),
+            output_tokens=tokens.count_text(_written(completion), spec.family),
             estimated=True,
         )
 
@@ -405,6 +405,13 @@ def priced(spec: ModelSpec, usage: Usage) -> Usage:
     except Exception:
         logger.exception("no price for %s", spec.name)
         return replace(usage, cost_usd=None)
+
+
+def _written(completion: Completion) -> str:
+    """All that a model wrote: the text, and the calls of tools."""
+    functions = (call.get("function") or {} for call in completion.tool_calls)
+    calls = (f"{function.get('name', '')} {function.get('arguments', '')}" for function in functions)
+    return "\n".join([completion.text, *calls])
 
 
 def free(completion: Completion) -> Completion:

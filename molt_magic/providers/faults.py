@@ -33,6 +33,7 @@ from molt_magic.transport import Answer
 
 LONGEST_WAIT_S = 120.0  # a server that asks for more is not waited for (as in the OpenAI SDK)
 _LONGEST_MESSAGE = 400
+_LONGEST_READ = 20_000  # characters of a message that are looked at: a page of a megabyte is not searched for what it means
 
 _CONTEXT = re.compile(
     r"maximum context length|context[ _](length|window|size|limit)|prompt is too long|exceeded model token limit"
@@ -101,9 +102,11 @@ def to_error(fault: Fault, *, provider: str, model: str, headers: Mapping[str, s
 
 def _sound(fault: Fault) -> Fault:
     """The fault, its parts of the types they should be, whatever the server sent in their place."""
-    status = fault.status if isinstance(fault.status, int) and 300 <= fault.status <= 599 else 500
+    status = fault.status if isinstance(fault.status, int) and 300 <= fault.status <= 999 else 500
     message = fault.message if isinstance(fault.message, str) else json.dumps(fault.message, default=str)
-    return replace(fault, status=status, message=with_whole_characters(message))
+    # what a terminal or a notebook would obey (escape sequences, changes of direction) is not passed on
+    plain = "".join(c if c.isprintable() else " " for c in with_whole_characters(message[:_LONGEST_READ]))
+    return replace(fault, status=status, message=plain)
 
 
 def _kind(fault: Fault) -> type[ProviderError]:

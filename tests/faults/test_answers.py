@@ -148,6 +148,15 @@ def test_an_answer_that_only_calls_a_tool_is_an_answer(wire: Wire, strategy: str
 
 
 @every
+def test_a_tool_call_of_unknown_length_is_counted(wire: Wire, ask: Asks) -> None:
+    place = USAGES[wire.provider][2]
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+    result = ask(wire, as_json(200, {**_calling(wire), place: {}}), tools=tools, changes={"can": ["tools"]})
+    assert result.usage.estimated
+    assert result.usage.output_tokens > 0
+
+
+@every
 def test_an_unknown_finish_reason_is_an_answer_that_is_not_cached(wire: Wire, ask: Asks) -> None:
     before = {"openai": '"stop"', "anthropic": '"end_turn"', "gemini": '"STOP"'}[wire.provider]
     events = [event.replace(before, '"something_new"') for event in wire.events]
@@ -196,3 +205,12 @@ def test_a_body_of_endless_blanks_is_no_answer(ask: Asks) -> None:
             Answer([head(200, {"content-type": "text/event-stream"}), b"\n" * 1000], hold=True),
             network={"first_token_s": 0.3, "retries": 0},
         )
+
+
+@every
+def test_an_error_of_a_server_moves_no_cursor_and_paints_nothing(wire: Wire, ask: Asks) -> None:
+    said = "bad\x1b[2J\x1b[31m request\u202e\x00\x9b0m" + "\U0001f600"
+    with pytest.raises(errors.BadRequest) as caught:
+        ask(wire, as_json(400, wire.error(400, said)))
+    assert str(caught.value).isprintable()
+    assert "\U0001f600" in caught.value.message
