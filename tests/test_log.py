@@ -316,6 +316,9 @@ def test_spending_is_of_a_session_or_a_span_and_counts_the_known_calls_of_a_deci
     assert log.spending(**day) == (1.25, 1)
     assert log.spending("s1", **day) == (1.0, 0)
     assert log.spending() == (5.75, 1)
+    assert log.spending(**day, after=2) == log.spending(after=2, through=4) == (0.25, 1)
+    assert log.spending(**day, through=2) == (1.0, 0)
+    assert log.spending("s1", after=1, through=5) == (5.0, 0)
 
 
 def test_stats_name_the_file_and_its_size(log: DecisionLog, path: Path) -> None:

@@ -315,29 +315,39 @@ class DecisionLog:
         """USD spent in a session, as far as prices are known; dry runs and answers from a cassette cost nothing."""
         return self.spending(session)[0]
 
-    def spending(self, session: str | None = None, *, since: str = "", until: str = "~") -> tuple[float, int]:
+    def spending(
+        self, session: str | None = None, *, since: str = "", until: str = "~", after: int = 0, through: int | None = None
+    ) -> tuple[float, int]:
         """USD spent in a session (None: in all), and how many decisions had a call whose price is not known.
 
         Dry runs and answers from a cassette cost nothing. Of a decision with a call of unknown price its other calls count.
 
         Args:
             since, until: ISO 8601, UTC, as decisions have it; from the first, and before the second.
+            after, through: rows; after the first, up to the second. What was pruned counts only where `after` is 0: who asks
+                for what is new has counted it before.
         """
-        mine, given = ("session = ? AND", (session,)) if session is not None else ("", ())
-        bounds = "AND time >= ? AND time < ?" if since or until != "~" else ""
-        given = (*given, since, until) if bounds else given
-        where = f"{mine} status != 'planned' AND deployment IS NOT 'cassette' {bounds}"
+        # a plus keeps SQLite from its indices: what is new is few rows, and those of a day or a session are many
+        direct = "+" if after else ""
+        of: list[tuple[str, Any]] = [(f"{direct}session = ?", session)] if session is not None else []
+        of += [(f"{direct}time >= ?", since), (f"{direct}time < ?", until)] if since or until != "~" else []
+        rows = [(clause, row) for clause, row in (("seq > ?", after or None), ("seq <= ?", through)) if row is not None]
+        where = " AND ".join(["status != 'planned'", "deployment IS NOT 'cassette'", *(clause for clause, _ in (*of, *rows))])
+        given = [value for _, value in (*of, *rows)]
         known = f"SELECT COALESCE(SUM(cost_usd), 0.0), COUNT(*) - COUNT(cost_usd) FROM decisions WHERE {where}"  # noqa: S608  # constants
         parts = f"""
             SELECT COALESCE(SUM(json_extract(a.value, '$.cost_usd')), 0.0)
             FROM decisions, json_each(attempts) AS a WHERE {where} AND cost_usd IS NULL
         """  # noqa: S608  # constants
+        gone = f"""
+            SELECT COALESCE(SUM(cost_usd), 0.0), COALESCE(SUM(unknown), 0) FROM pruned
+            WHERE {" AND ".join(clause for clause, _ in of) or 1}
+        """  # noqa: S608  # constants
         with self._database.reading() as connection:
             usd, unknown = connection.execute(known, given).fetchone()
             if unknown:
                 usd += connection.execute(parts, given).fetchone()[0]
-            gone = f"SELECT COALESCE(SUM(cost_usd), 0.0), COALESCE(SUM(unknown), 0) FROM pruned WHERE {mine} 1 {bounds}"  # noqa: S608
-            pruned, unpriced = connection.execute(gone, given).fetchone()
+            pruned, unpriced = (0.0, 0) if after else connection.execute(gone, [value for _, value in of]).fetchone()
         return float(usd + pruned), int(unknown + unpriced)
 
     def stats(self) -> Mapping[str, Any]:
@@ -382,11 +392,12 @@ class DecisionLog:
         chosen = f"SELECT {_LIST} FROM decisions {tail}"  # noqa: S608  # our own column names
         with self._database.reading() as connection:
             rows = connection.execute(chosen, given).fetchall()
-            few = [row[0] for row in rows] if len(rows) <= _ASKED_AT_ONCE else []
-            where = f"WHERE decision_id IN ({', '.join('?' * len(few))})" if few else ""
             said = connection.execute(
-                f"SELECT decision_id, score, source FROM feedback {where} ORDER BY {_RANKED}, seq",  # noqa: S608  # constants
-                few,
+                f"""
+                    SELECT decision_id, score, source FROM feedback
+                    WHERE decision_id IN (SELECT decision_id FROM decisions {tail}) ORDER BY {_RANKED}, seq
+                """,  # noqa: S608  # constants
+                given,
             ).fetchall()
         last_word = {decision_id: (score, source) for decision_id, score, source in said}
         return [_folded(row, last_word.get(row[0])) for row in rows] if last_word else rows

@@ -209,7 +209,7 @@ class Budget:
         self._unlogged_usd = 0.0  # spent in this session by questions that are not in the log
         self._unlogged_unknown = 0
         self._held: set[str] = set()  # decisions under way that have rows among the holds
-        self._looked: tuple[object, dict[str, tuple[float, int]]] = (None, {})
+        self._looked: dict[str, tuple[object, int, float, int]] = {}  # the log's sums: of what, up to which row
         self._turn: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
     # how it stands
@@ -365,18 +365,20 @@ class Budget:
         return Account(name, limits.day_usd, spent, held.reserved(), unknown)
 
     def _logged(self, name: Literal["session", "day"], day: Day) -> tuple[float, int]:
-        """What is in the log; asked anew only where something was logged since, or the day is another."""
+        """USD in the log, and decisions with an unknown price; only what was logged since the last time is asked for."""
         log = self._log()
         if log is None:
             return 0.0, 0
-        state = (log.path, log.last_row(), day)
-        looked = self._looked
-        if looked[0] != state:
-            looked = self._looked = (state, {})
-        known = looked[1]
-        if name not in known:
-            known[name] = log.spending(self._session) if name == "session" else log.spending(since=day.begin, until=day.end)
-        return known[name]
+        of: dict[str, str] = {"session": self._session} if name == "session" else {"since": day.begin, "until": day.end}
+        about, last = (log.path, *of.values()), log.last_row()
+        before, row, usd, unknown = self._looked.get(name, (None, 0, 0.0, 0))
+        if before != about or last < row:
+            row, usd, unknown = 0, 0.0, 0
+        if last > row or not row:
+            more, unpriced = log.spending(**of, after=row, through=last)
+            usd, unknown = usd + more, unknown + unpriced
+            self._looked[name] = (about, last, usd, unknown)
+        return usd, unknown
 
     def _logged_ids(self, ids: list[str]) -> set[str]:
         """Which of these decisions are in the log."""
