@@ -22,7 +22,8 @@ from molt_magic.errors import StoreError
 
 if TYPE_CHECKING:
     from molt_magic.cache.index import ScopeIndex, Vector
-    from molt_magic.cache.store import VectorRow
+    from molt_magic.cache.memory import MemoryStore
+    from molt_magic.cache.store import JsonStore, VectorRow
     from molt_magic.embed import Embedder
 
 logger = logging.getLogger("molt_magic.cache")
@@ -55,7 +56,8 @@ class Cache:
         semantic_distance: largest cosine distance (1 - cosine similarity) of such prompts.
         embedder: makes the embedder when one is first needed.
         verifier: makes the second embedder, or None where there is none: then only prompts of the same words may hit.
-        prompts: False keeps prompts off the disk, and with them semantic hits.
+        prompts: False keeps prompts, and answers that may repeat them, off the disk: answers are kept in memory, for this
+            process, and there are no semantic hits.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Cache:
         verifier: Callable[[], Embedder | None],
         prompts: bool = True,
     ) -> None:
+        from molt_magic.cache.memory import MemoryStore
         from molt_magic.cache.store import JsonStore
 
         self.directory = directory
@@ -82,6 +85,7 @@ class Cache:
         self._verifier: Embedder | None = None
         self._verifier_made = False
         self._store = JsonStore(directory, max_bytes=max_bytes)
+        self._kept: JsonStore | MemoryStore = self._store if prompts else MemoryStore(max_bytes=max_bytes)
         self._lock = threading.RLock()  # of the indexes and the embedders' making; never held while embedding
         self._indexes: OrderedDict[str, _Watched] = OrderedDict()
         self._recent: tuple[str, Vector] | None = None  # the last prompt's vector: a miss is stored soon after
@@ -116,7 +120,7 @@ class Cache:
             if 4 * len(text) > self.max_bytes:
                 raise StoreError(f"An answer of {len(text):,} bytes is too large for a cache of {self.max_bytes:,}.")
             row = self._semantic_row(key, scope, prompt) if scope is not None and prompt is not None else None
-            self._store.put(key, text, expire_s=self.ttl_seconds, row=row)
+            self._kept.put(key, text, expire_s=self.ttl_seconds, row=row)
             with self._lock:
                 watched = self._indexes.get(row.scope) if row else None
                 if watched is not None:
@@ -126,13 +130,15 @@ class Cache:
 
     def forget(self, key: str) -> bool:
         """Take back one entry; whether there was one. Raises StoreError if the cache cannot be written."""
-        return self._store.delete(key)
+        return self._kept.delete(key)
 
     def clear(self) -> int:
         """Drop all entries; how many there were. Raises StoreError if the cache cannot be written."""
         with self._lock:
             self._indexes.clear()
-            count = self._store.clear()
+            count = self._kept.clear()
+            if self._kept is not self._store and self.directory.exists():  # from a time when prompts were kept
+                count += self._store.clear()
             for file in self.directory.glob("index-*"):
                 file.unlink(missing_ok=True)
         return count
@@ -164,7 +170,7 @@ class Cache:
         """What is stored (entries, vectors, bytes), the limits, the counts of this process, and trouble if there is any."""
         entries = vectors = used = 0
         with self._degrading("read"):
-            entries, vectors, used = self._store.sizes()
+            entries, vectors, used = self._kept.sizes()
         return {
             "directory": str(self.directory),
             "entries": entries,
@@ -184,12 +190,13 @@ class Cache:
                 for watched in self._indexes.values():
                     watched.index.save()
             self._indexes.clear()
+            self._kept.close()
             self._store.close()
 
     # -- within
 
     def _fetch(self, key: str) -> Entry | None:
-        text = self._store.get(key)
+        text = self._kept.get(key)
         if text is None:
             return None
         try:
@@ -199,7 +206,7 @@ class Cache:
             value, age = None, 0.0
         if not isinstance(value, dict):
             logger.warning("The cache held an entry that is not one of ours: dropped.")
-            self._store.delete(key)
+            self._kept.delete(key)
             return None
         # the row's own expiry was fixed when it was written: by another limit perhaps, or by a clock since set back
         return Entry(key, value) if -CLOCK_SLACK_S <= age <= self.ttl_seconds else None

@@ -116,7 +116,8 @@ class JsonStore:
         def empty(db: Database) -> int:
             count = int(db.clear())
             db._sql("DELETE FROM Vector")
-            db._sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # the journal would keep the texts for a while
+            db._sql("VACUUM")  # the file's free pages would keep the texts for a while, and so would the journal
+            db._sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._writes += 1
             return count
 

@@ -19,6 +19,7 @@ from molt_magic.orchestrator.failure import as_molt_error, failure
 from molt_magic.orchestrator.parts import Parts
 from molt_magic.orchestrator.recall import keep, recall
 from molt_magic.orchestrator.threads import Threads
+from molt_magic.orchestrator.withheld import withheld
 from molt_magic.providers.base import until
 from molt_magic.providers.cassette import DEPLOYMENT
 from molt_magic.quality import Vector
@@ -228,6 +229,8 @@ class Routing:
             eligible={c.name for c in asked.situation.eligible} if asked.situation is not None else (),
             cache=None if asked.cache is not False else "off",
         )
+        if not self._parts.settings.log.prompts:
+            decision = withheld(decision, asked.request, attempts)
         unlogged: errors.MoltError | None = None
         learning = self._parts.learning
         if asked.log and not asked.dry_run:

@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from molt_magic.errors import BadRequest, MalformedAnswer, Unauthorized
+from molt_magic.files import make_folder
 from molt_magic.transport.download import OnProgress, fetch
 from molt_magic.transport.failures import (
     CHECK_URL,
@@ -231,7 +232,7 @@ class Transport:
         Raises:
             ProviderError: ConnectionFailed, TimedOut, ServerError, BadRequest or MalformedAnswer; the part stays.
         """
-        part_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(part_path.parent)
         with self._sync_client(url) as client:
             timeout = httpx.Timeout(self.first_token_s, connect=self.connect_s)
             return fetch(client, url, part_path, on_progress, timeout)

@@ -146,7 +146,7 @@ def test_clear_drops_everything_and_leaves_no_text_on_disk(cache: Cache) -> None
     assert cache.get(KEY) is None
     assert cache.nearest("s", "who is the canary") is None
     cache.close()
-    assert not any(b"canary" in file.read_bytes() for file in cache.directory.iterdir())
+    assert not any(b"canary" in file.read_bytes() for file in cache.directory.rglob("*"))
     cache.put(KEY, {"text": "again"})
     assert cache.get(KEY) is not None
 
@@ -266,7 +266,7 @@ def test_switched_off_neither_vector_nor_prompt_is_stored(open_cache: OpenCache,
     assert cache.get(KEY) is not None
     assert cache.nearest("s", "who is the canary") is None
     cache.close()
-    assert not any(b"canary" in file.read_bytes() for file in cache.directory.iterdir())
+    assert not any(b"canary" in file.read_bytes() for file in cache.directory.rglob("*"))
 
 
 def test_a_broken_embedder_leaves_the_exact_cache_working_and_is_said_once(

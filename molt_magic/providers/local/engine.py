@@ -152,7 +152,8 @@ def resident_bytes(pid: int) -> int | None:
     if sys.platform == "win32":
         return None
     try:
-        told = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True, timeout=2)  # noqa: S603, S607
+        environment = child_environment(os.environ)
+        told = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], env=environment, capture_output=True, check=True, timeout=2)  # noqa: S603, S607
         return int(told.stdout) * 1024
     except (OSError, subprocess.SubprocessError, ValueError):
         return None

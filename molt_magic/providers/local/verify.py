@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from molt_magic.errors import WeightsError
+from molt_magic.files import make_folder
 from molt_magic.types import Weights
 
 _CHUNK = 1 << 22
@@ -132,7 +133,7 @@ def _remembered(note: Path) -> object:
 
 
 def _remember(note: Path, state: dict[str, object]) -> None:
-    note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(note.parent)
     beside = note.with_name(f"{note.name}.{os.getpid()}.new")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

