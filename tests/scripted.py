@@ -47,6 +47,9 @@ class ScriptedProviders:
     def cooling(self, spec: ModelSpec) -> str | None:
         return None
 
+    def resting(self, spec: ModelSpec) -> tuple[str, ...]:
+        return ()
+
     def can_pull(self, spec: ModelSpec) -> bool:
         return False
 

@@ -158,6 +158,17 @@ def test_deployments_are_added_to_the_models_own() -> None:
     assert (second.name, second.base_url, second.api_key_env, second.weight) == ("cheap-2", "http://127.0.0.1:2/v1", "K2", 2.0)
 
 
+def test_limits_of_a_model_are_those_of_each_deployment_that_does_not_say() -> None:
+    deployments = [{"api_key_env": "A", "requests_per_minute": 5}, {"api_key_env": "B", "max_concurrent": 2}]
+    table = {**OWN, "requests_per_minute": 60, "tokens_per_minute": 9000, "deployments": deployments}
+    first, second = one("cheap", table).deployments
+    assert (first.max_concurrent, first.requests_per_minute, first.tokens_per_minute) == (None, 5, 9000)
+    assert (second.max_concurrent, second.requests_per_minute, second.tokens_per_minute) == (2, 60, 9000)
+    assert first.limited
+    shipped = one("gpt-5", {"requests_per_minute": 500})
+    assert [d.requests_per_minute for d in shipped.deployments] == [500]
+
+
 def test_deployments_that_are_all_spelt_out_are_all_there_are() -> None:
     assert [
         d.api_key_env for d in one("cheap", {**OWN, "deployments": [{"api_key_env": "A"}, {"api_key_env": "B"}]}).deployments
@@ -187,6 +198,8 @@ def test_deployments_that_are_all_spelt_out_are_all_there_are() -> None:
         ({**OWN, "base_url": "https://me:secret@example.org/v1"}, "holds a user name or password"),
         ({**OWN, "deployments": [{"wieght": 2}]}, r"'wieght' in deployment 1 of \[models.x\]. Did you mean 'weight'"),
         ({**OWN, "deployments": ["a"]}, "must be tables"),
+        ({**OWN, "requests_per_minute": 0}, "whole number of at least 1"),
+        ({**OWN, "deployments": [{"max_concurrent": 1.5}]}, "whole number of at least 1"),
         ({**OWN, "deployments": [{"name": "a"}, {"name": "a"}]}, "the same name"),
         ({**OWN, "path": "x.gguf"}, "path in .* is for local models"),
         ({**OWN, "5": {"model": "m"}}, "A name with a dot needs quotes"),

@@ -155,7 +155,8 @@ class Orchestrator:
         rows = []
         for spec in self.catalog.models.values():
             missing = self._parts.serving.missing(spec)
-            reason, fix = ("ready", "") if missing is None else (missing.reason, missing.fix)
+            ready = "; ".join(("ready", *self._parts.serving.resting(spec)))
+            reason, fix = (ready, "") if missing is None else (missing.reason, missing.fix)
             rows.append(Readiness(spec.name, spec.provider, spec.model, missing is None, reason, fix))
         return rows
 

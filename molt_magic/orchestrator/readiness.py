@@ -13,5 +13,5 @@ class Readiness:
     provider: str
     served: str  # the provider's id of it
     ready: bool
-    reason: str  # why not; "ready" otherwise
+    reason: str  # why not; otherwise "ready", and which of its deployments are cooling down
     fix: str  # the command or setting that makes it ready

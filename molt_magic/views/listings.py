@@ -140,12 +140,14 @@ def _price(amount: float | None) -> str:
 
 def _ready(state: Readiness | None) -> tuple[str, str]:
     """Whether a model can be used, and what to do where it cannot."""
-    return ("ready", "") if state is None or state.ready else ("not ready", state.fix or state.reason)
+    if state is None or state.ready:
+        return "ready" if state is None else state.reason, ""
+    return "not ready", state.fix or state.reason
 
 
 def readiness(states: Sequence[Readiness]) -> Table:
     """What can answer now and what would make the rest ready."""
-    rows = [(s.model, s.provider, "ready" if s.ready else "not ready", "" if s.ready else s.reason, s.fix) for s in states]
+    rows = [(s.model, s.provider, s.reason if s.ready else "not ready", "" if s.ready else s.reason, s.fix) for s in states]
     return Table("Models", ("Model", "Provider", "State", "Why", "To make it ready"), rows)
 
 

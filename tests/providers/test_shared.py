@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -16,12 +17,15 @@ from typing import Any
 
 import pytest
 
+from molt_magic.config import load_settings
 from molt_magic.errors import RateLimited
+from molt_magic.orchestrator import Orchestrator
 from molt_magic.providers.balancing import Balancer, Shared
 from molt_magic.providers.balancing.cooldown import Cooldown
 from molt_magic.providers.balancing.limits import Full, Place
 from molt_magic.providers.balancing.shared import Busy
 from molt_magic.types import Completion, Deployment, ModelSpec
+from molt_magic.views import listings
 from tests.servers import Answer, Asked, Server, as_json, running
 
 pytestmark = pytest.mark.anyio
@@ -327,3 +331,19 @@ def test_a_busy_file_is_said_to_be_busy_within_some_milliseconds(tmp_path: Path)
         reserve(shared)
     assert time.monotonic() - begun < 0.2
     busy.close()
+
+
+def test_the_doctor_and_the_list_of_models_say_which_deployments_cool_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(Model()) as server:
+        server.refused = "/a/"
+        deployments = [{"base_url": f"{server.url}/{name}", "name": name, "weight": w} for name, w in (("a", 1), ("b", 0.001))]
+        table = {"provider": "openai", "model": "m", "deployments": deployments, "context_window": 8000}
+        settings = load_settings(cwd=tmp_path).with_values({"catalog": "none", "models.m": table})
+        with Orchestrator(settings=settings) as one, Orchestrator(settings=settings) as other:
+            result = one.route("Hello?", model="m")
+            assert "a failed (rate_limit" in result.explain()
+            cooling = r"cooling down for \d+ s more \(rate_limit\)"
+            assert re.search(f"a is {cooling}", listings.readiness(other.readiness()).to_plain())
+            assert re.search(rf"a was passed over \({cooling}\)", other.route("And you?", model="m").explain())

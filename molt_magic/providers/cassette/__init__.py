@@ -63,6 +63,9 @@ class Recorder:
     def cooling(self, spec: ModelSpec) -> str | None:
         return self.providers.cooling(spec)
 
+    def resting(self, spec: ModelSpec) -> tuple[str, ...]:
+        return self.providers.resting(spec)
+
     def can_pull(self, spec: ModelSpec) -> bool:
         return self.providers.can_pull(spec)
 
@@ -104,6 +107,9 @@ class NobodyAsked:
 
     def cooling(self, _spec: ModelSpec) -> str | None:
         return None
+
+    def resting(self, _spec: ModelSpec) -> tuple[str, ...]:
+        return ()
 
     def can_pull(self, _spec: ModelSpec) -> bool:
         return False
