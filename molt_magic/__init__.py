@@ -5,6 +5,7 @@ Names are loaded when they are first reached, so that `%load_ext molt_magic` sta
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,8 @@ __all__ = [
     "current",
     "load_settings",
 ]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent until the program configures logging
 
 _HOMES = {"Orchestrator": "orchestrator", "Result": "result", "Settings": "config", "load_settings": "config"}
 

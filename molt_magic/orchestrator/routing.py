@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from molt_magic import errors, telemetry, validators
 from molt_magic.context import Memory
-from molt_magic.orchestrator import record
+from molt_magic.orchestrator import journal, record
 from molt_magic.orchestrator.asked import Asked
 from molt_magic.orchestrator.budget import quote
 from molt_magic.orchestrator.candidates import assess, helper_models
@@ -59,6 +59,7 @@ class Routing:
             finally:
                 if asked.result is not None:
                     tell(asked.result.decision, asked.result.error)
+                    journal.write(asked.result.decision, asked.result.attempts)
 
     async def _route(self, asked: Asked) -> Result:
         started, began = time.perf_counter(), time.monotonic()

@@ -188,16 +188,18 @@ def _weights(spec: ModelSpec, folder: Path) -> str:
 def _folders(orch: Orchestrator) -> Iterator[Finding]:
     settings = orch.settings
     for name, path in (("log", settings.data_dir), ("cache", settings.cache_dir), ("weights", settings.models_dir)):
-        yield _folder(f"{name} folder", path)
+        yield _folder(f"{name} folder", path, private=name != "weights")
 
 
-def _folder(name: str, path: Path) -> Finding:
+def _folder(name: str, path: Path, *, private: bool) -> Finding:
     nearest = next(p for p in (path, *path.parents) if p.exists())
     writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
     if not writable:
         return Finding(name, False, f"{path} cannot be written", f"Make {nearest} a folder of yours, or set MOLT_HOME to one.")
     if nearest != path:
         return Finding(name, True, f"{path}, made at the first use")
+    if private and os.name == "posix" and path.stat().st_mode & 0o077:  # told, not changed: whose it is may have a reason
+        return Finding(name, False, f"{path} is open to other users of this machine", f"chmod 700 {path}")
     return Finding(name, True, f"{path}, {megabytes(_bytes_in(path))}")
 
 
