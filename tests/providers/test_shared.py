@@ -229,6 +229,16 @@ def test_a_file_that_others_removed_is_made_anew(tmp_path: Path) -> None:
     assert isinstance(reserve(shared), Full)  # two were taken, one by each
 
 
+def test_a_call_that_ends_after_all_was_closed_gives_its_place_back_and_leaves_the_file_closed(tmp_path: Path) -> None:
+    shared, limits = Shared(tmp_path / "f"), Deployment("d", max_concurrent=1)
+    place = shared.reserve("d", limits, tokens=0, latest=0.0, lease_s=60.0)
+    assert isinstance(place, Place)
+    shared.close()
+    shared.leave(place, tokens=None)
+    assert not list(tmp_path.glob("*-wal"))  # the last connection takes the journal along
+    assert isinstance(shared.reserve("d", limits, tokens=0, latest=0.0, lease_s=60.0), Place)
+
+
 def test_a_damaged_file_is_begun_anew_with_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "f").write_bytes(b"no database at all" * 500)
     shared = Shared(tmp_path / "f")

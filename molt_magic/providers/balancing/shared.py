@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from molt_magic.files import make_folder
 from molt_magic.providers.balancing.cooldown import Cooldown
 from molt_magic.providers.balancing.limits import MINUTE_S, Full, Load, Place, full
 from molt_magic.types import Deployment
@@ -74,6 +75,7 @@ class Shared:
         self._pid = 0
         self._alone = path is None
         self._renewed = False
+        self._closed = False
         self._busy_since: float | None = None
         self._pending: list[_Write] = []
         self._look_at = 0.0
@@ -91,6 +93,7 @@ class Shared:
         if self._connection is None and not self.path.exists():
             return None  # nobody has had anything to tell
         with self._lock, suppress(Busy), self._using() as connection:
+            self._closed = False
             self._flush(connection)
             version = connection.execute("PRAGMA data_version").fetchone()[0]
             if version == self._seen:
@@ -136,6 +139,7 @@ class Shared:
             Busy: another process is writing.
         """
         with self._lock, self._using() as connection:
+            self._closed = False
             self._flush(connection)
             connection.execute("BEGIN IMMEDIATE")  # nobody takes a place between our counting and our taking
             try:
@@ -191,22 +195,21 @@ class Shared:
         self._write()
 
     def close(self) -> None:
-        """Close the file; the next use opens it again."""
+        """Close the file; the next use opens it again. What is only written after that leaves it closed."""
         with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is not None and self._pid == os.getpid():
-                with suppress(sqlite3.Error):
-                    connection.close()
-            elif connection is not None:
-                _inherited.append(connection)
+            self._closed = True
+            self._drop()
 
     # -- the file
 
     def _write(self, *writes: _Write) -> None:
         with self._lock:
             self._pending += writes
+            closed = self._closed
             with suppress(Busy), self._using() as connection:
                 self._flush(connection)
+            if closed:  # a call ended after all was closed: nobody comes to close it again
+                self._drop()
 
     def _flush(self, connection: sqlite3.Connection) -> None:
         while self._pending:
@@ -241,7 +244,7 @@ class Shared:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and (self._pid != os.getpid() or self._is_moved()):
-            self.close()
+            self._drop()
         if self._connection is None:
             if self.path is not None and not self._alone:
                 _make_private(self.path)
@@ -263,6 +266,14 @@ class Shared:
             self._connection, self._pid, self._seen = connection, os.getpid(), None
         return self._connection
 
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and self._pid == os.getpid():
+            with suppress(sqlite3.Error):
+                connection.close()
+        elif connection is not None:
+            _inherited.append(connection)
+
     def _is_moved(self) -> bool:
         """Whether the file we have open is no longer the one that others open."""
         if self.path is None or self._alone:
@@ -274,7 +285,7 @@ class Shared:
 
     def _give_up(self, error: Exception) -> None:
         """A damaged file is begun anew, once; else this process goes on by itself."""
-        self.close()
+        self._drop()
         if self.path is not None and _is_damaged(error) and not self._renewed:
             self._renewed = True
             logger.warning(
@@ -291,9 +302,7 @@ class Shared:
 
 
 def _make_private(path: Path) -> None:
-    missing = [folder for folder in path.parents if not folder.exists()]
-    for folder in reversed(missing):
-        folder.mkdir(mode=0o700, exist_ok=True)
+    make_folder(path.parent)
     # SQLite would create the file by the umask; its journals take the mode of the file
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
