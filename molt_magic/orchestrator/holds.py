@@ -7,7 +7,6 @@ day, as is what questions cost that are kept out of the log: a sum a day, nothin
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from molt_magic.errors import StoreError
 from molt_magic.orchestrator.presence import Presence
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from molt_magic.log.database import Database
 
 FILE, PRESENCE = "budget.sqlite", "budget.lock"
