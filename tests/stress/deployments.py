@@ -54,7 +54,7 @@ class Clock(Model):
         return super().choose(asked)
 
 
-def limit(minutes: float, allowed: int = 100) -> tuple[int, int, list[int]]:
+def limit(minutes: float, allowed: int = 60) -> tuple[int, int, list[int]]:
     """Under four kernels that want twice as much: requests in all, the most in any minute, and those of each kernel."""
     with tempfile.TemporaryDirectory() as folder, running(Clock()) as server:
         made = kernels(4, Path(folder), {"name": "a", "base_url": server.url, "requests_per_minute": allowed})
@@ -122,4 +122,4 @@ if __name__ == "__main__":
     )
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
     total, most, each = limit(minutes)
-    print(f"100 requests a minute over 4 kernels, {minutes:g} minutes: {total} in all, at most {most} in a minute, {each} each")
+    print(f"60 requests a minute over 4 kernels, {minutes:g} minutes: {total} in all, at most {most} in a minute, {each} each")
