@@ -28,6 +28,15 @@ SETTINGS = {
     "disk_pickle_protocol": 0,
 }
 
+# of a connection; the journal, which a reader that stays makes grow, is cut down once it has gone
+_PRAGMAS = (
+    "synchronous = 1",
+    "mmap_size = 0",
+    "cache_size = 2048",
+    "trusted_schema = 0",
+    f"journal_size_limit = {8 * 2**20}",
+)
+
 # Connections inherited through a fork: closing or finalising them in the child is what SQLite forbids.
 _inherited: list[sqlite3.Connection] = []
 
@@ -84,7 +93,7 @@ class Database(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes no
             self._pid = os.getpid()
             path = os.path.join(self._directory, DATABASE)  # noqa: PTH118  # diskcache's own attribute is a string
             self._shared = sqlite3.connect(path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
-            for pragma in ("synchronous = 1", "mmap_size = 0", "cache_size = 2048", "trusted_schema = 0"):
+            for pragma in _PRAGMAS:
                 self._shared.execute(f"PRAGMA {pragma}")
         return self._shared
 

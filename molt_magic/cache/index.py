@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from molt_magic.drafts import sweep
+
 logger = logging.getLogger("molt_magic.cache")
 
 Vector = NDArray[np.float32]
@@ -174,6 +176,7 @@ class ScopeIndex:
             return False
         # Written aside and renamed, so that a reader sees a whole file; two writers leave a pair that fails its checksum.
         draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        sweep(self.path.parent, "index-")
         try:
             os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
             self._graph.save_index(str(draft))

@@ -13,6 +13,8 @@ from typing import Literal
 from molt_magic.errors import StoreError
 from molt_magic.log.schema import migrate
 
+JOURNAL_BYTES = 16 * 2**20  # of a journal that nobody reads
+
 # Connections inherited through a fork: closing or finalising them in the child is what SQLite forbids.
 _inherited: list[sqlite3.Connection] = []
 
@@ -126,6 +128,8 @@ def _use_wal(connection: sqlite3.Connection) -> None:
     # While another process is busy the switch is refused at once; without it the log is as safe, only readers wait.
     with suppress(sqlite3.OperationalError):
         connection.execute("PRAGMA journal_mode = WAL")
+    # a reader that stays makes the journal grow; once it has gone the next writer cuts it down to this
+    connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
 
 
 def _damaged(error: sqlite3.Error) -> bool:

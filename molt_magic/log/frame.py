@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from molt_magic.drafts import replacing
 from molt_magic.errors import InputError, StoreError
 from molt_magic.log.schema import COLUMNS, JSON_COLUMNS
 from molt_magic.types import Decision
@@ -73,18 +72,14 @@ def export(frame: pd.DataFrame, path: Path) -> Path:
     """
     writer = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[ending(path)]
     try:
-        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # created 0600
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        story = getattr(error, "strerror", None) or error
-        raise StoreError(f"{path} cannot be written: {story}.", fix="Make the folder first, or choose another one.") from error
-    os.close(descriptor)
-    try:
-        writer(frame, Path(draft))
-        Path(draft).replace(path)
+        with replacing(path) as draft:
+            writer(frame, draft)
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}.", fix="Choose another place.") from error
-    finally:
-        Path(draft).unlink(missing_ok=True)
+        story = error.strerror or str(error)
+        fix = (
+            "Make the folder first, or choose another one." if isinstance(error, FileNotFoundError) else "Choose another place."
+        )
+        raise StoreError(f"{path} cannot be written: {story}.", fix=fix) from error
     return path
 
 

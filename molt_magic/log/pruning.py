@@ -105,11 +105,11 @@ def _give_back(database: Database) -> None:
         if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:  # a file from before it could shrink by itself
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("VACUUM")
-    free = 1
-    while free:
+    left, before = 1, 0
+    while left not in (0, before):
         with database.reading() as connection:
-            connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
-            left = connection.execute("PRAGMA freelist_count").fetchone()[0]
-        free = left if left != free else 0  # nothing more can be given back
+            # as a script: it gives back a page a step, and sqlite3 steps an execute only once
+            connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
+            left, before = connection.execute("PRAGMA freelist_count").fetchone()[0], left
     with database.reading() as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

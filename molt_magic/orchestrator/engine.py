@@ -82,6 +82,7 @@ class Trace:
     memory: context.Memory | None = None
     wants_logprobs: bool = False  # a check reads them: answers are asked for with them where the model gives them
     attempts: list[Attempt] = field(default_factory=list)
+    unkept: errors.StoreError | None = None  # why an answer is not on the cassette
     recorded_s: float = 0.0  # seconds that replayed answers took when they were recorded, over what handing them over took
     keys: dict[int, str] = field(default_factory=dict)  # Attempt.index -> cache key, for answers not yet stored
 
@@ -348,6 +349,7 @@ class Engine:
             latency = time.perf_counter() - started
             self.record(trace, replace(base, completion=partial, error=error, latency_s=latency))
             raise
+        trace.unkept = trace.unkept or served.unkept
         completion: Completion | None = served.completion
         if completion is None and isinstance(served.error, errors.StreamInterrupted | errors.TimedOut) and arrived:
             partial = served.error.partial if isinstance(served.error, errors.StreamInterrupted) else None

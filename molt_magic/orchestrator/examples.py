@@ -9,11 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from molt_magic.errors import StoreError
+from molt_magic.files import make_folder
 from molt_magic.providers.lock import locked
 
 logger = logging.getLogger("molt_magic")
 
 Example = tuple[str, str | None]  # (text, task)
+
+VERSION = 1  # of a line; the first is not written down
 
 
 class KeptExamples:
@@ -28,6 +31,7 @@ class KeptExamples:
         self.path = path
         self.unkept = unkept
         self._read, self._lines = 0, 0  # bytes and lines of the file that were taken in
+        self._told = False  # that it cannot be read
 
     def keep(self, examples: Sequence[Example]) -> None:
         """Write examples down, on disk when this returns. Raises StoreError."""
@@ -36,7 +40,7 @@ class KeptExamples:
             return
         lines = "".join(json.dumps({"text": text, "task": task}, ensure_ascii=False) + "\n" for text, task in examples)
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             with locked(self.path.with_name(self.path.name + ".lock"), waiting=lambda: None):
                 descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
                 with os.fdopen(descriptor, "r+b") as file:
@@ -68,24 +72,33 @@ class KeptExamples:
         except FileNotFoundError:
             return []
         except OSError as error:
-            logger.warning("your examples in %s cannot be read: %s", self.path, error.strerror or error)
+            level = logging.DEBUG if self._told else logging.WARNING  # it is asked for with every prompt
+            logger.log(level, "your examples in %s cannot be read: %s", self.path, error.strerror or error)
+            self._told = True
             return []
         whole, _, _ = new.rpartition(b"\n")  # what follows is being written
         found = []
         for line in whole.split(b"\n") if whole else []:
             self._lines += 1
-            if (example := _example(line)) is not None:
-                found.append(example)
-            elif line.strip():
-                logger.warning("line %d of %s is no example and is skipped", self._lines, self.path)
+            if not line.strip():
+                continue
+            try:
+                found.append(_example(line))
+            except ValueError as error:
+                logger.warning("line %d of %s %s and is skipped", self._lines, self.path, error)
         self._read += len(whole) + 1 if whole else 0
         return found
 
 
-def _example(line: bytes) -> Example | None:
+def _example(line: bytes) -> Example:
+    """The example of a line. Raises ValueError, which says what the line is instead."""
     try:
         row = json.loads(line)
-        text, task = row["text"], row["task"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return (text, task) if isinstance(text, str) and isinstance(task, str | None) else None
+        text, task, version = row["text"], row["task"], row.get("version", VERSION)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError("is no example") from None
+    if version != VERSION:
+        raise ValueError(f"was written by a newer molt_magic (version {version}, this one knows {VERSION})")
+    if not isinstance(text, str) or not isinstance(task, str | None):
+        raise ValueError("is no example")
+    return text, task

@@ -262,7 +262,7 @@ class Routing:
             attempts=attempts,
             candidates=choice.candidates,
             completion=completion,
-            error=told or unlogged,
+            error=told or unlogged or trace.unkept,
         )
 
     def _fixes(self, names: Iterable[str]) -> str:

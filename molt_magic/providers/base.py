@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from molt_magic.errors import OutOfTime, ProviderError
+from molt_magic.errors import OutOfTime, ProviderError, StoreError
 from molt_magic.types import Call, Completion, Deadline, Deployment, ModelSpec, Retry
 
 
@@ -31,6 +31,7 @@ class Served:
     retries: tuple[Retry, ...] = ()
     ttft_s: float | None = None  # from the first request to the first text; None: nothing was streamed
     latency_s: float | None = None  # what it took when it was recorded; None: it was asked for just now
+    unkept: StoreError | None = None  # why a paid answer could not be written down: told once it is handed over
 
 
 class Provider(Protocol):

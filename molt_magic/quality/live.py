@@ -16,13 +16,15 @@ import logging
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from molt_magic.embed import Embedder
+from molt_magic.errors import StoreError
 from molt_magic.quality.calibrate import logistic, logit
 from molt_magic.quality.lengths import Answered, Lengths
 from molt_magic.quality.outcomes import SAME_TASK, Record, Vector, table_of
@@ -76,6 +78,7 @@ class QualityModel:
         self._lengths = Lengths()
         self._lock = threading.Lock()
         self._fitting = threading.Lock()
+        self._unkept = False  # that a fit could not be written down was told
         self._tried = 0  # how many outcomes there were when a fit was last begun
         self._fit = self._loaded()
         self._last: tuple[object, Assessment] | None = None  # of the last prompt, which every model is asked about
@@ -118,8 +121,7 @@ class QualityModel:
             predictor.fit(table.prompts, table.scores, table.models, table.tasks, vectors=table.vectors)
             with self._lock:
                 self._fit, self._last = _Fit(predictor, seen, size), None
-            if self.path is not None:
-                save(predictor, self.path, {"seen": seen, "size": size})
+            self._keep(predictor, {"seen": seen, "size": size})
         except Exception as error:  # noqa: BLE001 - it runs in a thread of its own, and neighbours do without it
             logger.warning("predicted quality could not be fitted: %s", error)
             return False
@@ -127,6 +129,17 @@ class QualityModel:
             return True
         finally:
             self._fitting.release()
+
+    def _keep(self, predictor: Predictor, note: Mapping[str, Any]) -> None:
+        """Write down what was fitted. Where that cannot be done it is fitted anew by the next session."""
+        if self.path is None:
+            return
+        try:
+            save(predictor, self.path, note)
+        except (OSError, StoreError) as error:
+            level = logging.DEBUG if self._unkept else logging.WARNING
+            logger.log(level, "what was fitted of predicted quality cannot be kept in %s: %s", self.path, error)
+            self._unkept = True
 
     def learn_lengths(self, answers: Iterable[Answered]) -> None:
         """Take in how long answers were."""

@@ -158,7 +158,7 @@ class Promise:
         try:
             predictor, note = store.read(path, embedder)
         except StoreError as error:
-            raise StoreError(error.message, fix=AGAIN) from error
+            raise StoreError(error.message, fix=error.fix or AGAIN) from error
         try:
             promise = _promise(note[_NOTE], predictor)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from molt_magic.drafts import replacing
 from molt_magic.embed import Embedder
 from molt_magic.errors import StoreError
+from molt_magic.files import make_folder
 from molt_magic.quality.families import Families
 from molt_magic.quality.features import Features
 from molt_magic.quality.kernel import Landmarks
@@ -23,15 +25,26 @@ from molt_magic.quality.predictor import Predictor, State
 from molt_magic.quality.prior import shipped
 from molt_magic.quality.ridge import Ridge
 
+logger = logging.getLogger("molt_magic")
+
 _FAMILY = "family of "  # before the block of one of its ridges
 VERSION = 2  # of the file and of all that makes features; another one is fitted anew
+
+
+class Newer(StoreError):
+    """A file of a version that this one does not know: it is left as it is."""
 
 
 def save(predictor: Predictor, path: Path, note: Mapping[str, Any]) -> None:
     """Write a fitted predictor and a note (JSON) in place of what is there; a reader sees the old file or the new one.
 
-    The file holds no prompt, only numbers made from them; it is readable for its owner only. Raises OSError.
+    The file holds no prompt, only numbers made from them; it is readable for its owner only.
+
+    Raises:
+        OSError: it cannot be written.
+        StoreError: what is there is of a newer version.
     """
+    _refuse_newer(path)
     state = predictor.fitted
     arrays: dict[str, Any] = {
         "means": state.latent.means,
@@ -69,29 +82,22 @@ def save(predictor: Predictor, path: Path, note: Mapping[str, Any]) -> None:
         "ridges": {name: ridge.scale for name, ridge in ridges.items()},
         "note": dict(note),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")  # for the owner only
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, about=np.array(json.dumps(about)), **arrays)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    make_folder(path.parent)
+    with replacing(path) as draft, draft.open("wb") as file:
+        np.savez(file, about=np.array(json.dumps(about)), **arrays)
 
 
 def read(path: Path, embedder: Embedder) -> tuple[Predictor, dict[str, Any]]:
     """The predictor of a file and its note.
 
     Raises:
-        StoreError: there is no such file, it is damaged, or of another embedder, prior or version; without a fix, which
-            depends on what the file is for.
+        StoreError: there is no such file, it is damaged, or of another embedder, prior or version; without a fix, unless
+            it is newer than this version: the fix depends on what the file is for.
     """
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
-            if about["version"] != VERSION:
-                raise StoreError(f"{path} was written by another version of molt_magic.")
+            _check_version(about["version"], path)
             if about["embedder"] != embedder.id:
                 raise StoreError(f"{path} belongs to the embedder {about['embedder']}, but {embedder.id} is in use.")
             if about["prior"] not in (None, shipped().id):
@@ -113,8 +119,31 @@ def load(path: Path, embedder: Embedder) -> tuple[Predictor, dict[str, Any]] | N
     """The predictor of a file and its note; None where it cannot be used: what it held is fitted anew then."""
     try:
         return read(path, embedder)
+    except Newer as error:
+        logger.warning("predicted quality is fitted anew, and not kept: %s", error)
+        return None
     except StoreError:
         return None
+
+
+def _check_version(version: object, path: Path) -> None:
+    if isinstance(version, int) and version > VERSION:
+        raise Newer(
+            f"{path} was written by a newer molt_magic (version {version}, this one knows {VERSION}).",
+            fix="Update with: pip install -U molt-magic; or set MOLT_HOME to another folder.",
+        )
+    if version != VERSION:
+        raise StoreError(f"{path} was written by an older molt_magic (version {version}, this one knows {VERSION}).")
+
+
+def _refuse_newer(path: Path) -> None:
+    """Raises Newer. Whatever else is there may be replaced."""
+    version = None
+    # numpy and zipfile raise a dozen kinds on what is cut off or none of theirs
+    with suppress(Exception), path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        version = json.loads(str(file["about"]))["version"]
+    if isinstance(version, int) and version > VERSION:
+        _check_version(version, path)
 
 
 def _state(about: Mapping[str, Any], file: Mapping[str, Any]) -> State:

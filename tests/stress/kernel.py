@@ -113,6 +113,8 @@ def main(url: str, seed: int, steps: int, tape: str | None = None) -> None:
     known: list[str] = []
     with Orchestrator(settings=settings_for(url, tape)) as orch:
         said("ready", time.time())
+        if not orch.log.last_outcome():
+            said("learned", [seed, orch.learn(taught(seed))])
         for _ in range(steps):
             step(orch, lots, known, taped=tape is not None)
     said("done", True)

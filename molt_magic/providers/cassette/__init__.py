@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from molt_magic.errors import NotRecorded
+from molt_magic.errors import NotRecorded, StoreError
 from molt_magic.providers.base import Missing, Served
 from molt_magic.providers.cassette.nearest import nearest
 from molt_magic.providers.cassette.tape import Recording, Tape, key_of, line_of
@@ -81,17 +81,23 @@ class Recorder:
         deadline: Deadline | None = None,
         output_tokens: int | None = None,
     ) -> Served:
-        """Ask, and write the answer down before it is handed over. Raises StoreError where it cannot be written."""
+        """Ask, and write the answer down before it is handed over; where it cannot be, it is `unkept`.
+
+        Raises:
+            StoreError: the cassette cannot be read; then nothing is asked.
+        """
+        len(self.tape)
         started = time.perf_counter()
-        served = await self.providers.perform(
-            spec, call, on_delta=on_delta, deadline=deadline, output_tokens=output_tokens
-        )
+        served = await self.providers.perform(spec, call, on_delta=on_delta, deadline=deadline, output_tokens=output_tokens)
         if served.completion is not None and served.error is None:
             latency = time.perf_counter() - started
             line = line_of(call, served.completion, latency_s=latency, ttft_s=served.ttft_s)
             self._models += [name for name in self._ready() if name not in self._models]
-            self.tape.keep(line["key"], self._cleaned(line), self._models)
-            self._used.add(line["key"])
+            try:
+                self.tape.keep(line["key"], self._cleaned(line), self._models)
+                self._used.add(line["key"])
+            except StoreError as error:  # it is paid for
+                served = replace(served, unkept=error)
         return served
 
     def _cleaned(self, part: Any) -> Any:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from molt_magic.drafts import replacing
 from molt_magic.errors import StoreError
+from molt_magic.files import make_folder
 from molt_magic.providers.lock import locked
 from molt_magic.serial import canonical_key, completion_from_json, message_to_json
 from molt_magic.types import Call, Completion, Usage
@@ -173,11 +174,12 @@ class Tape:
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.path.parent)
+            make_folder(self._lock.parent)
             with locked(self._lock, waiting=lambda: None):
                 yield
         except OSError as error:
+            self._stamp = None  # what is held may not be what is there
             raise StoreError(
                 f"The cassette {self.path} cannot be written: {error.strerror or error}.",
                 fix="Choose a folder that you may write to: %route cassette record FILE.",
@@ -192,18 +194,12 @@ class Tape:
 
     def _write_all(self) -> None:
         """Beside the old file, then in its place: a reader sees the one or the other."""
-        descriptor, draft = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        with replacing(self.path) as draft:
+            with draft.open("w", encoding="utf-8", newline="\n") as file:
                 file.write(_text({"molt_cassette": VERSION, "models": list(self._models)}))
                 file.writelines(map(_text, self._lines.values()))
-                file.flush()
-                os.fsync(file.fileno())
             if self.path.exists():
-                Path(draft).chmod(self.path.stat().st_mode & 0o777)
-            Path(draft).replace(self.path)
-        finally:
-            Path(draft).unlink(missing_ok=True)
+                draft.chmod(self.path.stat().st_mode & 0o777)
         self._whole = True
         self._stamp_it()
 
