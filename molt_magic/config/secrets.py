@@ -13,6 +13,7 @@ from molt_magic.errors import ConfigError
 _KEY = re.compile(
     r"(?<![A-Za-z0-9])(sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{20,}|xai-[A-Za-z0-9]{20,}|(gsk|hf)_[A-Za-z0-9]{20,})"
 )
+_WITH_PASSWORD = re.compile(r"\s*https?://[^/?#\s]*@", re.IGNORECASE)  # an address
 REMOVED = "[key removed]"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY_FIELDS = frozenset({"api_key", "apikey", "key", "token", "secret", "password"})
@@ -100,6 +101,8 @@ def refuse_keys(table: Any, where: str, origin: str) -> None:
             refuse_keys(value, f"{where}[{number}]", origin)
     elif isinstance(table, str) and looks_like_key(table):
         raise _refusal(f"{where} in {origin} looks like an API key.")
+    elif isinstance(table, str) and _WITH_PASSWORD.match(table):
+        raise _refusal(f"{where} in {origin} holds a user name or password.")
 
 
 def is_variable_name(text: str) -> bool:

@@ -8,7 +8,6 @@ who reads the answer must know the disguise.
 
 from __future__ import annotations
 
-import math
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
@@ -193,16 +192,15 @@ def _forms(key: str) -> Iterator[tuple[str, int]]:
         if len(key) >= _SHORTEST and has_digit:
             yield key.lower(), len(key)
         return
-    low = key.lower()
-    public = _PUBLIC.match(low)
-    secret = low[max(public.end() - _HELD, 0) :] if public and len(low) - public.end() >= _PIECE else low
-    texts = [secret, secret[::-1], key.encode().hex()]
+    public = _PUBLIC.match(key)
+    secret = key[max(public.end() - _HELD, 0) :] if public and len(key) - public.end() >= _PIECE else key
+    texts = [secret.lower(), secret[::-1].lower(), quote(secret, safe="").lower(), key.encode().hex()]
     # base64 of text in which the key stands: three characters of the one are four of the other, so there are three ways
     for lead in range(3):
         coded = b64encode(b" " * lead + key.encode()).decode()
         inner = coded[4 if lead else 0 : len(coded) - 4]  # without what its neighbours have a part in
         texts += [inner.lower(), inner.lower().translate(str.maketrans("+/", "-_"))]
-    texts += [quote(key, safe="").lower(), "".join(f"%{byte:02x}" for byte in key.encode())]
+    texts.append("".join(f"%{byte:02x}" for byte in key.encode()))
     for text in dict.fromkeys(texts):
         yield text, _PIECE if has_digit else len(text)
 
@@ -247,5 +245,5 @@ def _counted(usage: Usage) -> Usage:
 
 
 def _count(said: Any) -> int:
-    good = isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said) and 0 <= said <= _MOST_TOKENS
+    good = isinstance(said, int | float) and not isinstance(said, bool) and 0 <= said <= _MOST_TOKENS
     return said if good and isinstance(said, int) else int(said) if good else 0

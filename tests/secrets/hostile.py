@@ -6,6 +6,7 @@ import json
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -180,21 +181,33 @@ MANNERS: Mapping[str, Callable[..., Answer]] = {
 }
 
 _ENOUGH = 12  # characters of a key in a row
+_BLOCK = 6  # as long a row holds one of these whole, wherever a text is cut into them
+
+
+@cache
+def _runs(keys: tuple[str, ...]) -> tuple[dict[str, str], frozenset[str]]:
+    """Every row of characters that gives a key away -> which disguise of which key it is of; and the blocks of them."""
+    found: dict[str, str] = {}
+    for key in keys:
+        for name, form in DISGUISES.items():
+            shown = "".join(form(key).split()).lower()
+            plain = name in ("whole", "upper", "spaced", "quoted", "first part")
+            own = 20 if name == "base64 of the header" else 13 if plain else 0  # behind what every such key begins with
+            for at in range(own, len(shown) - _ENOUGH + 1):
+                found[shown[at : at + _ENOUGH]] = f"{name} of {key[:10]}..."
+    return found, frozenset(run[at : at + _BLOCK] for run in found for at in range(_ENOUGH - _BLOCK + 1))
 
 
 def traces(text: str | bytes, keys: tuple[str, ...] = EVERY_KEY) -> list[str]:
     """The disguises in which a piece of a key is in a text."""
-    data = text if isinstance(text, str) else text.decode("utf-8", "replace")
-    flat = "".join(data.split()).lower()
-    wide = text.decode("utf-16-le", "ignore").lower() if isinstance(text, bytes) else ""
-    found = []
-    for key in keys:
-        for name, form in DISGUISES.items():
-            shown = "".join(form(key).split()).lower()
-            own = 20 if name == "base64 of the header" else 13 if name in ("whole", "upper", "quoted", "first part") else 0
-            runs = {shown[at : at + _ENOUGH] for at in range(own, len(shown) - _ENOUGH + 1)}
-            found += [f"{name} of {key[:10]}...: {run}" for run in runs if run in flat or run in wide]
-    return found
+    runs, blocks = _runs(keys)
+    texts = [text] if isinstance(text, str) else [text.decode("utf-8", "replace"), text.decode("utf-16-le", "ignore")]
+    found = set()
+    for each in texts:
+        flat = "".join(each.split()).lower()
+        if not blocks.isdisjoint([flat[at : at + _BLOCK] for at in range(0, len(flat), _BLOCK)]):
+            found |= {runs[run] for at in range(len(flat)) if (run := flat[at : at + _ENOUGH]) in runs}
+    return sorted(found)
 
 
 def traces_in(folder: Path) -> dict[str, list[str]]:
