@@ -18,7 +18,7 @@ from molt_magic.transport import Answer, Headers, Reply, Transport
 from molt_magic.types import Call, Completion, ModelSpec
 
 _DRAIN_S = 0.2  # how long the end of a finished stream is waited for, so that its connection can be used again
-_MOST_TEXT = 4_000_000  # characters of one answer: a million tokens, several times what the longest answers have
+_MOST_TEXT = 2_000_000  # characters of one answer: half a million tokens, several times what the longest answers have
 _TAIL_S = 2.0  # how long more events are waited for once an answer is whole: token counts may come after its finish reason
 
 

@@ -25,7 +25,7 @@ from tests.providers.dialects import WIRES
 
 STRATEGIES = ("rule", "semantic", "arbitrage", "cascade")
 KINDS = {kind.kind: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.MoltError)}
-MOST_S = 12.0  # any answer, or any error, is there by then
+MOST_S = 25.0  # any answer, or any error, is there by then, on a busy machine too; nothing here needs more than 5
 GOOD = "Hello wörld"
 
 
@@ -176,6 +176,7 @@ def test_a_fault_is_met_with_the_right_next_step(fault: Fault, stands: list[Stan
     for stand in stands:
         stand.face(fault)
     asked = cells(stands, fault)
+    cached = [stored(stand) for stand in stands if stand.kind == "alone"]
 
     async def all_at_once() -> None:
         await asyncio.gather(*(cell.ask() for cell in asked))
@@ -191,9 +192,13 @@ def test_a_fault_is_met_with_the_right_next_step(fault: Fault, stands: list[Stan
     assert all(settled(lambda stand=stand: not tasks_of(stand.orch)) for stand in stands), "a task is left"
     assert settled(lambda: world.open == 0), "a server still holds a connection"
     assert settled(lambda: not sockets_to(world)), "a socket is left"
-    for stand in stands:
-        if stand.kind == "alone" and stand.orch.cache is not None:
-            assert stand.orch.cache.stats()["entries"] == 0, "what failed or broke off was cached"
+    assert cached == [stored(stand) for stand in stands if stand.kind == "alone"], "what failed or broke off was cached"
+
+
+def stored(stand: Stand) -> int:
+    """How many answers are in the cache."""
+    assert stand.orch.cache is not None
+    return int(stand.orch.cache.stats()["entries"])
 
 
 def test_every_dialect_meets_every_fault(stands: list[Stand]) -> None:
