@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from molt_magic.evaluation.runs import Run
 from molt_magic.evaluation.tables import read_outcomes
 from molt_magic.quality import Predictor
 from molt_magic.quality.costs import ExpectedCost
+from molt_magic.quality.promise import Kept
 from molt_magic.quality.store import load, save
 from molt_magic.types import Check, Request
 from molt_magic.validators.by_task import ByTask
@@ -39,26 +39,6 @@ LEAST = 20  # prompts, below which no ladder is told from another
 _WEIGHTS = ("centre", "weights")  # of an AnswerModel
 _PLAIN = ("first", "above", "second", "trust", "n")  # of Gained
 _COSTS = ("base", "per_character", "mean")
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What a cascade did on the training prompts, each as it looks to what was fitted without it."""
-
-    quality: float  # mean score
-    cost_usd: float  # a prompt, checks included
-    best_single_quality: float
-    best_single_cost_usd: float
-
-    @property
-    def share(self) -> float:
-        """Of the best single model's quality."""
-        return self.quality / self.best_single_quality if self.best_single_quality else math.nan
-
-    @property
-    def saved(self) -> float:
-        """Of the best single model's cost."""
-        return 1.0 - self.cost_usd / self.best_single_cost_usd if self.best_single_cost_usd else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +71,7 @@ class FittedCascade:
         climbs: by task; that of None is for all other prompts.
         price: quality given up for a dollar less, 1/USD: what it was chosen by, and what learned checks go by.
         plain: the given checks of every rung, as they were written.
-        expected: on the training prompts.
+        expected: what it did on the training prompts, checks included, each as it looks to what was fitted without it.
         n: training prompts.
         best_single: the model that quality and cost are compared with.
         predictor: of quality, fitted on the same table.
@@ -101,7 +81,7 @@ class FittedCascade:
     climbs: Mapping[str | None, Climb]
     price: float
     plain: tuple[validators.Spec, ...]
-    expected: Expected
+    expected: Kept
     n: int
     best_single: str
     predictor: Predictor
@@ -245,7 +225,7 @@ def fit_cascade(
     run = family.run_learned(whole, strong)
     t = _chosen(run, float(whole.outcomes.scores[:, strong].mean()), keep, spend)
     predictor.embedder = plain  # what remembers never forgets, and is for no session
-    expected = Expected(
+    expected = Kept(
         quality=float(run.quality[t].mean()),
         cost_usd=float(run.cost[t].mean()),
         best_single_quality=float(whole.outcomes.scores[:, strong].mean()),
@@ -330,7 +310,7 @@ def _fitted(predictor: Predictor, note: Mapping[str, Any]) -> FittedCascade:
         climbs={c["task"]: Climb(tuple(c["ladder"]), c["second"], _heard(c["learned"])) for c in note["climbs"]},
         price=note["price"],
         plain=tuple(note["plain"]),
-        expected=Expected(**note["expected"]),
+        expected=Kept(**note["expected"]),
         n=note["n"],
         best_single=note["best_single"],
         predictor=predictor,
