@@ -203,9 +203,9 @@ STATUS = (
     Fault(
         "429 until a date",
         "rate_limit",
-        _status(429, lambda: {"retry-after": formatdate(time.time() + 2, usegmt=True)}),
+        _status(429, lambda: {"retry-after": formatdate(time.time() + 3, usegmt=True)}),
         retried=True,
-        waits_s=0.9,  # a date has whole seconds
+        waits_s=0.9,  # a date has whole seconds, and a busy machine takes its time
     ),
     Fault("429 for an hour", "rate_limit", _status(429, lambda: {"retry-after": "3600"})),
     Fault(
