@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from molt_magic.errors import ProviderError, StreamInterrupted
-from molt_magic.types import Completion, Usage
+from molt_magic.types import Completion
 
 E = TypeVar("E", bound=ProviderError)
 
@@ -26,7 +26,6 @@ _SHORTEST = 8  # characters of a key that is looked for in answers; a shorter on
 _LONG = 16
 _PIECE = 12  # of a long key: as much in a row as no text has by chance
 _HELD = 4  # a stream's last characters wait from here on: fewer than these of a key are no secret, and words share them
-_MOST_TOKENS = 10**9  # of one call; what is said to be more was not counted
 _LONGEST_NAME = 200
 _PUBLIC = re.compile(r"(?:[a-z]{2,10}\d{0,2}[-_])+")  # `sk-ant-api03-`: how many keys begin, and documentation says so
 _UNSEEN = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
@@ -78,24 +77,21 @@ class Redaction:
             return {self.data(name): self.data(part) for name, part in value.items()}
         return [self.data(part) for part in value] if isinstance(value, list | tuple) else value
 
-    def completion(self, said: Completion, *, model: str) -> Completion:
-        """A completion without the key; `model` is put where the server names none that could be one."""
-        served = self.text(said.model) if isinstance(said.model, str) else model
+    def completion(self, said: Completion) -> Completion:
+        """A completion without the key."""
         return replace(
             said,
             text=self.text(said.text),
-            model=served[:_LONGEST_NAME],
-            usage=_counted(said.usage),
-            finish_reason=self.text(said.finish_reason),
+            model=self.text(said.model)[:_LONGEST_NAME],
             tool_calls=tuple(self.data(call) for call in said.tool_calls),
         )
 
-    def error(self, error: E, *, model: str) -> E:
+    def error(self, error: E) -> E:
         """The error without the key, and without what it came of: that holds the request, and the request the key."""
         error.message, error.fix = self.text(error.message), self.text(error.fix)
         error.args = (error.message,)
         if isinstance(error, StreamInterrupted) and error.partial is not None:
-            error.partial = self.completion(error.partial, model=model)
+            error.partial = self.completion(error.partial)
         error.__cause__ = error.__context__ = None
         return error
 
@@ -235,15 +231,3 @@ def _without(text: str, spans: list[tuple[int, int]]) -> str:
         parts += [text[at:start], REMOVED]
         at = end
     return "".join([*parts, text[at:]])
-
-
-def _counted(usage: Usage) -> Usage:
-    """The usage with 0 ("not said") for every count that is none."""
-    counts = {field.name: getattr(usage, field.name) for field in fields(Usage) if field.name.endswith("_tokens")}
-    wrong: dict[str, Any] = {name: count for name, said in counts.items() if (count := _count(said)) is not said}
-    return replace(usage, **wrong) if wrong else usage
-
-
-def _count(said: Any) -> int:
-    good = isinstance(said, int | float) and not isinstance(said, bool) and 0 <= said <= _MOST_TOKENS
-    return said if good and isinstance(said, int) else int(said) if good else 0

@@ -51,11 +51,9 @@ class RemoteProvider:
         redaction = redaction_of(endpoint.key)
         stream = redaction.stream(on_delta)
         try:
-            return redaction.completion(
-                await ask(self.dialect, self.transport, endpoint, spec, call, on_delta=stream), model=spec.model
-            )
+            return redaction.completion(await ask(self.dialect, self.transport, endpoint, spec, call, on_delta=stream))
         except ProviderError as error:
-            failed = redaction.error(error, model=spec.model)
+            failed = redaction.error(error)
         finally:
             stream.end()
         raise failed  # out here it has no context

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molt_magic.providers.redaction import REMOVED, redaction_of
-from molt_magic.types import Completion, Usage
+from molt_magic.types import Completion
 from tests.secrets.hostile import DISGUISES, EVERY_KEY, KEYS, disguised, traces
 
 KEY = KEYS["OPENAI_API_KEY"]
@@ -88,17 +88,13 @@ def test_prose_about_keys_stays() -> None:
         assert redaction_of(key).text(PROSE * 20) == PROSE * 20
 
 
-def test_names_counts_and_tool_calls_of_a_completion_are_cleaned() -> None:
+def test_names_and_tool_calls_of_a_completion_are_cleaned() -> None:
     said = Completion(
         text="4",
         model=KEY,
-        usage=Usage(input_tokens=20, output_tokens=-3, cached_tokens=KEY, reasoning_tokens=10**400),  # type: ignore[arg-type]
-        finish_reason=KEY,
         tool_calls=({"id": KEY, "function": {"name": KEY, "arguments": f'{{"{KEY}": 1}}'}},),
     )
-    found = redaction_of(KEY).completion(said, model="m")
-    assert traces(repr(found)) == []
-    assert found.usage == Usage(input_tokens=20)
+    assert traces(repr(redaction_of(KEY).completion(said))) == []
 
 
 def test_a_redaction_does_not_show_its_key() -> None:
