@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("molt_magic.cache")
 
-VERIFIED_SIMILARITY = 0.95  # cosine of the second embedder; with the guard 109 of 110 hits were right at it (2026-11)
+VERIFIED_SIMILARITY = 0.85  # cosine of the second embedder, of prompts whose words the guard has found to agree
 NEIGHBOURS = 8  # looked at in turn: the nearest may have expired or be refused
 SCOPES_IN_MEMORY = 32
 CLOCK_SLACK_S = 60.0  # an entry from further in the future was written before the clock was set back
@@ -233,7 +233,7 @@ class Cache:
             if self._embedder is None:
                 self._embedder = self._make_embedder()
         # of what is asked only: an embedder that knows capitals calls "france" and "France" strangers
-        vector = _unit_rows(self._embedder, [guard.core(prompt)])
+        vector = _unit_rows(self._embedder, [guard.gist(prompt)])
         if vector is None:
             return None
         row: Vector = vector[0]

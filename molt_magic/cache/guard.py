@@ -14,17 +14,22 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
+from molt_magic.cache import phrasing
 from molt_magic.cache.words import (
+    ABOUT_MEANING,
     ABOUT_WORDS,
+    ACRONYMS_TOO,
     AFTER_GREETING,
     AMBIGUOUS_CASE,
     ARTICLE_COUNTS_BEFORE,
     ARTICLES,
     CONTRACTIONS,
+    ENGLISH,
     GREETINGS,
     LETTER_FOLLOWS,
     MOVABLE,
     MOVING,
+    NEAR_PREPOSITIONS,
     NEGATIONS,
     NOT_PLURAL,
     NUMBER_WORDS,
@@ -52,6 +57,7 @@ _WORD = re.compile(r"\w+(?:['.\-/@:&+#]+\w+)*(?:\+\+|#)?")
 _SIGN = re.compile(
     r"[^\w\s.,;:!?'\"\-]"  # brackets, operators, currencies, emoji
     r"|(?<![^\W\d_])-(?=\s*\.?\d)|(?<=\d)\s*-|(?<!\S)-+(?=\w)"  # minus, and the dashes of a flag
+    r"|(?<=\w)[-+](?![\w+])"  # a charge: Na+
     r"|(?<=\d)[!\"]|(?<=\b[a-z])!|(?<=\w)'(?!\w)"  # factorial, inches, feet, derivative
 )
 _IDENTIFIER = re.compile(
@@ -59,8 +65,12 @@ _IDENTIFIER = re.compile(
 )
 _FRONTED = re.compile(rf"((?:{'|'.join(MOVABLE.split())}) [^,.?!;:\n]{{1,60}}), ([^.?!\n]+)([.?!]*)", re.IGNORECASE)
 _ASKING = "|".join(sorted(AFTER_GREETING))
-_GREETING = re.compile(rf"(?:{GREETINGS})[,!.]* (?=(?:{_ASKING})\b)", re.IGNORECASE)
-_THANKS = re.compile(r"(?:[,.?!;]\s*)(?:please|thanks|thank you)(?: very much| so much| in advance)?[.!?\s]*$", re.IGNORECASE)
+_GREETING = re.compile(rf"(?:{GREETINGS})[,!.:]* (?=(?:{_ASKING})\b)", re.IGNORECASE)
+_THANKS = re.compile(
+    r"(?:[,.?!;]\s*|(?= please[.!?\s]*$)(?<!say)(?<!word) )(?:please[,.?!]? )?"
+    r"(?:please|(?:many )?thanks|thank you|cheers)(?: very much| so much| in advance)?[.!?\s]*$",
+    re.IGNORECASE,
+)
 _ANY_TASK, _ANY_QUESTION = "|".join(sorted(TASKS)), "|".join(sorted(QUESTION_WORDS))
 _ANY_STATE, _ANY_PROCEDURE = "|".join(sorted(STATES)), "|".join(sorted(PROCEDURES))
 _WISH = re.compile(
@@ -73,9 +83,10 @@ _HOW_TO = re.compile(
     rf"|how (?:do|can) (?:you|we) (?=(?:{_ANY_PROCEDURE}) \w)"
     r"|what (?:is|are) (?:the |a |some )?(?:ways?|methods?|steps) to)\b ?"
 )
-_PLURAL = re.compile(r"\w{2,}[^sui']s")
+_PLURAL = re.compile(r"(\w{2,}[^sui'])s")
 _NAMED_ARTICLES = frozenset(article.capitalize() for article in ARTICLES)
 _CANONICAL = {**NUMBER_WORDS, "were": "was", "an": "a"}
+_AGREES = {"has": "have"}  # with its subject, whose number may differ too
 _SYNONYM = {word: row.split()[0] for row in SYNONYMS for word in row.split()}
 
 
@@ -88,18 +99,23 @@ def refusal(asked: str, stored: str, *, verified: bool = False) -> str | None:
     one, two = _tidy(asked), _tidy(stored)
     if one == two:
         return None
+    if verified:
+        one, two = _quiet(one), _quiet(two)
     for what, pick in (("code", _code), ("quoted text", _quoted), ("signs", _signs), ("numbers", _numbers)):
         if pick(one) != pick(two):
             return f"{what} differ: {_difference(pick(one), pick(two))}"
     words_one, words_two = _WORD.findall(_ungrouped(one)), _WORD.findall(_ungrouped(two))
     if _negations(words_one) != _negations(words_two):
         return "a negation differs"
-    case = _capitals_differ(words_one, words_two) or _capitals_differ(words_two, words_one)
+    case = _capitals_differ(words_one, words_two, verified) or _capitals_differ(words_two, words_one, verified)
     if case:
         return f"names or code differ: {case}"
-    if {word.lower() for word in (*words_one, *words_two)} & ABOUT_WORDS:
+    about = ABOUT_WORDS - (ABOUT_MEANING if verified else set())
+    if {word.lower() for word in (*words_one, *words_two)} & about:
         # about language itself: an article or a comma may be the point
         return None if _nearly_literal(one) == _nearly_literal(two) else "it is about words, and words differ"
+    if not all(phrasing.is_english(_WORD.findall(_bare(text))) for text in (one, two)):
+        return None if _lines(one) == _lines(two) else "the language is not known, and words differ"
     if "\n" in one + two or max(len(words_one), len(words_two)) > _LONG:
         return None if _lines(one) == _lines(two) else "long prompts differ"
     # capitals inside either prompt make a name, of which every word counts ("The Office", "an Apple")
@@ -108,7 +124,9 @@ def refusal(asked: str, stored: str, *, verified: bool = False) -> str | None:
     plain_two, moving_two = _plain(_bare(two), names, lenient=verified)
     if plain_one[0] != plain_two[0]:
         return f"the kind of question differs: {plain_one[0]} / {plain_two[0]}"
-    if Counter(plain_one) != Counter(plain_two) or moving_one != moving_two:
+    if verified and moving_one["be"] == moving_two["be"] and _only_a_preposition(plain_one, plain_two):
+        return None
+    if Counter(plain_one) != Counter(plain_two) or not _moving_agree(moving_one, moving_two, plain_one[0], verified):
         return f"words differ: {_difference([*plain_one, *moving_one], [*plain_two, *moving_two])}"
     if plain_one == plain_two or _only_sides_changed(plain_one, plain_two):
         return None
@@ -130,6 +148,11 @@ def _tidy(text: str) -> str:
     return "\n".join(re.sub(r"(?<=\S)[ \t\u00a0]+", " ", line) for line in lines if line)
 
 
+def _quiet(text: str) -> str:
+    """Where all is in capitals, they say nothing."""
+    return text.lower() if text.isupper() and text.count(" ") > 1 else text
+
+
 def _code(text: str) -> list[str]:
     return _FENCED.findall(text) + _CODE.findall(_FENCED.sub(" ", text))
 
@@ -143,7 +166,9 @@ def _signs(text: str) -> list[str]:
     found = []
     for sign in _SIGN.finditer(text):
         before, after = re.search(r"(\w*)\s*$", text[: sign.start()][-40:]), re.match(r"\s*(\w*)", text[sign.end() :][:40])
-        found.append(f"{before[1].lower() if before else ''}{sign[0].strip()}{after[1].lower() if after else ''}")
+        sides = [side[1] if side else "" for side in (before, after)]
+        # of a letter the case counts: the flags -d and -D, the classes \d and \D
+        found.append(sign[0].strip().join(side if len(side) == 1 else side.lower() for side in sides))
     return found
 
 
@@ -163,25 +188,33 @@ def _negations(words: Iterable[str]) -> Counter[str]:
     return Counter("not" if word.endswith("n't") else word for word in lowered if word in NEGATIONS or word.endswith("n't"))
 
 
-def _capitals_differ(left: list[str], right: list[str]) -> str | None:
+def _capitals_differ(left: list[str], right: list[str], verified: bool) -> str | None:
     """A word of `left` whose capitals differ in `right` where that can mean something else.
 
-    The first word of a prompt is free, and so are ordinary names for a writer who uses no capitals at all.
+    The first word of a prompt is free, and so are ordinary names for a writer who uses no capitals at all; where a
+    second embedder is asked, all words that mean one thing only.
     """
     forms: dict[str, set[str]] = {}
     for word in right:
         forms.setdefault(word.lower(), set()).add(word)
-    careful = any(word[0].isupper() and word != "I" for word in right[1:])
+    careful = not verified and any(word[0].isupper() and word != "I" for word in right[1:])
     for index, word in enumerate(left):
         others = forms.get(word.lower())
         if others is None or word in others or word.lower() in ("i", "i'm", "i've", "i'll", "i'd"):
             continue
         opens = index == 0 or word.lower() == right[0].lower()
-        if any(_IDENTIFIER.fullmatch(form) for form in (word, *others)):
+        if any(_IDENTIFIER.fullmatch(form) for form in (word, *others)) and not (verified and _shouted(word, others)):
             return f"{word} / {min(others)}"
         if word[0].isupper() and not opens and (careful or word.lower() in AMBIGUOUS_CASE):
             return f"{word} / {min(others)}"
     return None
+
+
+def _shouted(word: str, others: set[str]) -> bool:
+    """Whether capitals throughout are the only difference, and the word is one only: GRE and gre, but not WHO and who."""
+    plain = word.lower()
+    forms = {plain, plain.upper(), plain.capitalize()}
+    return plain.isalpha() and len(plain) > 1 and plain not in ACRONYMS_TOO | AMBIGUOUS_CASE and {word, *others} <= forms
 
 
 # -- the plain form
@@ -192,6 +225,16 @@ def core(text: str) -> str:
     sentence = " ".join(part for word in _bare(_tidy(text)).lower().rstrip(".!? ").split(" ") for part in _expand(word))
     wish = _WISH.match(sentence)
     return (sentence[wish.end() :] if wish else sentence) or text
+
+
+def gist(text: str) -> str:
+    """The plain form of a short English prompt, for the first embedder: one vector for all its phrasings."""
+    tidy = _quiet(_tidy(text))
+    words = _WORD.findall(tidy)
+    if "\n" in tidy or not 1 < len(words) <= _LONG or not phrasing.is_english(_WORD.findall(_bare(tidy))):
+        return core(text)
+    names = {word.lower() for word in words[1:] if word[0].isupper()}
+    return " ".join(_plain(_bare(tidy), names, lenient=True)[0])
 
 
 def _ungrouped(text: str) -> str:
@@ -225,23 +268,29 @@ def _nearly_literal(text: str) -> str:
 
 def _plain(text: str, names: set[str], *, lenient: bool) -> tuple[list[str], Counter[str]]:
     """The kind of question and the words that count, in order; and how often forms of be and do occur."""
-    words = _possessives(_WORD.findall(text))
+    words = _possessives(_WORD.findall(phrasing.countries(text) if lenient else text))
     lowered = [f"={word.lower()}" if i and word in _NAMED_ARTICLES else word.lower() for i, word in enumerate(words)]
     sentence = " ".join(part for word in lowered for part in _expand(word))
     wish = _WISH.match(sentence)
     sentence = sentence[wish.end() :] if wish else sentence
-    how_to = _HOW_TO.match(sentence)
-    tokens = sentence[how_to.end() :].split() if how_to else sentence.split()
-    kind = "how to" if how_to else _kind(tokens)
+    asked, sentence = phrasing.question(sentence) if lenient else _instruction(sentence)
+    tokens = sentence.split()
+    kind = asked or _kind(tokens)
     moving = Counter(MOVING[token] for token in tokens if token in MOVING)
     # "what is the time", "what is time": of a short question the article may be half; in a formula `a` is a variable
     short = kind in QUESTION_WORDS and sum(token not in MOVING and token not in ARTICLES for token in tokens) <= 3
     kept = names if not short and not _signs(text) else None
-    counted = [_CANONICAL.get(token, token) for i, token in enumerate(tokens) if not _may_go(tokens, i, kept)]
+    counted = [_CANONICAL.get(token, token) for i, token in enumerate(tokens) if not _may_go(tokens, i, kept, names, lenient)]
     if lenient:
         question = kind != "statement"
         counted = [token if token in names else _gentle(token, question) for token in counted if token not in TONE]
+        counted = _in_order(counted, names)
     return [kind, *counted], moving
+
+
+def _instruction(sentence: str) -> tuple[str | None, str]:
+    how_to = _HOW_TO.match(sentence)
+    return ("how to", sentence[how_to.end() :]) if how_to else (None, sentence)
 
 
 def _kind(tokens: list[str]) -> str:
@@ -253,28 +302,51 @@ def _kind(tokens: list[str]) -> str:
     return "statement"
 
 
-def _may_go(tokens: list[str], place: int, names: set[str] | None) -> bool:
+def _may_go(tokens: list[str], place: int, kept: set[str] | None, names: set[str], lenient: bool) -> bool:
     """Whether the token is grammar only: a form of be or do (those are counted apart), or an article that decides nothing.
 
-    `names` are the words before which an article counts; None: before every word.
+    `kept` are the words before which an article counts; None: before every word.
     """
     if tokens[place] not in ARTICLES:
         return tokens[place] in MOVING
     before, after = ["", *tokens][place], [*tokens, ""][place + 1]
-    if names is None or after in names or after in ARTICLE_COUNTS_BEFORE or not after:
+    if lenient and _is_noun_phrase(
+        tokens[place + 1 :], names, short=kept is None and (before, tokens[place]) != ("are", "the")
+    ):
+        return before not in LETTER_FOLLOWS and after not in ARTICLE_COUNTS_BEFORE
+    if kept is None or after in kept or after in ARTICLE_COUNTS_BEFORE or not after:
         return False
     return before not in LETTER_FOLLOWS
 
 
+def _is_noun_phrase(rest: list[str], names: set[str], *, short: bool) -> bool:
+    """Of more than one word: "what is (the) interquartile range", "(the) Indian army", "(the) CEO of WhatsApp".
+
+    But neither "the time" nor "the matter"; nor "an Apple", "the Office".
+    """
+    first, second = [*rest, "", ""][:2]
+    if first in names:
+        return second.isalpha() and second not in ENGLISH and second not in MOVING and second not in YES_NO
+    return short and sum(token not in MOVING and token not in ARTICLES for token in rest) > 1
+
+
 def _gentle(token: str, question: bool) -> str:
-    for step in (SPELLINGS, _SYNONYM):
+    for step in (SPELLINGS, _SYNONYM, _AGREES):
         token = step.get(token, token)
     # In an instruction the number is part of the order ("write a poem", "write poems"); in a question it rarely is.
-    if question and _PLURAL.fullmatch(token) and token not in NOT_PLURAL:
-        token = token[:-1]
+    if question and token not in NOT_PLURAL:
+        token = _singular(token)
         for step in (SPELLINGS, _SYNONYM):
             token = step.get(token, token)
     return token
+
+
+def _singular(token: str) -> str:
+    many = _PLURAL.fullmatch(token)
+    one = many[1] if many else token
+    if many and one.endswith(("xe", "tche", "she", "rche", "nche", "oache", "eache")):
+        return one[:-1]
+    return f"{one[:-2]}y" if len(one) > 3 and one.endswith("ie") else one  # parties, party; movies, movie
 
 
 def _possessives(words: list[str]) -> list[str]:
@@ -299,6 +371,27 @@ def _only_sides_changed(one: list[str], two: list[str]) -> bool:
         return False
     start, middle = one.index("between") + 1, one.index("and")
     return start < middle and two == [*one[:start], *one[middle + 1 :], "and", *one[start:middle]]
+
+
+def _in_order(tokens: list[str], names: set[str]) -> list[str]:
+    """ "India and Pakistan", "Pakistan and India": two names of one word each, joined, in the order of the alphabet."""
+    done = list(tokens)
+    for i in range(1, len(done) - 1):
+        if done[i] in ("and", "or") and {done[i - 1], done[i + 1]} <= names:
+            done[i - 1], done[i + 1] = sorted((done[i - 1], done[i + 1]))
+    return done
+
+
+def _only_a_preposition(one: list[str], two: list[str]) -> bool:
+    changed = [frozenset(pair) for pair in zip(one, two, strict=False) if pair[0] != pair[1]]
+    return len(one) == len(two) and len(changed) == 1 and changed[0] in NEAR_PREPOSITIONS
+
+
+def _moving_agree(one: Counter[str], two: Counter[str], kind: str, verified: bool) -> bool:
+    """In a question with a question word, a `do` that was left out is bad grammar and no other question."""
+    if not verified or kind in ("statement", "yes or no") or one["be"] != two["be"]:
+        return one == two
+    return one["be"] > 0 or kind in ("why", "how", "where", "when") or one == two
 
 
 def _difference(one: Iterable[str], two: Iterable[str]) -> str:

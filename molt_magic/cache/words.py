@@ -29,10 +29,16 @@ LETTER_FOLLOWS = _set(
 # The present forms of be and do may change places ("tell me what X is"), not in number: "what is he like", "what does he like".
 MOVING = {"is": "be", "are": "be", "am": "be", "be": "be", "does": "do", "do": "do"}
 
-GREETINGS = "(?:hi|hello|hey)(?: there)?|please|kindly|okay|ok|so"
+GREETINGS = (
+    "(?:hi|hello|hey|hiya|(?:good )?(?:morning|afternoon|evening))(?: there| all| team| everyone)?|please|kindly|okay|ok|so"
+    "|um|uh|er|yeah|(?:just )?(?:a )?(?:quick|silly|stupid|simple) (?:one|question)|(?:i am |i'm |i was )?just wondering"
+    "|sorry(?: to bother you)?(?:,? but)?|but"
+)
 # A greeting is one only before these ("hello world" is none).
 AFTER_GREETING = _set(
-    "there please kindly can could would will i what which who whom whose when where why how is are do does tell"
+    "there please kindly um uh er so quick silly but hi hello just sorry should has have was were am may might must"
+    " who's what's where's when's how's whats can could would will i what which who whom whose when where why how is are"
+    " do does tell"
     " explain write list show summarize summarise translate describe give"
 )
 
@@ -51,7 +57,10 @@ PROCEDURES = _set(
     " prune wash prove learn use apply run test deploy download upload import export save load send plot train"
 )
 # "How do I <verb>" is no request for instructions with these.
-STATES = _set("look feel sound seem do be smell appear compare")
+STATES = _set(
+    "look feel sound seem do be smell appear compare spend describe introduce see view define rate differ think like know want"
+    " sleep breathe relate celebrate plan"
+)
 
 NEGATIONS = _set("not no never none nothing nobody nowhere neither nor without except unless hardly barely")
 YES_NO = _set("is are am was were do does did can could should would will may might must has have had shall")
@@ -89,7 +98,7 @@ SYNONYMS = (
     "maths math mathematics", "advert advertisement", "tips advice",
 )  # fmt: skip
 # Words that only add tone.
-TONE = _set("really actually basically")
+TONE = _set("really actually basically exactly um uh er")
 
 # Endings and whole words of the two spellings of English.
 SPELLINGS = {
@@ -110,6 +119,9 @@ ABOUT_WORDS = _set(
     " tense spellings british american rewrite paraphrase proofread correct anagram palindrome acronym abbreviation"
     " classify sentiment"
 )
+
+# Of these, the ones that ask for a thing by its word: a second embedder may decide there.
+ABOUT_MEANING = _set("mean means meaning meanings define definition british american")
 
 # Plural and singular that do not mean the same, or that are no plural at all.
 NOT_PLURAL = _set(
@@ -132,5 +144,58 @@ AMBIGUOUS_CASE = _set(
     " olive ivy iris lily violet daisy jasmine ginger ray ward cook baker potter smith mason carpenter fisher hunter"
     " page chase miles dean earl duke prince major general sunny sandy rocky dusty wally gene lance cliff dale glen"
     " heath brook christian joy charity patience prudence harmony melody carol dawn eve april june summer autumn misty"
-    " stormy sky"
+    " stormy sky excel jaguar mustang galaxy puma dove tide visa delta fidelity citizen signal telegram kindle fire reader keep"
+    " drive maps pages numbers mail spring"
+)
+
+# Verbs of instructions beside PROCEDURES: with these "how can we" and "ways of ...ing" ask how anyone does it.
+COMMON_VERBS = _set(
+    "improve lose gain get stop prevent avoid reduce increase learn study prepare start begin become overcome control"
+    " earn make save invest find choose treat cure quit handle deal protect manage practice practise teach write read"
+    " speak use hide remove change move live motivate solve recover travel hack unlock block improve market promote"
+    " prove cope forget concentrate focus approach crack master develop design generate produce store secure"
+)
+
+# Words that English has and the languages around it have not ("we", "my" and "not" are in Dutch, Czech or German too).
+ENGLISH = (QUESTION_WORDS | TASKS | CONTRACTIONS.keys() | _set(
+    "the is of for are does did and with your this that these those should would could have has been can you they it from to"
+    " about between into which if than there their our give make find mean get any some best good way ways people difference"
+))  # fmt: skip
+# Enough to be one when it comes first and no word of another language follows.
+ENGLISH_OPENINGS = QUESTION_WORDS | CONTRACTIONS.keys() | _set("do does did are should would could were has have is can")
+# Frequent words of other languages in Latin script. Left out: those that English has too (die, in, a, on, me).
+OTHER_LANGUAGES = _set(
+    "der das den dem des ein eine einen einer und ist sind nicht wie warum wer welche welcher wo ich wir mit für von zu"
+    " auf gib mir le la les un une est sont et que qui quoi quel quelle quels quelles du pour dans avec sans ne pas je"
+    " el los las unos una es son y qué cómo cuál cuáles por para con sin del al il lo gli che di della sono perché come"
+    " o os um uma e é não como het een de en van niet hoe wat waarom welke att och är inte hur vad och det som på"
+)
+# Prepositions of which one may stand for the other where all else is the same.
+NEAR_PREPOSITIONS = frozenset(frozenset(pair.split()) for pair in ("on about", "in of", "in at"))
+
+# English words that are something else in capitals (WHO, AIDS, SAT); of other words, capitals
+# throughout are only a way of writing.
+ACRONYMS_TOO = _set(
+    "am an as at be by do go he hi if in is it me my no of oh ok on or so to up us we ad id pa ma pi re ex ax ox la de"
+    " ml mb gb kb tb mg kg km cm mm nm hz pm ph ms ns mv mw cd js ts ps py rs cc co"
+    "who aids aid sat act cat gate mat ram rom sap sip pin pins bit set net neat age arc art ask bat cab cam cap car cop dad"
+    " era fan far fed gap gas gem gig ice ill imp ink its jet kit lab lag law led lie lot low mad man map mas may men mid"
+    " mix mom mop mud nap new nor not now nun nut oak oat odd off oil old one our out owl own pad pan pea pen pet pie pig"
+    " pit pod pop pot pro pub put raw red rib rid rim rip rod rot row rub rug run sad saw say sea see she shy sin sir sit"
+    " six ski sky son spa spy sum sun tab tag tan tap tar tax tea ten the tie tin tip toe ton too top toy try tub two use"
+    " van vet via war was way web wed wet why win won yes yet you zip all and any are but can did for get had has her him"
+    " his how let pal per ate bar bed bee beg bid big bin bow box boy bud bug bus buy cow cry cup cut day den dew dig dim"
+    " dip dog dot dry due ear eat egg ego end fat few fig fin fit fix flu fly fog fox fun fur gel god got gum gun gut guy"
+    " gym ham hat hen hip hit hop hot hub hug hut key kid lap leg lid lip log rest soap ajax basic cobol lisp make cast"
+    " fast less more most nice norm once open pass pack peak ping plan pool post pump push race rank rare rich ride ring"
+    " rise road role roll root rose rule rush safe sage sail same sand save scan seal seat self sell send ship show side"
+    " sign site size skip slim slip slow smart snap snow soft solo some song soon sort soul spam span spin spot star stem"
+    " step stop such suit swat swift talk tall tank tape task team tech tell term test that them then they thin this tide"
+    " time tiny tire toll tone tool tour town trap tray tree trim trip true tube tune turn twin type unit used user vast"
+    " very view vote wage wait wake walk wall want warm warn wash wave weak wear week well what when wide wife will wind"
+    " wine wing wire wise wish with wood word work worm yard year zero zone atlas eagle force frame grace ideal index laser"
+    " light lotus model motor mouse music nurse ocean orbit panel paper phase pilot point power prime prism radar radio"
+    " scope score sense shape share shift solar sonar sound space spark speed spine sport stage stamp start state steam"
+    " storm story study style sugar table thor tiger title torch total touch tower track trade train treat trust unity"
+    " value video virus vital voice waste watch water whale wheel wings world"
 )

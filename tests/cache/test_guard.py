@@ -6,7 +6,12 @@ import pytest
 
 from molt_magic.cache import guard
 from molt_magic.embed import MiniLMEmbedder, StaticEmbedder
+from tests.cache.hard_negatives import HARD, PAIRS
 from tests.cache.pairs import SAME, WRONG
+
+
+def _passes(one: str, two: str, *, verified: bool) -> bool:
+    return any(guard.refusal(*pair, verified=verified) is None for pair in ((one, two), (two, one)))
 
 
 def _name(pair: tuple[str, ...]) -> str:
@@ -26,6 +31,41 @@ def test_a_pair_with_the_same_answer_passes_either_way_round(pair: tuple[str, st
     one, two = pair
     assert guard.refusal(one, two, verified=True) is None
     assert guard.refusal(two, one, verified=True) is None
+
+
+def test_every_hard_negative_is_refused_either_way_round() -> None:
+    assert len(HARD) >= 300
+    passed = [(one, two) for _, one, two in PAIRS for verified in (True, False) if _passes(one, two, verified=verified)]
+    assert passed == []
+
+
+def test_what_is_embedded_for_the_search_is_one_text_for_all_phrasings() -> None:
+    asked = (
+        "How do I lose weight?",
+        "how can i lose weight",
+        "What are some good ways to lose weight?",
+        "What is the best way of losing weight?",
+        "Hi there, quick question: what should I do to lose my weight? Many thanks",
+    )
+    assert len({guard.gist(text) for text in asked}) == 1
+    assert all(guard.refusal(one, two, verified=True) is None for one in asked for two in asked)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("Wie heißt die Hauptstadt von Peru?", "Wie heißt eine Hauptstadt von Peru?"),
+        ("Was ist das?", "Was sind das?"),
+        ("Quel est le livre du jour ?", "Quel est un livre du jour ?"),
+        ("¿Cómo puedo aprender inglés?", "¿Cómo aprendo inglés?"),
+        ("北京的天气怎么样?", "北京天气怎么样?"),
+        ("Как мне выучить английский?", "Как выучить английский?"),
+        ("كيف أتعلم الإنجليزية؟", "كيف يمكنني أن أتعلم الإنجليزية؟"),
+    ],
+)
+def test_in_another_language_only_the_same_words_pass(one: str, two: str) -> None:
+    assert guard.refusal(one, two, verified=True)
+    assert guard.refusal(one, one.lower().rstrip("?؟ "), verified=True) is None or one[-1] == "؟"
 
 
 @pytest.mark.parametrize("prompt", [prompt for _, *pair in WRONG for prompt in pair])

@@ -1,0 +1,169 @@
+"""One phrasing for the ways in which English asks the same question.
+
+"How can I lose weight?", "What are some good ways to lose weight?" and "What is the best way of losing weight?" are one
+question. Only the frame is touched, at the beginning of a question, and words that carry no meaning of their own there;
+whatever else a question says stays as it is. Used only where a second embedder is asked too.
+"""
+
+from __future__ import annotations
+
+import re
+
+from molt_magic.cache.words import (
+    COMMON_VERBS,
+    CONTRACTIONS,
+    ENGLISH,
+    ENGLISH_OPENINGS,
+    OTHER_LANGUAGES,
+    PROCEDURES,
+    QUESTION_WORDS,
+    STATES,
+)
+
+_ANYONE = "i|you|one|someone|somebody|anyone|a person"
+_ASIDE = "best |good |great |possible |effective |most effective |some of |one of |some |a |any |the |few "
+_WAYS = "ways?|methods?|steps|tips|techniques"
+_ANY_STATE, _ANY_PROCEDURE = "|".join(sorted(STATES)), "|".join(sorted(PROCEDURES | COMMON_VERBS))
+_NO_STATE = rf"(?!(?:{_ANY_STATE})\b(?! (?:if|when|whether)\b))"
+_HOW_TO = re.compile(
+    r"(?:how to"
+    rf"|how (?:do|does|can|could|should|would(?! you)) (?:{_ANYONE})(?: can)? {_NO_STATE}(?=\w+ \w)"
+    rf"|how (?:can|could|should) we {_NO_STATE}(?=\w+ \w)"
+    rf"|how (?:i|you|one) (?:can|could|should) {_NO_STATE}(?=\w+ \w)"
+    rf"|how (?:do|will) (?:we|i) (?=(?:{_ANY_PROCEDURE}) \w)"
+    rf"|how (?:(?:i|you|we|one) )?(?:(?:can|do|could|should) )?(?=(?:{_ANY_PROCEDURE}) \w)"
+    rf"|(?:what|which) (?:is|are|would be) (?:{_ASIDE})*(?:{_WAYS})"
+    rf" (?:(?:by which |in which |that )?(?:{_ANYONE}|we) can|to|for (?=\w+ing\b)|of (?=\w+ing\b)|on (?=\w+ing\b))"
+    rf"|what (?:should|can|could|must|do(?= i)) (?:{_ANYONE}|we) do (?:in order )?to)\b ?"
+)
+_BETTER = re.compile(r"^(?:which|what|who) is (better|worse)(?::| to \w+)? ((?:(?! or ).)+) or ((?:(?! or ).)+)$")
+_PLACES = re.compile(r" (?=(?:in|for|on|at|under|during)\b)")
+_BEST_LAST = re.compile(
+    r"^(?:which|what) ((?!is |are )\w+(?: (?!is |are )\w+){0,2}) (?:is|are) (?:the )?best((?: (?:for|in|to|at|under)\b.*)?)$"
+)
+_WHERE = re.compile(
+    rf"where (?:(?:can|could) (?:{_ANYONE}|we) (?=\w)"
+    rf"|(?:do|does) (?:i|one|someone|a person) (?=(?:{_ANY_PROCEDURE}|buy|put|watch|report|renew|see)\b))"
+)
+_WHAT_IF = re.compile(rf"what (?:should|can|could|must|do(?= i)) (?:{_ANYONE}|we) do (?=(?:if|when)\b)")
+_LIST = re.compile(
+    r"(what (?:is|are)) (?:the )?(?:some|any|a few|few)(?: of)?(?: the)? "
+    # "what are some prime numbers" wants a list, "what are prime numbers" a definition
+    r"(?=.*\w (?:of|for|in|to|about|from|on|with|that|which|best|most|your|you)\b|(?:best|most|your)\b)"
+)
+_GOOD = re.compile(
+    r"what (?:is|are) (?:the )?(?:some|any)(?: of)?(?: the)? (?:really |very )?(?:good|great|best|top) "
+    r"|what are (?:the )?(?:top|best) "
+)
+_TAIL = re.compile(r" (?:in the world|in this world|of all time|of all times|out there|ever)\b")
+_PERFECT = re.compile(r"\b(you|i|one|someone) (?:have|had) (?=\w+(?:ed|en)\b|had\b|read\b|heard\b|done\b|got\b|met\b)")
+_TOP = re.compile(r"\b(?:best|worst|most|least|the \w{2,}est)\b")
+_PERSONS = {
+    "i": "i", "me": "i", "my": "i", "myself": "i", "mine": "i", "you": "you", "your": "you", "yourself": "you",
+    "yours": "you", "we": "we", "us": "we", "our": "we", "ourselves": "we", "one": "one", "oneself": "one",
+}  # fmt: skip
+_AS_I = {
+    "you": "i", "one": "i", "we": "i", "us": "me", "your": "my", "our": "my",
+    "yourself": "myself", "ourselves": "myself", "oneself": "myself", "yours": "mine",
+}  # fmt: skip
+_COUNTRIES = (
+    (
+        re.compile(r"\b(?:U\.S\.A\b\.?|U\.S\b\.?|USA\b|US\b(?! dollars?\b)|[Uu]nited [Ss]tates(?: of [Aa]merica)?\b)"),
+        "United-States",
+    ),
+    (re.compile(r"\b(?:U\.K\b\.?|UK\b|[Uu]nited [Kk]ingdom\b)"), "United-Kingdom"),
+)
+_PHRASES = (
+    (re.compile(r"\bpros and cons\b"), "advantages and disadvantages"),
+    (re.compile(r"\b(make|making|makes) (?=(?:more |some |extra |easy |quick )?money\b)"), "earn "),
+    (re.compile(r"\bin order to\b"), "to"),
+    (re.compile(r"\bdiffer(?:ence|ences) of (?=.* and )"), "difference between "),
+    (re.compile(r"\b(kind|sort)(s?) of\b"), r"type\2 of"),
+    (re.compile(r"\bwhom\b"), "who"),
+    (re.compile(r"^which one (?=is|are)"), "which "),
+    (re.compile(r"\bthat (?=(?:i|you|he|she|it|they|we|one|people|someone)\b)"), ""),
+    (re.compile(r"\b(there|have|has) any (?=\w)"), r"\1 "),
+    (re.compile(r"\b(are|is) there (?:a|an|some) (?=\w)"), r"\1 there "),
+    (re.compile(r"(?<=[a-z]{2})-(?=[a-z]{2})"), " "),
+    (
+        re.compile(
+            r"\b(purpose|procedure|process|reason|scope|solution|requirement|criteria|use|need|topic|syllabus)(s?) (?:for|on)\b"
+        ),
+        r"\1\2 of",
+    ),
+)
+
+
+def is_english(words: list[str]) -> bool:
+    """Whether a prompt is surely English: words that only English has, and more of them than words of other languages."""
+    lowered = [word.lower() for word in words]
+    known = sum(1 + (word in QUESTION_WORDS or word == "the") for word in lowered if word in ENGLISH or word in CONTRACTIONS)
+    others = sum(word in OTHER_LANGUAGES for word in lowered)
+    if lowered and lowered[0] in ENGLISH_OPENINGS and not others:
+        return True
+    return known >= 2 and known > others
+
+
+def countries(text: str) -> str:
+    """The two countries of many names under one each."""
+    for pattern, name in _COUNTRIES:
+        text = pattern.sub(name, text)
+    return text
+
+
+def question(sentence: str) -> tuple[str | None, str]:
+    """A sentence in lower case, one space between words: its kind if it is one of those above, and what is asked."""
+    for pattern, instead in _PHRASES:
+        sentence = pattern.sub(instead, sentence)
+    if (asked := _HOW_TO.match(sentence)) is not None:
+        rest = _anyone(_infinitive(sentence[asked.end() :]), asked[0])
+        return "how to", _by_place(rest)
+    sentence = _BEST_LAST.sub(r"what are best \1\2", sentence, count=1)
+    better = _BETTER.match(sentence)
+    if better is not None:
+        sides = sorted(re.sub(r"^(?:an?|the) ", "", side) for side in better.groups()[1:])
+        return f"which is {better[1]}", " or ".join(sides)
+    if (asked := _WHERE.match(sentence)) is not None:
+        return None, f"where can i {_anyone(sentence[asked.end() :], asked[0])}"
+    if (asked := _WHAT_IF.match(sentence)) is not None:
+        return None, f"what can i do {_anyone(sentence[asked.end() :], asked[0])}"
+    if sentence.startswith("which "):
+        sentence = f"what {sentence[6:]}"
+    if sentence.startswith(("what ", "who ")):
+        sentence = _LIST.sub(r"\1 ", _GOOD.sub("what are best ", sentence, count=1), count=1)
+        if _TOP.search(sentence):
+            sentence = _by_place(_PERFECT.sub(r"\1 ", _TAIL.sub("", sentence)))
+    if sentence.startswith("why "):
+        sentence = re.sub(r"\b(?:so|very) (?=\w)(?!that\b|many\b|much\b|few\b|little\b|long\b)", "", sentence)
+    return None, sentence
+
+
+def _infinitive(rest: str) -> str:
+    first, *others = rest.split(" ", 1)
+    if len(first) > 5 and first.endswith("ing"):
+        stem = first[:-3]
+        if stem[-1] == stem[-2] and stem[-1] not in "lsz":
+            stem = stem[:-1]
+        elif re.search(r"(?:[aeiou][vgz]|[^aeiou][vgc]|[iou]s|[aeiou]c|[aiou][tk]|[iuo]d|[iou]r|[^aeiouw]l|[aiou]m|v)$", stem):
+            stem += "e"
+        first = stem if stem + "e" not in COMMON_VERBS else stem + "e"
+        if first not in COMMON_VERBS and first.removesuffix("e") in COMMON_VERBS | PROCEDURES:
+            first = first.removesuffix("e")
+    return " ".join([first, *others])
+
+
+def _by_place(rest: str) -> str:
+    """ "in Bangalore for beginners" and "for beginners in Bangalore": what is said beside the matter, in one order."""
+    matter, *beside = _PLACES.split(rest)
+    simple = all(len(part.split()) <= 4 for part in beside)
+    return " ".join([matter, *(sorted(beside) if simple else beside)])
+
+
+def _anyone(rest: str, frame: str) -> str:
+    """In instructions "you", "one" and "I" are anyone, as long as there is only one person in the question."""
+    words = rest.split(" ")
+    asking, told = ({_PERSONS[word] for word in part if word in _PERSONS} for part in (frame.split(), words))
+    if len(asking | told) <= 1:
+        # and whose it is makes no other procedure: "improve (my) English", "acne on (my) nose"
+        return re.sub(r"\bmy (?!own\b)", "", " ".join(_AS_I.get(word, word) for word in words))
+    return " ".join([*sorted(asking), rest])
