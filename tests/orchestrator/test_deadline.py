@@ -14,6 +14,9 @@ from molt_magic.config import load_settings
 from molt_magic.errors import InputError, MoltError, OutOfTime
 from molt_magic.magics.options import read
 from molt_magic.orchestrator import Orchestrator
+from molt_magic.providers.base import Missing
+from molt_magic.types import ModelSpec
+from tests.scripted import ScriptedProviders
 from tests.servers import Answer, Asked, Server, as_json, running, stream
 
 LATE_S = 0.7  # what a loaded machine may take on top; without a deadline these questions take 5 s and more
@@ -182,6 +185,29 @@ def test_who_waits_for_the_same_answer_waits_no_longer_than_its_own_deadline(mod
     _, waited = asyncio.run(both())
     assert waited < 0.4 + LATE_S
     assert len(models.asked) == 1
+
+
+class Fetching(ScriptedProviders):
+    """A model whose weights take long to fetch."""
+
+    def missing(self, spec: ModelSpec) -> Missing | None:
+        return Missing("its weights are not here", "fetch them")
+
+    def can_pull(self, spec: ModelSpec) -> bool:
+        return True
+
+    async def apull(self, spec: ModelSpec) -> None:
+        await asyncio.sleep(5)
+
+
+def test_a_deadline_of_the_question_counts_the_fetching_of_weights(tmp_path: Path) -> None:
+    model = {"provider": "openai", "model": "s", "context_window": 8000}
+    settings = load_settings(cwd=tmp_path).with_values({"catalog": "none", "models.small": model})
+    with Orchestrator(settings=settings, providers=Fetching({})) as orch:  # type: ignore[arg-type]
+        begun = time.monotonic()
+        with pytest.raises(OutOfTime, match="before small was there"):
+            orch.route("Hello?", model="small", deadline=0.3)
+        assert time.monotonic() - begun < 0.3 + LATE_S
 
 
 def test_a_deadline_is_a_number_of_seconds(make: Make) -> None:

@@ -259,7 +259,7 @@ async def ask_once(balancer: Balancer, spec: ModelSpec) -> float:
     return time.monotonic() - begun
 
 
-LIMITED = ModelSpec("m", "openai", "m", deployments=(Deployment("d", max_concurrent=1),))
+LIMITED = ModelSpec("m", "openai", "m", deployments=(Deployment("d", max_concurrent=1), Deployment("e", max_concurrent=1)))
 
 
 async def test_where_no_file_can_be_made_the_kernel_goes_on_by_itself_with_one_warning(

@@ -61,6 +61,7 @@ class Balancer:
         self._health: dict[str, Health] = {}
         self._lines: dict[str, Line] = {}
         self._news: Mapping[str, Cooldown] = {}
+        self._catching_up = False
         self._lock = threading.Lock()
 
     def cooling(self, spec: ModelSpec) -> str | None:
@@ -190,10 +191,14 @@ class Balancer:
 
     def catch_up(self) -> None:
         """Write a little later what another process was in the way of."""
-        if self.shared.behind:
-            self.shared.catch_up()
-        if self.shared.behind:
-            asyncio.get_running_loop().call_later(_CATCH_UP_S, self.catch_up)
+        if self.shared.behind and not self._catching_up:
+            self._catching_up = True
+            asyncio.get_running_loop().call_later(_CATCH_UP_S, self._caught_up)
+
+    def _caught_up(self) -> None:
+        self._catching_up = False
+        self.shared.catch_up()
+        self.catch_up()
 
     def jitter(self, seconds: float) -> float:
         """Up to a quarter less, so that clients that failed together do not come back together."""

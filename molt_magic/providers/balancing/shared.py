@@ -152,6 +152,7 @@ class Shared:
                     sql = "INSERT INTO request (deployment, made, at, tokens, process, ends) VALUES (?, ?, ?, ?, ?, ?)"
                     place = Place(connection.execute(sql, row).lastrowid or 0, found)
                 connection.execute("COMMIT")
+                self._busy_since = None
             except BaseException:
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
@@ -215,6 +216,7 @@ class Shared:
         while self._pending:
             connection.execute(self._pending[0].sql, self._pending[0].values)
             del self._pending[0]
+            self._busy_since = None
 
     def _forget(self, connection: sqlite3.Connection, deployment: str, now: float) -> None:
         """Drop what no longer counts: ended and over a minute old, of a process that is gone, from before the machine began."""
@@ -234,7 +236,6 @@ class Shared:
         """The connection. Raises Busy where it cannot be used just now; a file that cannot be used at all is given up."""
         try:
             yield self._open()
-            self._busy_since = None
         except (sqlite3.Error, OSError) as error:
             now = self._clock()
             self._busy_since = now if self._busy_since is None else self._busy_since
