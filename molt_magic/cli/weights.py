@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from molt_magic.errors import InputError
-from molt_magic.views.doctor import megabytes
 from molt_magic.views.progress import TerminalProgress
+from molt_magic.views.sizes import megabytes
 
 if TYPE_CHECKING:
     from molt_magic.config import Settings

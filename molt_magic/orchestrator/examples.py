@@ -10,7 +10,7 @@ from pathlib import Path
 
 from molt_magic.errors import StoreError
 from molt_magic.files import make_folder
-from molt_magic.providers.lock import locked
+from molt_magic.lock import locked
 
 logger = logging.getLogger("molt_magic")
 

@@ -16,7 +16,8 @@ import logging
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ import numpy as np
 
 from molt_magic.embed import Embedder
 from molt_magic.errors import StoreError
+from molt_magic.lock import locked
 from molt_magic.quality.calibrate import logistic, logit
 from molt_magic.quality.lengths import Answered, Lengths
 from molt_magic.quality.outcomes import SAME_TASK, Record, Vector, table_of
@@ -107,28 +109,55 @@ class QualityModel:
         return new
 
     def refit(self) -> bool:
-        """Fit on all outcomes that have a text; whether there were enough. Takes seconds where there are thousands."""
+        """Fit on all outcomes that have a text; whether there were enough. Takes seconds where there are thousands.
+
+        Of several kernels one fits at a time, and the others take what it kept.
+        """
         if self.embedder is None or not self._fitting.acquire(blocking=False):
             return False
         try:
-            dim = self.embedder.dim
-            with self._lock:
-                table = table_of(self._records, dim)
-                seen, size = {model: len(record.scores) for model, record in self._records.items()}, self._size()
-            if np.count_nonzero(~np.isnan(table.scores)) < ENOUGH:
-                return False
-            predictor = Predictor(embedder=self.embedder)
-            predictor.fit(table.prompts, table.scores, table.models, table.tasks, vectors=table.vectors)
-            with self._lock:
-                self._fit, self._last = _Fit(predictor, seen, size), None
-            self._keep(predictor, {"seen": seen, "size": size})
+            with self._taking_turns():
+                return self._take_another_s() or self._fit_now(self.embedder)
         except Exception as error:  # noqa: BLE001 - it runs in a thread of its own, and neighbours do without it
             logger.warning("predicted quality could not be fitted: %s", error)
             return False
-        else:
-            return True
         finally:
             self._fitting.release()
+
+    @contextmanager
+    def _taking_turns(self) -> Iterator[None]:
+        """Hold the lock of the kept fit; where there can be none, every kernel fits for itself."""
+        with ExitStack() as held:
+            if self.path is not None:
+                with suppress(OSError):
+                    held.enter_context(locked(self.path.with_name(f"{self.path.name}.lock"), waiting=lambda: None))
+            yield
+
+    def _take_another_s(self) -> bool:
+        """Take the fit that another kernel kept meanwhile, if it is newer and one of our own would hardly know more."""
+        found = self._loaded()
+        if found is None:
+            return False
+        with self._lock:
+            newer = found.size > (self._fit.size if self._fit is not None else 0)
+            alike = found.size / GROWTH < self._size() < found.size * GROWTH  # else it may be of a log that is gone
+            if not newer or not alike:
+                return False
+            self._fit, self._last = found, None
+        return True
+
+    def _fit_now(self, embedder: Embedder) -> bool:
+        with self._lock:
+            table = table_of(self._records, embedder.dim)
+            seen, size = {model: len(record.scores) for model, record in self._records.items()}, self._size()
+        if np.count_nonzero(~np.isnan(table.scores)) < ENOUGH:
+            return False
+        predictor = Predictor(embedder=embedder)
+        predictor.fit(table.prompts, table.scores, table.models, table.tasks, vectors=table.vectors)
+        with self._lock:
+            self._fit, self._last = _Fit(predictor, seen, size), None
+        self._keep(predictor, {"seen": seen, "size": size})
+        return True
 
     def _keep(self, predictor: Predictor, note: Mapping[str, Any]) -> None:
         """Write down what was fitted. Where that cannot be done it is fitted anew by the next session."""

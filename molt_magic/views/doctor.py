@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molt_magic.errors import MoltError
-from molt_magic.views import budgets, cassettes, evaluations, listings
+from molt_magic.views import budgets, cassettes, evaluations, listings, sizes
 from molt_magic.views.paths import at_home
+from molt_magic.views.sizes import bytes_in, megabytes
 from molt_magic.views.tables import Page, Table
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def examine(make: Callable[[], Orchestrator]) -> list[Finding]:
     found = [_python(), *_packages()]
     try:
         orch = make()
-        return [*found, *_configuration(orch), *_promise(orch), *_models(orch), *_folders(orch)]
+        return [*found, *_configuration(orch), *_promise(orch), *_models(orch), *_stores(orch), *_folders(orch)]
     except MoltError as error:
         return [*found, Finding("configuration", False, error.message, error.fix)]
 
@@ -92,7 +93,7 @@ def status(orch: Orchestrator, *, defaults: str) -> Page:
         f"Ladder: {', '.join(orch.catalog.ladder)}.",
         *([f"Arbitrage goes by a promise: {evaluations.in_a_line(orch)}"] if settings.arbitrage.promise is not None else []),
         budgets.line(orch),
-        f"Log: {at_home(settings.data_dir) if settings.log.enabled else 'off'}.",
+        f"Log: {f'{at_home(settings.data_dir)}, {sizes.log(orch).said}' if settings.log.enabled else 'off'}.",
         f"Cache: {_cache(orch)}.",
         *([f"Cassette: {cassettes.state(orch)}"] if orch.cassette is not None or settings.cassette.file else []),
     ]
@@ -102,7 +103,9 @@ def status(orch: Orchestrator, *, defaults: str) -> Page:
 def _cache(orch: Orchestrator) -> str:
     if orch.cache is None:
         return "off"
-    return at_home(orch.settings.cache_dir) if orch.cassette is None else "empty at first, as always with a cassette"
+    if orch.cassette is not None:
+        return "empty at first, as always with a cassette"
+    return f"{at_home(orch.settings.cache_dir)}, {sizes.cache(orch).said}"
 
 
 def _python() -> Finding:
@@ -185,6 +188,11 @@ def _weights(spec: ModelSpec, folder: Path) -> str:
     return f", {megabytes(spec.weights.bytes)} to fetch" if spec.weights.bytes else ", not on disk"
 
 
+def _stores(orch: Orchestrator) -> Iterator[Finding]:
+    for store in sizes.sizes(orch):
+        yield Finding(store.name, not store.fix, store.said, store.fix)
+
+
 def _folders(orch: Orchestrator) -> Iterator[Finding]:
     settings = orch.settings
     for name, path in (("log", settings.data_dir), ("cache", settings.cache_dir), ("weights", settings.models_dir)):
@@ -200,19 +208,4 @@ def _folder(name: str, path: Path, *, private: bool) -> Finding:
         return Finding(name, True, f"{path}, made at the first use")
     if private and os.name == "posix" and path.stat().st_mode & 0o077:  # told, not changed: whose it is may have a reason
         return Finding(name, False, f"{path} is open to other users of this machine", f"chmod 700 {path}")
-    return Finding(name, True, f"{path}, {megabytes(_bytes_in(path))}")
-
-
-def _bytes_in(folder: Path) -> int:
-    total = 0
-    for file in folder.rglob("*"):
-        try:
-            total += file.stat().st_size if file.is_file() else 0
-        except OSError:
-            continue  # it went away, or is another's: not ours to count
-    return total
-
-
-def megabytes(size: int) -> str:
-    """Bytes for people: MB with what precision helps."""
-    return f"{size / 1e6:,.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.0f} kB"
+    return Finding(name, True, f"{path}, {megabytes(bytes_in(path))}")

@@ -16,10 +16,10 @@ import pytest
 
 from molt_magic.config import load_settings
 from molt_magic.errors import WeightsError
+from molt_magic.lock import locked
 from molt_magic.providers.local import LocalProvider, wheels
 from molt_magic.providers.local.verify import present, verified
 from molt_magic.providers.local.weights import pull
-from molt_magic.providers.lock import locked
 from molt_magic.transport import Transport
 from molt_magic.types import ModelSpec, Weights
 from tests.servers import Server, running, whole

@@ -295,6 +295,27 @@ def test_doctor_names_the_variable_of_a_key_and_never_its_value(
     assert "verysecret" not in text
 
 
+def test_the_stores_are_shown_with_their_sizes_and_what_bounds_them(notebook: MakeNotebook) -> None:
+    book = notebook({"small": "x"})
+    assert "log" in say(book, "doctor")
+    book.run("%%route -m small\nHello?")
+    for word in ("doctor", "status"):
+        text = " ".join(say(book, word).split())
+        assert re.search(r"1 decisions, \S+ [kM]B; it grows until you say %route log --prune DAYS", text)
+        assert re.search(r"1 answers, \S+ [kM]B of at most \d+ MB; the oldest go first", text)
+
+
+def test_the_log_is_pruned_when_it_is_said_and_never_else(notebook: MakeNotebook) -> None:
+    book = notebook({"small": "x"})
+    for n in range(3):
+        book.run(f"%%route -m small\nHello {n}?")
+    spent = book.orchestrator.spent_usd()
+    assert say(book, "log --prune 30").startswith("Nothing in the log is older than 30 days: 3 decisions")
+    assert re.match(r"Pruned: 3 decisions, \d.*Left: 0 decisions", " ".join(say(book, "log --prune 0").split()))
+    assert book.orchestrator.spent_usd() == spent
+    assert "0 or more" in str(book.run("%route log --prune=-1").error)
+
+
 def test_version_is_the_package_s(notebook: MakeNotebook) -> None:
     from molt_magic import __version__
 

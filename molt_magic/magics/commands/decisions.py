@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,14 @@ from molt_magic.magics import options
 from molt_magic.magics.commands.base import Command, Namespace, decision_of
 from molt_magic.magics.options import Parser
 from molt_magic.orchestrator.marks import scores_in
-from molt_magic.views import budgets, listings
+from molt_magic.views import budgets, listings, sizes
 from molt_magic.views.decisions import Decisions, latest
 from molt_magic.views.explain import explained
 from molt_magic.views.tables import Page
 
 if TYPE_CHECKING:
     from molt_magic.magics.session import RouteMagics
+    from molt_magic.orchestrator import Orchestrator
 
 GROUPS = ("model", "provider", "strategy")
 BUDGETS = ("call", "session", "day")  # of a session where none is named
@@ -32,6 +34,7 @@ def log_parser() -> Parser:
     p = Parser("%route log", "The last decisions, of every session.")
     p.add_argument("-n", type=_count, default=10, metavar="N", help="how many to show (10); with -o how many to bind (all)")
     p.add_argument("-o", dest="name", type=options.variable, metavar="DF", help="bind all of them to a variable as a DataFrame")
+    p.add_argument("--prune", type=_days, metavar="DAYS", help="take out for good what is older; what it taught and cost stays")
     p.add_argument("--interact", action="store_true", help="add a table of all of them, to search, sort and open row by row")
     return p
 
@@ -42,13 +45,32 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _days(text: str) -> float:
+    days = options.number(text, "DAYS")
+    if days < 0:
+        raise InputError(f"DAYS must be 0 or more, not {text!r}.")
+    return days
+
+
 def _log(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page | Decisions:
     found = log_parser().read(rest)
     orch = session.orchestrator
+    if found.prune is not None:
+        return _prune(orch, found.prune)
     frame = orch.log.to_frame(limit=None if found.name and "-n" not in rest else found.n)
     session.bind(found.name, frame)
     page = latest(frame.tail(found.n), f"{len(frame)} are in {found.name}." if found.name else "")
     return Decisions(orch, before=page) if found.interact else page
+
+
+def _prune(orch: Orchestrator, days: float) -> Page:
+    pruned = orch.log.prune(before=datetime.now(UTC) - timedelta(days=days))
+    left = sizes.log(orch).said
+    if not pruned.decisions:
+        return Page((f"Nothing in the log is older than {days:g} days: {left}.",))
+    count = f"{pruned.decisions:,} decision{'s' if pruned.decisions != 1 else ''}"
+    kept = "What they taught stays, with its prompts, and budgets go on counting what they cost."
+    return Page((f"Pruned: {count}, {sizes.megabytes(pruned.bytes)}. {kept} Left: {left}.",))
 
 
 def _export(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Page:
@@ -138,7 +160,11 @@ def _limit(text: str) -> float | None:
 COMMANDS = {
     "explain": Command(_explain, "[NAME or ID]", "why the last answer, or this one, came from where it came", 1),
     "log": Command(
-        _log, "[-n N] [-o DF] [--interact]", "the last decisions; -o binds them all as a DataFrame", None, log_parser
+        _log,
+        "[-n N] [-o DF] [--interact] [--prune DAYS]",
+        "the last decisions; -o binds them all as a DataFrame; --prune takes out the old ones",
+        None,
+        log_parser,
     ),
     "export": Command(_export, "FILE", "write all decisions to .csv, .jsonl or .parquet", 1),
     "feedback": Command(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.magics.commands.base import Command, Namespace, decision_of
-from molt_magic.views import doctor
+from molt_magic.views import sizes
 from molt_magic.views.tables import Page, Table
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _cache(session: RouteMagics, rest: Sequence[str], namespace: Namespace) -> P
 def _figure(name: str, value: object) -> str:
     """A figure of the cache for people."""
     if name.endswith("bytes") and isinstance(value, int):
-        return doctor.megabytes(value)
+        return sizes.megabytes(value)
     if value is None:
         return "none"
     return ("on" if value else "off") if isinstance(value, bool) else str(value)

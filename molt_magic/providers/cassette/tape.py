@@ -19,7 +19,7 @@ from typing import Any
 from molt_magic.drafts import replacing
 from molt_magic.errors import StoreError
 from molt_magic.files import make_folder
-from molt_magic.providers.lock import locked
+from molt_magic.lock import locked
 from molt_magic.serial import canonical_key, completion_from_json, message_to_json
 from molt_magic.types import Call, Completion, Usage
 

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 from molt_magic.errors import MoltError, WeightsError
 from molt_magic.files import make_folder
+from molt_magic.lock import locked
 from molt_magic.providers.local import wheels as index
 from molt_magic.providers.local.verify import file_of, present, settle, verified
-from molt_magic.providers.lock import locked
 from molt_magic.transport import Transport, host_of
 from molt_magic.types import Weights
 
