@@ -9,6 +9,7 @@ configured a provider of traces or metrics. Prompts and answers are on spans onl
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
@@ -25,6 +26,8 @@ from molt_magic.types import Attempt, Call, Decision, Message, ModelSpec, Reques
 if TYPE_CHECKING:
     from opentelemetry.metrics import Counter, Histogram
     from opentelemetry.trace import Span, Tracer
+
+logger = logging.getLogger("molt_magic")
 
 SCHEMA = "https://opentelemetry.io/schemas/1.41.0"
 CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
@@ -56,7 +59,7 @@ class _Instruments:
 
 
 _tracers: dict[int, tuple[Any, Tracer]] = {}  # id of a provider -> it and ours of it; there is one in a program, two in tests
-_meters: dict[int, tuple[Any, _Instruments]] = {}
+_meters: dict[int, tuple[Any, _Instruments | None]] = {}  # None: it cannot be used
 
 
 @contextmanager
@@ -139,24 +142,32 @@ def _instruments() -> _Instruments | None:
         return None
     known = _meters.get(id(provider))
     if known is None:
-        meter = provider.get_meter(_SCOPE, schema_url=SCHEMA)
-        made = _Instruments(
-            tokens=meter.create_histogram(
-                "gen_ai.client.token.usage",
-                "{token}",
-                "Number of input and output tokens used.",
-                explicit_bucket_boundaries_advisory=_TOKENS,
-            ),
-            seconds=meter.create_histogram(
-                "gen_ai.client.operation.duration",
-                "s",
-                "GenAI operation duration.",
-                explicit_bucket_boundaries_advisory=_SECONDS,
-            ),
-            cost=meter.create_counter("molt.cost", "{USD}", "What calls cost, where their prices are known."),
-        )
+        try:
+            made = _made(provider)
+        except Exception:  # an older API, or another one of its name: measuring must not fail a question
+            logger.exception("the metrics of this provider cannot be used")
+            made = None
         known = _meters[id(provider)] = (provider, made)
     return known[1]
+
+
+def _made(provider: Any) -> _Instruments:
+    meter = provider.get_meter(_SCOPE, schema_url=SCHEMA)
+    return _Instruments(
+        tokens=meter.create_histogram(
+            "gen_ai.client.token.usage",
+            "{token}",
+            "Number of input and output tokens used.",
+            explicit_bucket_boundaries_advisory=_TOKENS,
+        ),
+        seconds=meter.create_histogram(
+            "gen_ai.client.operation.duration",
+            "s",
+            "GenAI operation duration.",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        ),
+        cost=meter.create_counter("molt.cost", "{USD}", "What calls cost, where their prices are known."),
+    )
 
 
 @contextmanager
