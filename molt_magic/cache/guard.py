@@ -5,6 +5,8 @@ if nothing differs that can change the answer, and almost everything can. The ru
 prompts are brought to a plain form (without politeness, articles, contractions and the frame of the question), and what
 remains must agree word for word and in order. Dates, units, names, antonyms and swapped arguments need no lists of their own
 for that; the checks before it (code, quotes, signs, numbers, negations, capitals) see what the plain form would blur.
+
+The words are English. A prompt that is not surely English passes only with the same words in the same order.
 """
 
 from __future__ import annotations
@@ -290,7 +292,9 @@ def _plain(text: str, names: set[str], *, lenient: bool) -> tuple[list[str], Cou
 
 def _instruction(sentence: str) -> tuple[str | None, str]:
     how_to = _HOW_TO.match(sentence)
-    return ("how to", sentence[how_to.end() :]) if how_to else (None, sentence)
+    if how_to is None or (" you " in how_to[0] and re.search(r"\b(?:my|me|our|us)\b", sentence)):
+        return None, sentence  # "how can you help me" names who does it
+    return "how to", sentence[how_to.end() :]
 
 
 def _kind(tokens: list[str]) -> str:

@@ -28,10 +28,10 @@ _NO_STATE = rf"(?!(?:{_ANY_STATE})\b(?! (?:if|when|whether)\b))"
 _HOW_TO = re.compile(
     r"(?:how to"
     rf"|how (?:do|does|can|could|should|would(?! you)) (?:{_ANYONE})(?: can)? {_NO_STATE}(?=\w+ \w)"
-    rf"|how (?:can|could|should) we {_NO_STATE}(?=\w+ \w)"
+    rf"|how (?:can|could|should) we {_NO_STATE}(?!become\b)(?=\w+ \w)"  # "how can we become friends" is about two
     rf"|how (?:i|you|one) (?:can|could|should) {_NO_STATE}(?=\w+ \w)"
-    rf"|how (?:do|will) (?:we|i) (?=(?:{_ANY_PROCEDURE}) \w)"
-    rf"|how (?:(?:i|you|we|one) )?(?:(?:can|do|could|should) )?(?=(?:{_ANY_PROCEDURE}) \w)"
+    rf"|how (?:do|will) (?:we (?!become\b)|i )(?=(?:{_ANY_PROCEDURE}) \w)"
+    rf"|how (?:(?:i|you|one) )?(?:(?:can|do|could|should) )?(?=(?:{_ANY_PROCEDURE}) \w)"
     rf"|(?:what|which) (?:is|are|would be) (?:{_ASIDE})*(?:{_WAYS})"
     rf" (?:(?:by which |in which |that )?(?:{_ANYONE}|we) can|to|for (?=\w+ing\b)|of (?=\w+ing\b)|on (?=\w+ing\b))"
     rf"|what (?:should|can|could|must|do(?= i)) (?:{_ANYONE}|we) do (?:in order )?to)\b ?"
@@ -139,16 +139,12 @@ def question(sentence: str) -> tuple[str | None, str]:
 
 
 def _infinitive(rest: str) -> str:
+    """ "losing weight" as "lose weight", for the verbs that are known; any other stays as it is."""
     first, *others = rest.split(" ", 1)
-    if len(first) > 5 and first.endswith("ing"):
+    if first.endswith("ing"):
         stem = first[:-3]
-        if stem[-1] == stem[-2] and stem[-1] not in "lsz":
-            stem = stem[:-1]
-        elif re.search(r"(?:[aeiou][vgz]|[^aeiou][vgc]|[iou]s|[aeiou]c|[aiou][tk]|[iuo]d|[iou]r|[^aeiouw]l|[aiou]m|v)$", stem):
-            stem += "e"
-        first = stem if stem + "e" not in COMMON_VERBS else stem + "e"
-        if first not in COMMON_VERBS and first.removesuffix("e") in COMMON_VERBS | PROCEDURES:
-            first = first.removesuffix("e")
+        known = (verb for verb in (stem, f"{stem}e", stem[:-1]) if verb in COMMON_VERBS or verb in PROCEDURES)
+        first = next(known, first)
     return " ".join([first, *others])
 
 

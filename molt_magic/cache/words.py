@@ -130,6 +130,7 @@ NOT_PLURAL = _set(
     " blues looks dates letters grounds quarters premises proceeds thanks this his its hers ours yours theirs has was"
     " does as us yes plus minus versus bus gas lens virus focus status bonus campus census basis analysis crisis"
     " thesis process address access class mass pass loss less unless across rights interests contents terms sales"
+    " friends lovers partners enemies neighbors neighbours"
     " woods waters shorts heads seconds times troops morals values clothes returns"
 )
 
@@ -152,7 +153,7 @@ AMBIGUOUS_CASE = _set(
 COMMON_VERBS = _set(
     "improve lose gain get stop prevent avoid reduce increase learn study prepare start begin become overcome control"
     " earn make save invest find choose treat cure quit handle deal protect manage practice practise teach write read"
-    " speak use hide remove change move live motivate solve recover travel hack unlock block improve market promote"
+    " speak use hide remove change move motivate solve recover travel hack unlock block improve market promote"
     " prove cope forget concentrate focus approach crack master develop design generate produce store secure"
 )
 
@@ -178,7 +179,7 @@ NEAR_PREPOSITIONS = frozenset(frozenset(pair.split()) for pair in ("on about", "
 ACRONYMS_TOO = _set(
     "am an as at be by do go he hi if in is it me my no of oh ok on or so to up us we ad id pa ma pi re ex ax ox la de"
     " ml mb gb kb tb mg kg km cm mm nm hz pm ph ms ns mv mw cd js ts ps py rs cc co"
-    "who aids aid sat act cat gate mat ram rom sap sip pin pins bit set net neat age arc art ask bat cab cam cap car cop dad"
+    " who aids aid sat act cat gate mat ram rom sap sip pin pins bit set net neat age arc art ask bat cab cam cap car cop dad"
     " era fan far fed gap gas gem gig ice ill imp ink its jet kit lab lag law led lie lot low mad man map mas may men mid"
     " mix mom mop mud nap new nor not now nun nut oak oat odd off oil old one our out owl own pad pan pea pen pet pie pig"
     " pit pod pop pot pro pub put raw red rib rid rim rip rod rot row rub rug run sad saw say sea see she shy sin sir sit"

@@ -2,7 +2,8 @@
 
 Written by hand before the guard was tried on any of them, and apart from `pairs.py`, which the guard was made with. A line of
 `hard_negatives.txt` holds both prompts: `{first|second}` marks where they differ, `# name` begins a category. In each category
-the even lines were looked at while the guard was mended and the odd ones only at the end.
+the even lines were looked at while the guard was mended and the odd ones only at the end. "phrasings" came last, against the
+rules by which two phrasings of a question are one.
 """
 
 import re
@@ -17,7 +18,7 @@ def _read() -> list[tuple[str, str, str]]:
         if line.startswith("# "):
             category = line[2:]
         elif line:
-            pairs.append((category, _CHOICE.sub(r"\1", line), _CHOICE.sub(r"\2", line)))
+            pairs.append((category, *(" ".join(_CHOICE.sub(side, line).split()) for side in (r"\1", r"\2"))))
     return pairs
 
 
