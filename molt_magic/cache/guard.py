@@ -236,7 +236,8 @@ def gist(text: str) -> str:
     if "\n" in tidy or not 1 < len(words) <= _LONG or not phrasing.is_english(_WORD.findall(_bare(tidy))):
         return core(text)
     names = {word.lower() for word in words[1:] if word[0].isupper()}
-    return " ".join(_plain(_bare(tidy), names, lenient=True)[0])
+    (kind, *counted), _ = _plain(_bare(tidy), names, lenient=True)
+    return " ".join(counted if kind in (*counted[:1], " ".join(counted[:2]), "statement", "yes or no") else [kind, *counted])
 
 
 def _ungrouped(text: str) -> str:
