@@ -2,7 +2,7 @@
 
 Written by hand before the guard was tried on any of them, and apart from `pairs.py`, which the guard was made with. A line of
 `hard_negatives.txt` holds both prompts: `{first|second}` marks where they differ, `# name` begins a category. In each category
-the even lines were looked at while the guard was mended and the odd ones only at the end. "phrasings" came last, against the
+the even lines were open while the guard was loosened and the odd ones were looked at after. "phrasings" came last, against the
 rules by which two phrasings of a question are one.
 """
 
