@@ -72,7 +72,7 @@ def life(url: str, home: Path, seed: int, told: Acknowledged, tape: Path | None,
     assert process.wait(60) == -signal.SIGKILL, "it ended by itself"
     reader.join(60)
     assert process.stderr is not None
-    with process.stderr as complaints:
+    with process.stdout, process.stderr as complaints:
         return complaints.read()
 
 

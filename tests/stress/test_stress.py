@@ -12,7 +12,7 @@ from tests.stress import kill, many
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9")
 def test_what_a_killed_kernel_was_told_is_done_is_done_and_the_next_one_goes_on(tmp_path: Path) -> None:
-    outcome = kill.run(4, tmp_path, most=8)
+    outcome = kill.run(3, tmp_path, most=8)
     assert outcome["wrong"] == []
     assert outcome["complaints"] == []
     assert outcome["rows"] >= outcome["acknowledged"] > 0
