@@ -48,7 +48,8 @@ def log(orch: Orchestrator) -> Size:
         found = orch.log.stats()
     except MoltError as error:
         return Size("log", error.message, error.fix)
-    return Size("log", f"{found['decisions']:,} decisions, {megabytes(found['bytes'])}; it grows until you say {PRUNE}")
+    count = f"{found['decisions']:,} decision{'s' if found['decisions'] != 1 else ''}"
+    return Size("log", f"{count}, {megabytes(found['bytes'])}; it grows until you say {PRUNE}")
 
 
 def cache(orch: Orchestrator) -> Size:
@@ -60,7 +61,7 @@ def cache(orch: Orchestrator) -> Size:
     found = orch.cache.stats()
     if found["trouble"]:
         return Size("cache", str(found["trouble"]), "Answers go on without it.")
-    return Size("cache", f"{found['entries']:,} answers, {megabytes(found['bytes'])} {most}; the oldest go first")
+    return Size("cache", f"{found['entries']:,} entries, {megabytes(found['bytes'])} {most}; the oldest go first")
 
 
 def bytes_in(folder: Path) -> int:

@@ -301,8 +301,8 @@ def test_the_stores_are_shown_with_their_sizes_and_what_bounds_them(notebook: Ma
     book.run("%%route -m small\nHello?")
     for word in ("doctor", "status"):
         text = " ".join(say(book, word).split())
-        assert re.search(r"1 decisions, \S+ [kM]B; it grows until you say %route log --prune DAYS", text)
-        assert re.search(r"1 answers, \S+ [kM]B of at most \d+ MB; the oldest go first", text)
+        assert re.search(r"1 decision, \S+ [kM]B; it grows until you say %route log --prune DAYS", text)
+        assert re.search(r"2 entries, \S+ [kM]B of at most [\d,]+ MB; the oldest go first", text)
 
 
 def test_the_log_is_pruned_when_it_is_said_and_never_else(notebook: MakeNotebook) -> None:
