@@ -21,7 +21,7 @@ class Explore:
     It is drawn uniformly among the eligible models whose expected cost is known and within what is left. Where it fails or
     its answer is refused, the wrapped strategy goes on without it. Every choice says the exact chance with which the model
     that was asked first was asked first: (1 - share) if the wrapped strategy asks it first, and share / K if it is one of
-    the K that may be drawn. With it a log tells what another policy would have done (see `evaluation.propensity`).
+    the K that may be drawn. With it a log tells what another policy would have done (see `evaluation.whatif.propensity`).
 
     Args:
         strategy: what decides otherwise.

@@ -15,7 +15,7 @@ import pytest
 
 from molt_magic.errors import InputError, ServerError, UnknownName
 from molt_magic.evaluation.bootstrap import weights
-from molt_magic.evaluation.propensity import doubly_robust, estimate
+from molt_magic.evaluation.whatif.propensity import doubly_robust, estimate
 from molt_magic.orchestrator import Orchestrator
 from molt_magic.orchestrator.record import prompt_hash
 from molt_magic.providers.cassette import Tape

@@ -22,7 +22,7 @@ from molt_magic.errors import BudgetExceeded
 from molt_magic.log import DecisionLog
 from molt_magic.orchestrator import Orchestrator
 from molt_magic.orchestrator.budget import MARGIN, Budget, Quote, quote
-from molt_magic.orchestrator.holds import FILE, Day
+from molt_magic.orchestrator.budget.holds import FILE, Day
 from molt_magic.providers.base import Served
 from molt_magic.tokens import count_messages
 from molt_magic.types import Call, Candidate, Event, Message, ModelSpec, Prices

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from molt_magic.errors import UnknownName
-from molt_magic.evaluation import known as knowledge
-from molt_magic.evaluation.beside import AS_IT_WAS, Resampled, Side, summary
-from molt_magic.evaluation.instead import Instead, instead
-from molt_magic.evaluation.known import Known
 from molt_magic.evaluation.logged import Logged, read
-from molt_magic.evaluation.propensity import SOURCE, Estimate, corrected
-from molt_magic.evaluation.rerun import Rerun, answers_to, rerun
 from molt_magic.evaluation.tables import read_outcomes
+from molt_magic.evaluation.whatif import known as knowledge
+from molt_magic.evaluation.whatif.beside import AS_IT_WAS, Resampled, Side, summary
+from molt_magic.evaluation.whatif.instead import Instead, instead
+from molt_magic.evaluation.whatif.known import Known
+from molt_magic.evaluation.whatif.propensity import SOURCE, Estimate, corrected
+from molt_magic.evaluation.whatif.rerun import Rerun, answers_to, rerun
 from molt_magic.orchestrator.parts import Parts
 from molt_magic.providers.cassette import Tape
 from molt_magic.result import usd

@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 from molt_magic import errors
-from molt_magic.evaluation.instead import Instead
-from molt_magic.evaluation.known import filled
 from molt_magic.evaluation.logged import Answer, Logged, Source, mark_of
+from molt_magic.evaluation.whatif.instead import Instead
+from molt_magic.evaluation.whatif.known import filled
 from molt_magic.strategies.walk import judged
 from molt_magic.types import (
     Attempt,

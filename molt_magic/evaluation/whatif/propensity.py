@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from molt_magic.evaluation.beside import Resampled
 from molt_magic.evaluation.bootstrap import interval
 from molt_magic.evaluation.logged import Answer, Logged
 from molt_magic.evaluation.matrix import Floats
-from molt_magic.evaluation.rerun import Rerun
+from molt_magic.evaluation.whatif.beside import Resampled
+from molt_magic.evaluation.whatif.rerun import Rerun
 from molt_magic.types import Candidate
 
 SOURCE = "doubly robust, Dudik, Langford and Li, arXiv 1103.4601"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molt_magic.errors import StoreError
-from molt_magic.orchestrator.presence import Presence
+from molt_magic.orchestrator.budget.presence import Presence
 
 if TYPE_CHECKING:
     import sqlite3
