@@ -163,7 +163,7 @@ def test_hostile_answer_is_dead_in_an_export_opened_from_disk(
 
 
 def test_line_without_end_stays_within_the_notebook(notebook: OpenNotebook, models: Models) -> None:
-    piece = "x" * 500_000
+    piece = "x" * 190_000  # ten of them: nearly the longest answer that is taken
     models.answers["small"] = Says(piece * 10, pieces=[piece] * 10)
     cells = [LOAD, "%%route -m small -o answer\nHello?", "answer", "%route log", "%route explain", '"the last cell"']
     page = notebook(cells)
