@@ -45,12 +45,15 @@ def split(table: pd.DataFrame, *, share: float = 0.7, seed: int = 0) -> tuple[pd
     return table[learn], table[~learn]
 
 
-def from_log(orch: HasLog) -> pd.DataFrame:
+def from_log(orch: HasLog, *, session: str | None = None) -> pd.DataFrame:
     """The outcomes in the decision log: answers that a person, a judge or a scoring check has marked.
 
     Of the same model's answers to the same prompt the strongest word counts (user, judge, validator), then the newest.
     Only decisions whose prompt was logged can be used. Answers that were refused on the way count for the model that gave
     them; a model's answers that nobody marked teach nothing and are left out.
+
+    Args:
+        session: whose decisions, e.g. `orch.session`; None: those of every session.
 
     Returns:
         a table as `read_outcomes` gives it, possibly without rows.
@@ -61,7 +64,7 @@ def from_log(orch: HasLog) -> pd.DataFrame:
     found: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
     decisions: list[dict[str, Any]] = orch.log.to_frame().to_dict("records")  # type: ignore[assignment]  # our own names
     for decision in decisions:
-        if not decision["prompt"] or decision["status"] == "planned":
+        if not decision["prompt"] or decision["status"] == "planned" or session not in (None, decision["session"]):
             continue
         for attempt in decision["attempts"]:
             marked = _mark(decision, attempt)

@@ -91,3 +91,5 @@ def test_the_log_gives_marked_answers_and_refused_ones(orchestrator: MakeOrchest
     said = {(row.prompt, row.model): row.score for row in found.itertuples()}
     assert said == {("Give me JSON", "small"): 0.0, ("Give me JSON", "big"): 1.0, ("What is a median?", "small"): 1.0}
     assert found["cost_usd"].sum() == pytest.approx(asked.cost_usd + thumbed.cost_usd)
+    assert evaluation.from_log(orch, session=orch.session).equals(found)
+    assert evaluation.from_log(orch, session="another").empty
