@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from molt_magic.errors import InputError
 from molt_magic.quality.tables import read_outcomes
+from molt_magic.types import SOURCE_RANK
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +61,6 @@ def from_log(orch: HasLog, *, session: str | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rank = {"user": 3, "judge": 2, "validator": 1}
     found: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
     decisions: list[dict[str, Any]] = orch.log.to_frame().to_dict("records")  # type: ignore[assignment]  # our own names
     for decision in decisions:
@@ -83,8 +83,8 @@ def from_log(orch: HasLog, *, session: str | None = None) -> pd.DataFrame:
                 "completion_tokens": attempt["output_tokens"],
             }
             key = (decision["prompt_hash"], attempt["model"])
-            if key not in found or rank[source] >= found[key][0]:
-                found[key] = (rank[source], row)
+            if key not in found or SOURCE_RANK[source] >= found[key][0]:
+                found[key] = (SOURCE_RANK[source], row)
     columns = ("prompt_id", "prompt", "model", "score", "cost_usd", "task", "response", "prompt_tokens", "completion_tokens")
     return read_outcomes(pd.DataFrame([row for _, row in found.values()], columns=list(columns)))
 

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from molt_magic.embed import Embedder
-from molt_magic.types import Attempt, Call, Checking, Request, Verdict
+from molt_magic.types import Attempt, Checking, Request, Verdict
 from molt_magic.validators.learned import AnswerModel, Floats, answer_features
 from molt_magic.validators.rules import text_of
 from molt_magic.validators.sampling import final_answer
+from molt_magic.validators.second import opinion
 
 TRUST = (1.0, 0.75, 0.5, 0.25, 0.0)  # in what an answer tells of another model: full, where both fail on the same prompts
 
@@ -105,11 +106,10 @@ class GainCheck:
             return self._accept(f"learned for {known.first} only")
         same = None
         if known.second is not None:
-            second = yield Call(known.second, call.messages, "judge", call.params, call.schema)
-            if not second.ok or second.planned:
-                why = f"failed ({second.error.kind})" if second.error is not None else "gave no answer"
-                return self._accept(f"second opinion: {known.second} {why}")
-            same = np.array([final_answer(text_of(second)) == final_answer(text)])
+            other, missing = yield from opinion(known.second, attempt)
+            if other is None:
+                return self._accept(missing)
+            same = np.array([other == final_answer(text)])
         predicted = self.predicted(request, (known.first, known.above))
         features = gain_features(answer_features([request.prompt], [text], self.embedder), predicted[None, :], same)
         gain, worth = float(known(features)[0]), self.price * self.cost(request, known.above)

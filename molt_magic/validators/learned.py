@@ -15,6 +15,7 @@ from molt_magic.types import Attempt, Call, Checking, Completion, Request, Verdi
 from molt_magic.validators.arithmetic import arithmetic
 from molt_magic.validators.rules import is_no_refusal, text_of
 from molt_magic.validators.sampling import final_answer
+from molt_magic.validators.second import opinion
 
 Floats = npt.NDArray[np.float64]
 
@@ -180,11 +181,10 @@ class LearnedCheck:
             return self._abstain(learned)
         same = None
         if learned.second is not None:
-            second = yield Call(learned.second, call.messages, "judge", call.params, call.schema)
-            if not second.ok or second.planned:
-                why = f"failed ({second.error.kind})" if second.error is not None else "gave no answer"
-                return self._abstain(f"second opinion: {learned.second} {why}")
-            same = np.array([final_answer(text_of(second)) == final_answer(text)])
+            other, missing = yield from opinion(learned.second, attempt)
+            if other is None:
+                return self._abstain(missing)
+            same = np.array([other == final_answer(text)])
         predicted = np.array([self.predicted(request, call.model)])
         features = joined(answer_features([request.prompt], [text], self.embedder), predicted, same)
         good = float(learned.answers(features)[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from molt_magic.types import Attempt, Call, Checking, Request, Verdict
@@ -26,11 +27,23 @@ class Second:
         call = attempt.call
         if call.model == self.model:
             return Verdict(True, None, f"{self.model} is its own second opinion", self.name)
-        second = yield Call(self.model, call.messages, "judge", call.params, call.schema)
-        if not second.ok or second.planned:
-            why = f"failed ({second.error.kind})" if second.error is not None else "gave no answer"
-            return Verdict(True, None, f"second opinion: {self.model} {why}", self.name)
-        own, other = final_answer(text_of(attempt)), final_answer(text_of(second))
-        if own == other:
+        other, missing = yield from opinion(self.model, attempt)
+        if other is None:
+            return Verdict(True, None, missing, self.name)
+        if final_answer(text_of(attempt)) == other:
             return Verdict(True, 1.0, f"{self.model} agrees", self.name)
         return Verdict(False, 0.0, short(f"{self.model} says {other!r}"), self.name)
+
+
+def opinion(model: str, attempt: Attempt) -> Generator[Call, Attempt, tuple[str | None, str]]:
+    """Put an attempt's question to another model, as a call with purpose `judge`.
+
+    Returns:
+        what its answer comes down to (see `final_answer`); None where it gave none, and why.
+    """
+    call = attempt.call
+    second = yield Call(model, call.messages, "judge", call.params, call.schema)
+    if not second.ok or second.planned:
+        why = f"failed ({second.error.kind})" if second.error is not None else "gave no answer"
+        return None, f"second opinion: {model} {why}"
+    return final_answer(text_of(second)), ""
