@@ -128,9 +128,17 @@ class NoAnswer(MoltError):
 
 
 class BudgetExceeded(MoltError):
-    """The call would cost more than was allowed."""
+    """The call would cost more than was allowed.
+
+    Attributes:
+        budget: whose limit it is: call, question, run, session or day.
+    """
 
     kind = "budget"
+
+    def __init__(self, message: str, *, fix: str = "", budget: str = "call") -> None:
+        super().__init__(message, fix=fix)
+        self.budget = budget
 
 
 class NotRecorded(MoltError):

@@ -10,7 +10,7 @@ from molt_magic import errors, validators
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings
 from molt_magic.orchestrator import question, record
-from molt_magic.orchestrator.budget import Refusal
+from molt_magic.orchestrator.budget import Refusal, RunAccount
 from molt_magic.orchestrator.threads import Threads
 from molt_magic.result import Result
 from molt_magic.types import Check, OnEvent, Request, Situation
@@ -36,6 +36,8 @@ class Asked:
     turn: tuple[str, str] | None  # thread and key of the turn
     cell_id: str | None
     on_event: OnEvent | None
+    decision_id: str = ""  # of the row that it will be, where that was given beforehand
+    run: RunAccount | None = None  # of which it is part
     refused: dict[str, Refusal] = field(default_factory=dict)  # models that are not asked for what they may cost
     exploring_usd: float = 0.0  # what is held for it of the budget of exploration
     situation: Situation | None = None  # what the strategy was told

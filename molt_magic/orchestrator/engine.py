@@ -14,7 +14,7 @@ from molt_magic import context, errors, telemetry, tokens
 from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings
-from molt_magic.orchestrator.budget import Account, Budget, Hold, quote
+from molt_magic.orchestrator.budget import Account, Budget, Hold, RunAccount, quote
 from molt_magic.orchestrator.candidates import answer_limit, answer_share, window_of
 from molt_magic.providers.base import Missing, Served, out_of_time, until
 from molt_magic.providers.cassette import DEPLOYMENT
@@ -74,6 +74,7 @@ class Trace:
 
     request: Request
     decision_id: str = ""  # of the row that it will be
+    run: RunAccount | None = None  # of which it is part
     summary_model: str | None = None  # None: the answering model summarises
     on_event: OnEvent | None = None
     deadline: Deadline | None = None  # nothing is begun after it, and what runs is cut at it
@@ -246,7 +247,7 @@ class Engine:
     async def _reserve(self, call: Call, spec: ModelSpec, trace: Trace) -> Hold | None:
         """Hold what a call may cost, where there is a limit. Raises BudgetExceeded, StoreError."""
         allowed = trace.request.max_cost_usd
-        if not self.budget.applies(allowed):
+        if not self.budget.applies(allowed, trace.run):
             return None
         count = tokens.count_messages(call.messages, spec.family)
         quoted = quote(spec, count, call.params, call.schema, self._expected_tokens(call, trace))
@@ -262,6 +263,7 @@ class Engine:
             allowed_usd=allowed,
             spent_usd=trace.spent_usd,
             waiting=waiting,
+            run=trace.run,
         )
 
     async def _answer(self, call: Call, spec: ModelSpec, trace: Trace) -> Attempt:
@@ -321,7 +323,7 @@ class Engine:
         finally:
             if cost is None and len(trace.attempts) > recorded:  # it was cancelled, and wrote down what had arrived
                 cost = attempt_cost(trace.attempts[recorded])
-            self.budget.settle(hold, cost)
+            self.budget.settle(hold, cost, trace.run)
 
     async def _ask(self, base: Attempt, spec: ModelSpec, trace: Trace, key: str | None = None) -> Attempt:
         """Ask the provider. What had arrived when the user cancels is kept in the trace."""

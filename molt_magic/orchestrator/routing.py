@@ -65,7 +65,8 @@ class Routing:
         started, began = time.perf_counter(), time.monotonic()
         trace = Trace(
             request=asked.request,
-            decision_id=record.new_id(),
+            decision_id=asked.decision_id or record.new_id(),
+            run=asked.run,
             on_event=asked.on_event,
             reads_cache=asked.cache is True and not asked.recorded,
             writes_cache=asked.cache is not False and not asked.recorded,
@@ -132,9 +133,9 @@ class Routing:
     def _too_dear(self, asked: Asked, engine: Engine) -> Callable[[ModelSpec, int, int], str | None] | None:
         """What says why a model is not asked for what it may cost. What is in flight now is no reason: see `Budget`."""
         request = asked.request
-        if not engine.budget.applies(request.max_cost_usd):
+        if not engine.budget.applies(request.max_cost_usd, asked.run):
             return None
-        standing = engine.budget.standing(request.max_cost_usd)
+        standing = engine.budget.standing(request.max_cost_usd, run=asked.run)
 
         def too_dear(spec: ModelSpec, message_tokens: int, answer_tokens: int) -> str | None:
             quoted = quote(spec, message_tokens, request.params, request.schema, answer_tokens)

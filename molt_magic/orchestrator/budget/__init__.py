@@ -1,10 +1,11 @@
-"""Budgets: what one call, a session and a day may cost, enforced before a call with its estimate and after it with the truth.
+"""Budgets: what one call, a run, a session and a day may cost, enforced before a call with its estimate and after it with the truth.
 
 A *call* is one request to a model: an answer, a judge, a summary and a sample are one each. What a whole question may cost is
-its own limit (`max_cost`). A *day* is the user's calendar day, of all sessions and kernels of this machine together.
+its own limit (`max_cost`). A *run* is a column of questions (`Orchestrator.map`). A *day* is the
+user's calendar day, of all sessions and kernels of this machine together.
 
 Before a call two figures are known (`Quote`): its estimate, which it will hardly exceed, and the most it can cost, if the model
-writes as much as it may. It is made where, of the session and of the day,
+writes as much as it may. It is made where, of the run, of the session and of the day,
 
     spent + the most that the calls in flight can cost + its own estimate <= limit
 
@@ -30,5 +31,6 @@ from molt_magic.orchestrator.budget.accounts import (
     Refusal,
     quote,
 )
+from molt_magic.orchestrator.budget.run import RunAccount
 
-__all__ = ["EXACT_USD", "MARGIN", "Account", "Budget", "Hold", "Quote", "Refusal", "quote"]
+__all__ = ["EXACT_USD", "MARGIN", "Account", "Budget", "Hold", "Quote", "Refusal", "RunAccount", "quote"]

@@ -18,6 +18,7 @@ from molt_magic.config import BudgetSettings
 from molt_magic.errors import BudgetExceeded, StoreError
 from molt_magic.log import DecisionLog
 from molt_magic.orchestrator.budget.holds import Day, Held, Holds
+from molt_magic.orchestrator.budget.run import RunAccount
 from molt_magic.orchestrator.candidates import answer_limit
 from molt_magic.result import usd
 from molt_magic.types import ModelSpec
@@ -31,11 +32,12 @@ MARGIN = 4.0
 EXACT_USD = 1e-9  # amounts are sums of floats: what is this close to a limit is at it
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25  # how often it is looked whether calls in flight have made room
 
-Name = Literal["call", "question", "session", "day"]
-_WHOSE: Mapping[str, str] = {"session": "this session's", "day": "today's"}
+Name = Literal["call", "question", "run", "session", "day"]
+_WHOSE: Mapping[str, str] = {"run": "this run's", "session": "this session's", "day": "today's"}
 _RAISE: Mapping[str, str] = {
     "call": "Allow more with %route budget call USD, or set max_tokens lower.",
     "question": "Allow more with --max-cost, or set max_tokens lower.",
+    "run": "Raise max_cost, and go on with the run.",
     "session": "Raise it with %route budget USD, or set max_tokens lower.",
     "day": "Raise it with %route budget day USD, or set max_tokens lower.",
 }
@@ -78,7 +80,7 @@ def quote(
 class Account:
     """How a budget stands, USD."""
 
-    name: Literal["session", "day"]
+    name: Literal["run", "session", "day"]
     limit_usd: float | None  # None: there is none
     spent_usd: float  # as far as prices are known
     reserved_usd: float = 0.0  # the most that the calls in flight can cost
@@ -147,16 +149,18 @@ class Standing:
             "%route config budget.allow_unknown_prices true."
         )
         reason = f"its price is unknown, and {why}: set its prices, or budget.allow_unknown_prices"
-        error = BudgetExceeded(f"The price of {spec.name} is unknown, and {why} (budget).", fix=fix)
-        return Refusal("question" if mine else "call", reason, error)
+        name: Name = "question" if mine else "call"
+        error = BudgetExceeded(f"The price of {spec.name} is unknown, and {why} (budget).", fix=fix, budget=name)
+        return Refusal(name, reason, error)
 
 
 @dataclass(slots=True)
 class Hold:
     """What is held for one call in flight."""
 
-    id: int
     decision_id: str
+    row: int | None  # among the holds of the machine; None: neither the session nor the day has a limit
+    of_run_usd: float = 0.0  # held in the run's account
 
 
 class Budget:
@@ -196,10 +200,10 @@ class Budget:
 
     # how it stands
 
-    def applies(self, allowed_usd: float | None) -> bool:
+    def applies(self, allowed_usd: float | None, run: RunAccount | None = None) -> bool:
         """Whether there is any limit: without one nothing is counted, read or written."""
-        limits = self._limits()
-        return any(limit is not None for limit in (allowed_usd, limits.call_usd, limits.session_usd, limits.day_usd))
+        limits, own = self._limits(), None if run is None else run.limit_usd
+        return any(limit is not None for limit in (allowed_usd, own, limits.call_usd, limits.session_usd, limits.day_usd))
 
     def spent_usd(self) -> float:
         """USD spent in this session as far as prices are known, by questions kept out of the log too. Raises StoreError."""
@@ -211,11 +215,12 @@ class Budget:
         held = self._holds.read(day, self._logged_ids) if self._holds.exists() else Held()
         return self._account("session", held, day), self._account("day", held, day)
 
-    def standing(self, allowed_usd: float | None = None, spent_usd: float = 0.0) -> Standing:
-        """How all budgets stand, for a question that may cost so much and has cost so much. Raises StoreError."""
+    def standing(self, allowed_usd: float | None = None, spent_usd: float = 0.0, run: RunAccount | None = None) -> Standing:
+        """How all budgets stand, for a question of a run that may cost so much and has cost so much. Raises StoreError."""
         names, day = self._limited(), Day.of(self._clock())
         held = self._holds.read(day, self._logged_ids) if names and self._holds.exists() else Held()
-        return Standing(self._limits(), tuple(self._account(name, held, day) for name in names), allowed_usd, spent_usd)
+        accounts = tuple(self._account(name, held, day) for name in names)
+        return Standing(self._limits(), _of_run(run) + accounts, allowed_usd, spent_usd)
 
     # around a call
 
@@ -228,6 +233,7 @@ class Budget:
         allowed_usd: float | None,
         spent_usd: float,
         waiting: Callable[[Account], None],
+        run: RunAccount | None = None,
     ) -> Hold | None:
         """Hold what a call may cost; wait for its turn where only calls in flight stand in the way.
 
@@ -235,6 +241,7 @@ class Budget:
             decision_id: of the question that the call belongs to.
             allowed_usd, spent_usd: what that may cost, and has cost so far.
             waiting: told once, where it waits.
+            run: the account of the run that the question is part of.
 
         Returns:
             What `settle` wants; None: the call is free, or nothing of it is held.
@@ -243,20 +250,22 @@ class Budget:
             BudgetExceeded: it is not to be made.
             StoreError: it cannot be known what was spent.
         """
-        own = Standing(self._limits(), (), allowed_usd, spent_usd).refusal(spec, quoted)
+        own = Standing(self._limits(), _of_run(run), allowed_usd, spent_usd).refusal(spec, quoted)
         if own is not None:
             raise own.error
-        if not quoted.usd or not self._limited():
+        if not quoted.usd or not (self._limited() or _of_run(run)):
             return None
         async with self._queue():
-            return await self._in_turn(spec, quoted, decision_id, waiting)
+            return await self._in_turn(spec, quoted, decision_id, waiting, run)
 
-    def settle(self, hold: Hold | None, cost_usd: float | None) -> None:
-        """Put the truth in place of what was held; nothing, or nothing known, frees it."""
-        if hold is None:
+    def settle(self, hold: Hold | None, cost_usd: float | None, run: RunAccount | None = None) -> None:
+        """Put the truth in place of what was held; nothing, or nothing known, frees it. A run counts what it spends, held or not."""
+        if run is not None:
+            run.settle(0.0 if hold is None else hold.of_run_usd, cost_usd)
+        if hold is None or hold.row is None:
             return
         try:
-            self._holds.settle(hold.id, cost_usd or 0.0)
+            self._holds.settle(hold.row, cost_usd or 0.0)
         except StoreError as error:  # the answer is paid for; what was held stays until this process ends
             logger.warning("what a call cost could not be put in place of what was held for it: %s", error)
 
@@ -302,10 +311,12 @@ class Budget:
             self._turn = (loop, asyncio.Lock())
         return self._turn[1]
 
-    async def _in_turn(self, spec: ModelSpec, quoted: Quote, decision_id: str, waiting: Callable[[Account], None]) -> Hold:
+    async def _in_turn(
+        self, spec: ModelSpec, quoted: Quote, decision_id: str, waiting: Callable[[Account], None], run: RunAccount | None
+    ) -> Hold:
         pause, before, since = _FIRST_LOOK_S, None, time.monotonic()
         while True:
-            found = self._try(spec, quoted, decision_id)
+            found = self._try(spec, quoted, decision_id, run)
             if isinstance(found, Hold):
                 return found
             if isinstance(found, Refusal):
@@ -319,18 +330,26 @@ class Budget:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LAST_LOOK_S)
 
-    def _try(self, spec: ModelSpec, quoted: Quote, decision_id: str) -> Hold | Refusal | Account:
+    def _try(self, spec: ModelSpec, quoted: Quote, decision_id: str, run: RunAccount | None) -> Hold | Refusal | Account:
         """Hold it; or why not; or the account in which there is no room as yet. All processes look and hold one by one."""
+        most, names = quoted.most_usd or quoted.usd or 0.0, self._limited()
+        if not names:
+            return self._fits(Standing(self._limits(), _of_run(run)), spec, quoted) or _held_of_run(
+                decision_id, None, most, run
+            )
         day = Day.of(self._clock())
         with self._holds.alone(day, self._logged_ids) as (held, hold):
-            standing = Standing(self._limits(), tuple(self._account(name, held, day) for name in self._limited()))
-            refused = standing.refusal(spec, quoted)
-            if refused is not None:
-                return refused
-            if (account := standing.crowded(quoted)) is not None:
-                return account
+            accounts = tuple(self._account(name, held, day) for name in names)
+            against = self._fits(Standing(self._limits(), _of_run(run) + accounts), spec, quoted)
+            if against is not None:
+                return against
             self._held.add(decision_id)
-            return Hold(hold(self._session, decision_id, quoted.most_usd or quoted.usd or 0.0), decision_id)
+            return _held_of_run(decision_id, hold(self._session, decision_id, most), most, run)
+
+    @staticmethod
+    def _fits(standing: Standing, spec: ModelSpec, quoted: Quote) -> Refusal | Account | None:
+        """What is against a call: a budget that refuses it, or one in which there is no room as yet; None: nothing."""
+        return standing.refusal(spec, quoted) or standing.crowded(quoted)
 
     def _limited(self) -> tuple[Literal["session", "day"], ...]:
         limits = self._limits()
@@ -368,6 +387,21 @@ class Budget:
         return set() if log is None or not ids else set(log.columns_of(ids, ("seq",)))
 
 
+def _of_run(run: RunAccount | None) -> tuple[Account, ...]:
+    """The account of a run, where it has a limit."""
+    if run is None or run.limit_usd is None:
+        return ()
+    return (Account("run", run.limit_usd, run.spent_usd, run.reserved_usd, run.unknown),)
+
+
+def _held_of_run(decision_id: str, row: int | None, most_usd: float, run: RunAccount | None) -> Hold:
+    """What is held for a call, by its run as well."""
+    if run is None:
+        return Hold(decision_id, row)
+    run.hold(most_usd)
+    return Hold(decision_id, row, most_usd)
+
+
 def _beyond(account: Account, spec: ModelSpec, estimate: float, left: float) -> Refusal:
     """The refusal of a budget of which less is left than a call may cost."""
     limit = account.limit_usd or 0.0
@@ -380,7 +414,7 @@ def _beyond(account: Account, spec: ModelSpec, estimate: float, left: float) -> 
 
 
 def _refusal(name: Name, reason: str, told: str) -> Refusal:
-    return Refusal(name, reason, BudgetExceeded(told, fix=_RAISE[name]))
+    return Refusal(name, reason, BudgetExceeded(told, fix=_RAISE[name], budget=name))
 
 
 def _round(limit: float) -> str:

@@ -1,0 +1,30 @@
+"""What a run of many questions may cost: an account beside those of the session and the day, in the memory of its process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class RunAccount:
+    """The budget of one run. Its calls all go through one event loop, so that nobody else changes it meanwhile."""
+
+    limit_usd: float | None  # None: there is none, and it only counts
+    spent_usd: float = 0.0  # by its calls that have ended, as far as prices are known
+    reserved_usd: float = 0.0  # the most that its calls in flight can cost
+    unknown: int = 0  # calls whose price is not known
+
+    @property
+    def left_usd(self) -> float | None:
+        """What may still be spent; None: whatever one likes."""
+        return None if self.limit_usd is None else max(0.0, self.limit_usd - self.spent_usd)
+
+    def hold(self, usd: float) -> None:
+        """Set aside what a call can cost at the most."""
+        self.reserved_usd += usd
+
+    def settle(self, held_usd: float, cost_usd: float | None) -> None:
+        """Put what a call cost in place of what was held for it; None: that is not known."""
+        self.reserved_usd = max(0.0, self.reserved_usd - held_usd)
+        self.spent_usd += cost_usd or 0.0
+        self.unknown += cost_usd is None
