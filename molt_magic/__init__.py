@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from molt_magic.errors import (
         BadRequest,
         BudgetExceeded,
+        ClusterError,
         ConfigError,
         ConnectionFailed,
         ContentFiltered,
@@ -50,6 +51,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BadRequest",
     "BudgetExceeded",
+    "ClusterError",
     "ConfigError",
     "ConnectionFailed",
     "ContentFiltered",

@@ -12,6 +12,7 @@
     ├── BudgetExceeded              the call would cost more than was allowed
     ├── NotRecorded                 only recorded answers were allowed, and there is none to this call
     ├── StoreError                  a log, cache or run file cannot be used
+    ├── ClusterError                the workers of a Dask cluster cannot be used
     ├── WeightsError                a local model's file is missing, incomplete or not what it should be
     └── ProviderError               a provider did not answer
         ├── ConnectionFailed        refused, no such host, TLS, reset before the answer
@@ -151,6 +152,12 @@ class StoreError(MoltError):
     """A log, cache or run file cannot be used."""
 
     kind = "store"
+
+
+class ClusterError(MoltError):
+    """The workers of a Dask cluster cannot be used: there are none, they are of another version, or the client was closed."""
+
+    kind = "cluster"
 
 
 class WeightsError(MoltError):

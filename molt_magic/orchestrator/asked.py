@@ -12,6 +12,7 @@ from molt_magic.config import Settings
 from molt_magic.orchestrator import question, record
 from molt_magic.orchestrator.budget import Refusal, RunAccount
 from molt_magic.orchestrator.threads import Threads
+from molt_magic.providers import Exchanger
 from molt_magic.result import Result
 from molt_magic.types import Check, OnEvent, Request, Situation
 
@@ -38,6 +39,7 @@ class Asked:
     on_event: OnEvent | None
     decision_id: str = ""  # of the row that it will be, where that was given beforehand
     run: RunAccount | None = None  # of which it is part
+    exchanger: Exchanger | None = None  # who asks the models; None: this process
     refused: dict[str, Refusal] = field(default_factory=dict)  # models that are not asked for what they may cost
     exploring_usd: float = 0.0  # what is held for it of the budget of exploration
     situation: Situation | None = None  # what the strategy was told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ from molt_magic.orchestrator.learned import LearnedAnswers
 from molt_magic.orchestrator.learning import Learning
 from molt_magic.orchestrator.promises import Promises
 from molt_magic.orchestrator.recorded import Recorded
-from molt_magic.providers import Providers
+from molt_magic.providers import Delegated, Exchanger, Providers
 from molt_magic.providers.cassette import Recorder, Replayer, State, Tape
 from molt_magic.providers.local import discover
 from molt_magic.providers.vendors import key_variables
@@ -103,6 +104,7 @@ class Parts:
         self.on_progress = on_progress
         self._given_providers = providers
         self._own_cache: tempfile.TemporaryDirectory[str] | None = None
+        self._delegating: weakref.WeakKeyDictionary[Exchanger, Engine] = weakref.WeakKeyDictionary()
         self.budget = Budget(
             limits=lambda: self.settings.budget,
             session=session,
@@ -131,6 +133,8 @@ class Parts:
     def drop(self, part: str) -> None:
         """Close a part and forget it; the next use makes it anew."""
         made = self.__dict__.pop(part, None)
+        if part == "engine":
+            self._delegating.clear()
         if part == "providers" and made is self._given_providers:
             return
         close = getattr(made, "close", None)
@@ -261,13 +265,31 @@ class Parts:
 
     @cached_property
     def engine(self) -> Engine:
+        return self._engine_over(self.serving)
+
+    def engine_by(self, exchanger: Exchanger) -> Engine:
+        """An engine like `engine`, whose exchanges with models `exchanger` performs: the same one for all questions of a run.
+
+        All else is shared: cache, budgets, limits and cooldowns of deployments. Over a replayed cassette nobody is asked, so
+        that it is the session's own.
+        """
+        if isinstance(self.serving, Replayer):
+            return self.engine
+        engine = self._delegating.get(exchanger)
+        if engine is None:
+            delegated = Delegated(self.providers, exchanger)
+            serving = self.serving.over(delegated) if isinstance(self.serving, Recorder) else delegated
+            engine = self._delegating[exchanger] = self._engine_over(serving)
+        return engine
+
+    def _engine_over(self, serving: Serves) -> Engine:
         return Engine(
             catalog=self.catalog,
-            providers=self.serving,
+            providers=serving,
             cache=self.cache,
             settings=self.settings,
             quality=self.quality,
-            budget=self.unpaid if isinstance(self.serving, Replayer) else self.budget,
+            budget=self.unpaid if isinstance(serving, Replayer) else self.budget,
         )
 
     def engine_over_recorded(self, prompt_hash: str) -> Engine:

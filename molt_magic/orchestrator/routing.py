@@ -76,13 +76,12 @@ class Routing:
         if asked.on_event is not None:
             self._listeners.append(asked.on_event)
         try:
-            recorded = self._parts.engine_over_recorded
-            engine = recorded(record.prompt_hash(asked.request)) if asked.recorded else self._parts.engine
+            engine = self._engine(asked)
             candidates = await self._candidates(asked, engine, began)
             choice = replace(choice, candidates=candidates)
             trace.deadline = self._deadline(asked, began)
             choice = await self._decide(asked, engine, trace, candidates)
-            error = failure(choice, trace.attempts, self._fixes, asked.refused)
+            error = failure(choice, trace.attempts, lambda names: self._fixes(names, engine), asked.refused)
         except BaseException as raised:  # noqa: BLE001  # logged below with what there was, then raised again
             error = raised
         finally:
@@ -96,6 +95,12 @@ class Routing:
                 error.decision_id = asked.result.decision.decision_id if asked.logged else None
             raise error
         return asked.result
+
+    def _engine(self, asked: Asked) -> Engine:
+        """Who performs its calls."""
+        if asked.recorded:
+            return self._parts.engine_over_recorded(record.prompt_hash(asked.request))
+        return self._parts.engine if asked.exchanger is None else self._parts.engine_by(asked.exchanger)
 
     async def _candidates(self, asked: Asked, engine: Engine, began: float) -> tuple[Candidate, ...]:
         """Who could answer. With nobody ready, the local model that was asked for, or the default one, is fetched first."""
@@ -266,10 +271,10 @@ class Routing:
             error=told or unlogged or trace.unkept,
         )
 
-    def _fixes(self, names: Iterable[str]) -> str:
+    def _fixes(self, names: Iterable[str], engine: Engine) -> str:
         """The fix of the first of these models that has one."""
         for name in names:
-            missing = self._parts.serving.missing(self._parts.catalog.get(name))
+            missing = engine.providers.missing(self._parts.catalog.get(name))
             if missing is not None and missing.fix:
                 return missing.fix
         return ""

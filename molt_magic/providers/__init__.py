@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from molt_magic.errors import UnknownName
 from molt_magic.providers.balancing import Balancer, Shared
-from molt_magic.providers.base import Missing, Provider, Pulls, Served
+from molt_magic.providers.base import Exchanger, Missing, Provider, Pulls, Served
+from molt_magic.providers.delegated import Delegated
 from molt_magic.providers.remote import DIALECTS, RemoteProvider
 from molt_magic.providers.vendors import locate
 from molt_magic.tokens import count_messages
@@ -21,7 +22,7 @@ from molt_magic.types import Call, Completion, Deadline, Deployment, ModelSpec
 if TYPE_CHECKING:
     from molt_magic.config import Settings
 
-__all__ = ["Missing", "Provider", "Providers", "Served"]
+__all__ = ["Delegated", "Exchanger", "Missing", "Provider", "Providers", "Served"]
 
 OnProgress = Callable[[str, float | None], None]  # what is being done, and how far: in [0, 1] or None
 
@@ -69,6 +70,7 @@ class Providers:
         on_delta: Callable[[str], None],
         deadline: Deadline | None = None,
         output_tokens: int | None = None,
+        by: Exchanger | None = None,
     ) -> Served:
         """Make a call: choose a deployment, ask, and ask again or another where that may help and no text was shown.
 
@@ -78,6 +80,7 @@ class Providers:
             on_delta: handed the text as it arrives; what it raises ends the call.
             deadline: of the whole question: no try or wait begins after it, and what runs is cut at it.
             output_tokens: how long the answer is expected to be; None: as long as it may be.
+            by: who asks, once; None: this process. Choice, limits, cooldowns and retries are the same either way.
 
         Returns:
             The completion, or the last error; never raises a ProviderError.
@@ -87,17 +90,17 @@ class Providers:
             WeightsError: a local model's file cannot be had.
             asyncio.CancelledError: the request is ended at once.
         """
-        provider = self._provider(spec)
+        asked = self._provider(spec) if by is None else by
         begun = time.perf_counter()
         first: list[float] = []
 
-        def heard(text: str) -> None:
+        def heard(text: str, *, ago_s: float = 0.0) -> None:
             if not first:
-                first.append(time.perf_counter() - begun)
+                first.append(time.perf_counter() - begun - ago_s)
             on_delta(text)
 
         async def ask(deployment: Deployment) -> Completion:
-            return await provider.complete(spec, deployment, call, on_delta=heard)
+            return await asked.complete(spec, deployment, call, on_delta=heard)
 
         def tokens() -> int:
             limit = call.params.get("max_completion_tokens") or call.params.get("max_tokens") or ANSWER_TOKENS
@@ -105,6 +108,12 @@ class Providers:
 
         served = await self._balancer.perform(spec, ask, lambda: bool(first), deadline=deadline, tokens=tokens)
         return Served(served.completion, served.error, served.deployment, served.retries, first[0] if first else None)
+
+    async def complete(
+        self, spec: ModelSpec, deployment: Deployment, call: Call, *, on_delta: Callable[[str], None]
+    ) -> Completion:
+        """Ask one deployment once, without balancing, limits or retries; see `Provider`. Raises UnknownName as well."""
+        return await self._provider(spec).complete(spec, deployment, call, on_delta=on_delta)
 
     def can_pull(self, spec: ModelSpec) -> bool:
         """Whether a model lacks nothing but its weights, which can be fetched."""

@@ -60,6 +60,26 @@ class Provider(Protocol):
         ...
 
 
+class Heard(Protocol):
+    """Told of text as it arrives."""
+
+    def __call__(self, text: str, *, ago_s: float = 0.0) -> None:
+        """`ago_s`: how long ago it arrived, where it comes in one piece from another process."""
+        ...
+
+
+class Exchanger(Protocol):
+    """Performs single exchanges with models in the stead of this process: the workers of a cluster. See `Delegated`."""
+
+    def missing(self, spec: ModelSpec) -> Missing | None:
+        """What stands in the way of asking `spec` there, or None."""
+        ...
+
+    async def complete(self, spec: ModelSpec, deployment: Deployment, call: Call, *, on_delta: Heard) -> Completion:
+        """Ask once, as `Provider.complete`; what had been streamed is handed over at the end, in one piece."""
+        ...
+
+
 @runtime_checkable
 class Pulls(Protocol):
     """A provider whose models can be fetched to this machine."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +16,7 @@ from molt_magic.providers.cassette.tape import Recording, Tape, key_of, line_of
 from molt_magic.types import Call, Deadline, ModelSpec
 
 if TYPE_CHECKING:
-    from molt_magic.providers import Providers
+    from molt_magic.providers import Delegated, Providers
 
 __all__ = ["DEPLOYMENT", "NobodyAsked", "Recorder", "Recording", "Replayer", "State", "Tape", "key_of", "replayed"]
 
@@ -44,7 +45,7 @@ class Recorder:
     """
 
     def __init__(
-        self, providers: Providers, tape: Tape, *, ready: Callable[[], Sequence[str]], clean: Callable[[str], str]
+        self, providers: Providers | Delegated, tape: Tape, *, ready: Callable[[], Sequence[str]], clean: Callable[[str], str]
     ) -> None:
         self.providers = providers
         self.tape = tape
@@ -52,6 +53,12 @@ class Recorder:
         self._ready = ready
         self._clean = clean
         self._models: list[str] = []
+
+    def over(self, providers: Delegated) -> Recorder:
+        """The same recorder, over others who answer."""
+        other = copy(self)
+        other.providers = providers
+        return other
 
     def state(self) -> State:
         """How the cassette stands. Raises StoreError."""
