@@ -38,6 +38,7 @@ from molt_magic.types import (
 
 if TYPE_CHECKING:
     import pandas as pd
+    from distributed import Client
 
     from molt_magic.evaluation.whatif import WhatIf
 
@@ -255,6 +256,69 @@ class Orchestrator:
             interrupt.frame = comparison.frame  # type: ignore[attr-defined]  # nothing that was paid for is lost
             raise
         return comparison.frame
+
+    def map(
+        self,
+        prompts: pd.Series[Any] | pd.DataFrame | Iterable[question.Prompt],
+        *,
+        column: str | None = None,
+        resume: str | None = None,
+        max_cost: float | None = None,
+        concurrency: int = 16,
+        client: Client | None = None,
+        dry_run: bool = False,
+        on_event: OnEvent | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Ask a whole column of prompts, many at a time, each different question once; one row a prompt, in order.
+
+        A row that repeats another's question has its answer, at no cost and with the same decision. A row that fails says why
+        in its `error` and does not disturb the others; those that hold nothing are errors, too. What is wrong for all rows
+        alike, such as an option, raises before anything is asked.
+
+        Args:
+            prompts: a Series, a list, or another iterable of prompts, each text or messages; or a frame with its `column`.
+            column: of a frame; None: `prompt`.
+            resume: a name for the run. What it was answered is kept under that name, on disk before a row counts as done, and
+                a call with the same name and options asks only what has no answer yet: after an interruption, a crash or a
+                power cut, after failures, or with more prompts. At the most the calls that were in flight when its process
+                died are made again.
+            max_cost: the most that the whole run may cost, USD, all calls under its name together. When a question no longer
+                fits in, the run ends: the rows that were not asked say so. Allow more, and resume.
+            concurrency: questions in flight at once.
+            on_event: told how far it is some times a second, by `batch.Progress` events; called on the background thread.
+            options: those of `aroute`, the same for every row. There is no `thread`: rows are independent.
+
+        Columns: text, model, strategy, status, cost_usd, saved_usd, latency_s, cache, error, decision_id, with the index of
+        `prompts`. The status of a row that the run did not come to is `not asked`.
+
+        A budget that is spent (the run's, the session's, the day's) ends the run, and so do failures that concern every row:
+        where none was answered yet, and `concurrency` questions have failed for a key that is refused, a model or host that
+        is not there, or unknown prices under a budget.
+
+        Raises:
+            InputError: the column or an option makes no sense, or the run was begun with other options.
+            UnknownName: no such column, strategy, model, task or validator.
+            ConfigError: the configuration is wrong.
+            StoreError: the file of the run cannot be used, or another process has it.
+            KeyboardInterrupt: what was in flight is cancelled and logged.
+                Both carry as their `frame` what there is.
+        """
+        from molt_magic.batch import Asks, ask_column  # a layer above: this is the one door to it from here
+
+        asks = Asks(self._parts, self._ask, self._routing.route, self._loop.run, self._listeners)
+        return ask_column(
+            asks,
+            prompts,
+            column=column,
+            resume=resume,
+            max_cost=max_cost,
+            concurrency=concurrency,
+            client=client,
+            dry_run=dry_run,
+            on_event=on_event,
+            options=options,
+        )
 
     def feedback(
         self,

@@ -323,7 +323,7 @@ class Engine:
         finally:
             if cost is None and len(trace.attempts) > recorded:  # it was cancelled, and wrote down what had arrived
                 cost = attempt_cost(trace.attempts[recorded])
-            self.budget.settle(hold, cost, trace.run)
+            self.budget.settle(hold, cost, decision_id=trace.decision_id, run=trace.run)
 
     async def _ask(self, base: Attempt, spec: ModelSpec, trace: Trace, key: str | None = None) -> Attempt:
         """Ask the provider. What had arrived when the user cancels is kept in the trace."""

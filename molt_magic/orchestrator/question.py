@@ -59,7 +59,7 @@ def read(
             raise InputError(f"{name} must be text, not {type(text).__name__}.")
     if thread is not None and not thread.strip():
         raise InputError("The thread has no name.", fix="Give it one, or leave it out for a question of its own.")
-    messages = (*history, *_messages(prompt))
+    messages = (*history, *messages_of(prompt))
     if system is not None:
         messages = (Message("system", system), *(m for m in messages if m.role != "system"))
     if strategy is not None and strategy not in NAMES:
@@ -90,7 +90,8 @@ def read(
     )
 
 
-def _messages(prompt: Prompt) -> tuple[Message, ...]:
+def messages_of(prompt: Prompt) -> tuple[Message, ...]:
+    """A prompt as messages. Raises InputError, UnknownName."""
     if isinstance(prompt, str):
         messages: tuple[Message, ...] = (Message("user", prompt),)
     elif isinstance(prompt, Sequence) and not isinstance(prompt, (bytes, bytearray)):

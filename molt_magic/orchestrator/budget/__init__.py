@@ -1,4 +1,4 @@
-"""Budgets: what one call, a run, a session and a day may cost, enforced before a call with its estimate and after it with the truth.
+"""Budgets: what a call, a run, a session and a day may cost, enforced before a call with its estimate and after with the truth.
 
 A *call* is one request to a model: an answer, a judge, a summary and a sample are one each. What a whole question may cost is
 its own limit (`max_cost`). A *run* is a column of questions (`Orchestrator.map`). A *day* is the

@@ -258,10 +258,16 @@ class Budget:
         async with self._queue():
             return await self._in_turn(spec, quoted, decision_id, waiting, run)
 
-    def settle(self, hold: Hold | None, cost_usd: float | None, run: RunAccount | None = None) -> None:
-        """Put the truth in place of what was held; nothing, or nothing known, frees it. A run counts what it spends, held or not."""
+    def settle(
+        self, hold: Hold | None, cost_usd: float | None, *, decision_id: str = "", run: RunAccount | None = None
+    ) -> None:
+        """Put the truth in place of what was held; nothing, or nothing known, frees it.
+
+        Args:
+            decision_id, run: of the question that the call belongs to. A run counts what was spent where nothing was held, too.
+        """
         if run is not None:
-            run.settle(0.0 if hold is None else hold.of_run_usd, cost_usd)
+            run.settle(decision_id, 0.0 if hold is None else hold.of_run_usd, cost_usd)
         if hold is None or hold.row is None:
             return
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -13,6 +13,7 @@ class RunAccount:
     spent_usd: float = 0.0  # by its calls that have ended, as far as prices are known
     reserved_usd: float = 0.0  # the most that its calls in flight can cost
     unknown: int = 0  # calls whose price is not known
+    under_way: dict[str, float] = field(default_factory=dict)  # of that: by questions that have not ended, by decision_id
 
     @property
     def left_usd(self) -> float | None:
@@ -23,8 +24,14 @@ class RunAccount:
         """Set aside what a call can cost at the most."""
         self.reserved_usd += usd
 
-    def settle(self, held_usd: float, cost_usd: float | None) -> None:
-        """Put what a call cost in place of what was held for it; None: that is not known."""
+    def settle(self, decision_id: str, held_usd: float, cost_usd: float | None) -> None:
+        """Put what a call of a question cost in place of what was held for it; None: that is not known."""
         self.reserved_usd = max(0.0, self.reserved_usd - held_usd)
         self.spent_usd += cost_usd or 0.0
         self.unknown += cost_usd is None
+        if cost_usd:
+            self.under_way[decision_id] = self.under_way.get(decision_id, 0.0) + cost_usd
+
+    def ended(self, decision_id: str) -> float:
+        """Take note that a question has ended; what it cost, USD."""
+        return self.under_way.pop(decision_id, 0.0)

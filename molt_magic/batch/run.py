@@ -1,0 +1,239 @@
+"""The questions of a run, asked many at a time on the orchestrator's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from molt_magic import errors
+from molt_magic.batch.column import Column, Questions
+from molt_magic.batch.file import RunFile
+from molt_magic.batch.frame import Row
+from molt_magic.batch.progress import Progress, Teller, told
+from molt_magic.batch.reasons import concerns_all, spent_out
+from molt_magic.orchestrator import record
+from molt_magic.orchestrator.asked import Asked
+from molt_magic.orchestrator.budget import RunAccount
+from molt_magic.orchestrator.failure import as_molt_error
+from molt_magic.orchestrator.parts import Parts
+from molt_magic.providers import Exchanger
+from molt_magic.result import Result
+from molt_magic.types import OnEvent
+
+AHEAD = (
+    64  # questions that are written down at once before they are asked: a write to the disk for each would cost as much as it
+)
+LONGEST_REST_S = 120.0  # that a question waits for models that are cooling down
+LOOK_S = 0.25
+FEWEST = 3  # failures alike, before it is believed that all rows will fail alike
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """What a run needs of the orchestrator."""
+
+    parts: Parts
+    read: Callable[..., Asked]  # of a prompt and the options of a question
+    route: Callable[[Asked], Coroutine[Any, Any, Result]]
+    run: Callable[[Coroutine[Any, Any, None]], None]  # on its loop, until it ends
+    listeners: list[OnEvent]  # told of what takes long, such as weights that are fetched
+
+
+class Run:
+    """Asks the questions of a column, each once, and keeps what came of them.
+
+    Args:
+        asks: the orchestrator.
+        column, questions: what is asked.
+        options: of each question, those of `Orchestrator.aroute`.
+        account: what it may cost.
+        concurrency: questions in flight at once.
+        file: where answers are kept; None: nowhere.
+        exchanger: who asks the models; None: this process.
+        on_event: told how far it is.
+
+    Attributes:
+        answers: what came of each question that has ended, by its number.
+        ended_early: why questions were left out; None: none were.
+    """
+
+    def __init__(
+        self,
+        asks: Asks,
+        column: Column,
+        questions: Questions,
+        *,
+        options: Mapping[str, Any],
+        account: RunAccount,
+        concurrency: int,
+        file: RunFile | None = None,
+        exchanger: Exchanger | None = None,
+        on_event: OnEvent | None = None,
+    ) -> None:
+        self.answers: dict[int, Row] = {}
+        self.ended_early: str | None = None
+        self._asks = asks
+        self._column = column
+        self._questions = questions
+        self._options = options
+        self._account = account
+        self._concurrency = concurrency
+        self._file = file
+        self._exchanger = exchanger
+        self._teller = Teller(on_event)
+        self._rows_of = [0] * len(questions)
+        for number in questions.of_row:
+            if number >= 0:
+                self._rows_of[number] += 1
+        self._done = self._failed = len(questions.unread)  # rows
+        self._begun = 0.0
+        self._asked = 0  # questions that this call has asked
+        self._left = 0  # questions that it has still to ask
+        self._answered = False  # whether any was
+        self._alike = 0  # failures for a reason that concerns all rows
+        self._ready: asyncio.Queue[tuple[int, str] | None]
+        self._unkept: list[tuple[bytes, Row, float]] = []
+        self._something: asyncio.Event
+        self._last = False  # nothing more will come to be kept
+
+    def known(self, number: int, row: Row) -> None:
+        """Take over the row of a question that need not be asked."""
+        self.answers[number] = row
+        self._done += self._rows_of[number]
+
+    async def drive(self) -> None:
+        """Ask what is not known. Raises StoreError: what came of it cannot be kept."""
+        self._ready = asyncio.Queue(self._concurrency)
+        self._something = asyncio.Event()
+        self._begun = time.monotonic()
+        wanted = [number for number in range(len(self._questions)) if number not in self.answers]
+        self._left = len(wanted)
+        self._teller.tell(self.progress, at_once=True)
+        keeping = asyncio.create_task(self._keep())
+        working = [
+            asyncio.create_task(self._write_ahead(wanted)),
+            *(asyncio.create_task(self._work()) for _ in range(self._concurrency)),
+        ]
+        try:
+            await _all_of([*working, keeping], until=working)
+        finally:
+            await _ended(working)
+            self._last = True
+            self._something.set()
+            try:
+                await keeping
+            finally:
+                if self._file is not None:
+                    self._file.close()
+            self._teller.tell(self.progress, at_once=True)
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        passed = time.monotonic() - self._begun
+        left_s = None
+        if self._asked >= min(self._concurrency, self._left + self._asked) and self._asked:
+            left_s = passed * self._left / self._asked
+        account, rows = self._account, len(self._questions.of_row)
+        return told(rows, self._done, self._failed, account.spent_usd, account.left_usd, left_s)
+
+    # what runs at the same time
+
+    async def _write_ahead(self, wanted: list[int]) -> None:
+        """Give the questions their ids, in order, and write both down before any of them is asked."""
+        ahead = max(AHEAD, self._concurrency)
+        for start in range(0, len(wanted), ahead):
+            chunk = [(number, record.new_id()) for number in wanted[start : start + ahead]]
+            if self._file is not None:
+                await asyncio.to_thread(self._file.begin, [(self._questions.keys[n], name) for n, name in chunk])
+            for one in chunk:
+                if self.ended_early is not None:
+                    break
+                await self._ready.put(one)
+        for _ in range(self._concurrency):
+            await self._ready.put(None)
+
+    async def _work(self) -> None:
+        """Ask one question after another."""
+        while (one := await self._ready.get()) is not None:
+            if self.ended_early is None:
+                await self._ask(*one)
+
+    async def _keep(self) -> None:
+        """Put what has ended on the disk, all at once that ended while the last was being written."""
+        while not self._last or self._unkept:
+            await self._something.wait()
+            self._something.clear()
+            ended, self._unkept = self._unkept, []
+            if self._file is not None and ended:
+                await asyncio.to_thread(self._file.keep, ended, dict(self._account.under_way))
+
+    # one question
+
+    async def _ask(self, number: int, decision_id: str) -> None:
+        prompt = self._column.prompt(self._questions.rows[number])
+        asked: Asked | None = None
+        error: errors.MoltError | None = None
+        try:
+            asked = self._asks.read(prompt, **self._options)
+            asked.decision_id, asked.run, asked.exchanger = decision_id, self._account, self._exchanger
+            result = await self._asks.route(asked)
+        except asyncio.CancelledError:
+            if asked is not None and asked.result is not None:
+                self._took(number, decision_id, Row.of(asked.result))
+            raise
+        except Exception as raised:  # noqa: BLE001  # whatever it is, it is this row's
+            error = as_molt_error(raised)
+            assert error is not None
+            failed = None if asked is None else asked.result
+            row = Row("error", error=f"{error.kind}: {error.message}") if failed is None else Row.of(failed)
+        else:
+            row = Row.of(result)
+        self._took(number, decision_id, row)
+        if error is not None and asked is not None and not row.answered:
+            self._weigh(error, asked)
+
+    def _took(self, number: int, decision_id: str, row: Row) -> None:
+        """Take note of what came of a question."""
+        self.answers[number] = row
+        self._asked, self._left = self._asked + 1, self._left - 1
+        self._done += self._rows_of[number]
+        if row.answered:
+            self._answered = True
+        else:
+            self._failed += self._rows_of[number]
+        paid = self._account.ended(decision_id)
+        if self._file is not None:
+            self._unkept.append((self._questions.keys[number], row, paid))
+            self._something.set()
+        self._teller.tell(self.progress)
+
+    def _weigh(self, error: errors.MoltError, asked: Asked) -> None:
+        """End the run where a failure says that there is no point in asking on."""
+        if self.ended_early is not None:
+            return
+        if spent_out(error):
+            self.ended_early = f"{error.kind}: not asked: {error.message}"
+        elif not self._answered and concerns_all(error, asked):
+            self._alike += 1
+            if self._alike >= max(FEWEST, self._concurrency):
+                told_ = f"not asked: the first {self._alike} questions failed alike: {error.message}"
+                self.ended_early = f"{error.kind}: {told_}"
+
+
+async def _all_of(tasks: list[asyncio.Task[None]], *, until: list[asyncio.Task[None]]) -> None:
+    """Wait until the tasks of `until` have ended, or any of `tasks` has failed; raises what that raised."""
+    waiting = set(tasks)
+    while not all(task.done() for task in until):
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    """End tasks, and wait until they have written down what they had."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
