@@ -6,13 +6,11 @@ Nothing here ever fails a request. A cache that cannot be read or written is a m
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,18 +19,15 @@ from typing import TYPE_CHECKING, Any
 from molt_magic.errors import StoreError
 
 if TYPE_CHECKING:
-    from molt_magic.cache.index import ScopeIndex, Vector
+    from molt_magic.cache.index import Vector
     from molt_magic.cache.memory import MemoryStore
+    from molt_magic.cache.neighbours import Neighbours
     from molt_magic.cache.store import JsonStore, VectorRow
     from molt_magic.embed import Embedder
 
 logger = logging.getLogger("molt_magic.cache")
 
-VERIFIED_SIMILARITY = 0.85  # cosine of the second embedder, of prompts whose words the guard has found to agree
-NEIGHBOURS = 8  # looked at in turn: the nearest may have expired or be refused
-SCOPES_IN_MEMORY = 32
 CLOCK_SLACK_S = 60.0  # an entry from further in the future was written before the clock was set back
-SAVE_EVERY = 2_000  # vectors in a graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +68,7 @@ class Cache:
         prompts: bool = True,
     ) -> None:
         from molt_magic.cache.memory import MemoryStore
+        from molt_magic.cache.second import SecondOpinion
         from molt_magic.cache.store import JsonStore
 
         self.directory = directory
@@ -80,14 +76,13 @@ class Cache:
         self.max_bytes = max_bytes
         self.semantic = semantic and prompts
         self.semantic_distance = semantic_distance
-        self._make_embedder, self._make_verifier = embedder, verifier
+        self._make_embedder = embedder
         self._embedder: Embedder | None = None
-        self._verifier: Embedder | None = None
-        self._verifier_made = False
+        self._second = SecondOpinion(verifier)
         self._store = JsonStore(directory, max_bytes=max_bytes)
         self._kept: JsonStore | MemoryStore = self._store if prompts else MemoryStore(max_bytes=max_bytes)
-        self._lock = threading.RLock()  # of the indexes and the embedders' making; never held while embedding
-        self._indexes: OrderedDict[str, _Watched] = OrderedDict()
+        self._lock = threading.RLock()  # of the making of what is made late; never held while embedding
+        self._neighbours: Neighbours | None = None
         self._recent: tuple[str, Vector] | None = None  # the last prompt's vector: a miss is stored soon after
         self._told: set[str] = set()
         self._counts = {"hits": 0, "misses": 0, "semantic_hits": 0, "semantic_refused": 0}
@@ -121,12 +116,8 @@ class Cache:
                 raise StoreError(f"An answer of {len(text):,} bytes is too large for a cache of {self.max_bytes:,}.")
             row = self._semantic_row(key, scope, prompt) if scope is not None and prompt is not None else None
             self._kept.put(key, text, expire_s=self.ttl_seconds, row=row)
-            with self._lock:
-                watched = self._indexes.get(row.scope) if row else None
-                if watched is not None:
-                    self._refresh(watched)
-                    watched.index.settle()
-                    watched.index.save(at_least=SAVE_EVERY)
+            if row is not None:
+                self._near.stored(row.scope)
 
     def forget(self, key: str) -> bool:
         """Take back one entry; whether there was one. Raises StoreError if the cache cannot be written."""
@@ -134,13 +125,10 @@ class Cache:
 
     def clear(self) -> int:
         """Drop all entries; how many there were. Raises StoreError if the cache cannot be written."""
-        with self._lock:
-            self._indexes.clear()
-            count = self._kept.clear()
-            if self._kept is not self._store and self.directory.exists():  # from a time when prompts were kept
-                count += self._store.clear()
-            for file in self.directory.glob("index-*"):
-                file.unlink(missing_ok=True)
+        count = self._kept.clear()
+        if self._kept is not self._store and self.directory.exists():  # from a time when prompts were kept
+            count += self._store.clear()
+        self._near.clear()
         return count
 
     # -- semantic
@@ -154,9 +142,9 @@ class Cache:
             return None
         with self._degrading("search"):
             vector = self._vector(prompt)
-            if vector is None:
+            if vector is None or self._embedder is None:
                 return None
-            for row, distance in self._neighbours(scope, vector):
+            for row, distance in self._near.near(scope, self._embedder, vector):
                 entry = self._fetch(row.key)
                 if entry is None:
                     continue
@@ -185,13 +173,11 @@ class Cache:
 
     def close(self) -> None:
         """Save the indexes and close the files; a later use opens them again."""
-        with self._lock:
+        if self._neighbours is not None:
             with self._degrading("save"):
-                for watched in self._indexes.values():
-                    watched.index.save()
-            self._indexes.clear()
-            self._kept.close()
-            self._store.close()
+                self._neighbours.close()
+        self._kept.close()
+        self._store.close()
 
     # -- within
 
@@ -223,8 +209,18 @@ class Cache:
                 return VectorRow(0, key, scope, self._embedder.id, text, vector.tobytes())
         return None
 
+    @property
+    def _near(self) -> Neighbours:
+        from molt_magic.cache.neighbours import Neighbours  # numpy is not loaded by importing the package
+
+        with self._lock:
+            if self._neighbours is None:
+                self._neighbours = Neighbours(self._store, directory=self.directory, distance=self.semantic_distance)
+            return self._neighbours
+
     def _vector(self, prompt: str) -> Vector | None:
         from molt_magic.cache import guard
+        from molt_magic.cache.vectors import unit_rows
 
         recent = self._recent
         if recent is not None and recent[0] == prompt:
@@ -233,7 +229,7 @@ class Cache:
             if self._embedder is None:
                 self._embedder = self._make_embedder()
         # of what is asked only: an embedder that knows capitals calls "france" and "France" strangers
-        vector = _unit_rows(self._embedder, [guard.gist(prompt)])
+        vector = unit_rows(self._embedder, [guard.gist(prompt)])
         if vector is None:
             return None
         row: Vector = vector[0]
@@ -247,68 +243,12 @@ class Cache:
             return True
         if guard.refusal(asked, stored, verified=True) is not None:
             return False
-        verifier = self._second_embedder()
-        if verifier is not None:
-            with self._degrading("verify"):
-                pair = _unit_rows(verifier, [guard.core(asked), guard.core(stored)])
-                return pair is not None and float(pair[0] @ pair[1]) >= VERIFIED_SIMILARITY
-            with self._lock:
-                self._verifier = None  # its model cannot be loaded: not tried again
+        with self._degrading("verify"):
+            if self._second.there:
+                return self._second.agrees(asked, stored)
+            return guard.refusal(asked, stored, verified=False) is None
+        self._second.give_up()  # its model cannot be loaded, or used: it is not tried again
         return guard.refusal(asked, stored, verified=False) is None
-
-    def _second_embedder(self) -> Embedder | None:
-        with self._lock:
-            if not self._verifier_made:
-                self._verifier_made = True
-                with self._degrading("verify"):
-                    self._verifier = self._make_verifier()
-            return self._verifier
-
-    def _neighbours(self, scope: str, vector: Vector) -> Iterator[tuple[VectorRow, float]]:
-        """Living entries within the distance, nearest first."""
-        with self._lock:
-            watched = self._watch(scope)
-            found = watched.index.nearest(vector, NEIGHBOURS)
-            near = [(self._store.row(seq), distance) for seq, distance in found if distance <= self.semantic_distance]
-            if any(row is None for row, _ in near):  # expired, forgotten or replaced since: look again among the living
-                watched.index.keep(self._store.seqs(scope, watched.index.identity.embedder))
-                found = watched.index.nearest(vector, NEIGHBOURS)
-                near = [(self._store.row(seq), distance) for seq, distance in found if distance <= self.semantic_distance]
-        return ((row, distance) for row, distance in near if row is not None)
-
-    def _watch(self, scope: str) -> _Watched:
-        """The scope's index, up to date with what any process has stored."""
-        from molt_magic.cache.index import IndexIdentity, ScopeIndex
-
-        assert self._embedder is not None
-        identity = IndexIdentity(self._store.identity, scope, self._embedder.id, self._embedder.dim)
-        watched = self._indexes.get(scope)
-        if watched is None or watched.index.identity != identity:
-            name = hashlib.sha256(f"{scope}\n{identity.embedder}".encode()).hexdigest()[:16]
-            index = ScopeIndex(identity, path=self.directory / f"index-{name}.hnsw")
-            index.load()
-            index.keep(self._store.seqs(scope, identity.embedder))
-            watched = self._indexes[scope] = _Watched(index)
-            while len(self._indexes) > SCOPES_IN_MEMORY:
-                _, dropped = self._indexes.popitem(last=False)
-                dropped.index.save()
-        self._indexes.move_to_end(scope)
-        self._refresh(watched)
-        return watched
-
-    def _refresh(self, watched: _Watched) -> None:
-        version = self._store.version()
-        if version == watched.version:
-            return
-        index, identity = watched.index, watched.index.identity
-        new = self._store.seqs(identity.scope, identity.embedder, after=watched.last) - index.known
-        index.add(self._store.vectors(new))
-        watched.last = max(new, default=watched.last)
-        watched.version = version
-        watched.added += len(new)
-        if watched.added > SAVE_EVERY:  # entries that were replaced or have expired would pile up
-            index.keep(self._store.seqs(identity.scope, identity.embedder))
-            watched.added = 0
 
     @contextmanager
     def _degrading(self, doing: str) -> Iterator[None]:
@@ -322,32 +262,10 @@ class Cache:
             self._told.add(kind)
 
 
-class _Watched:
-    """An index with how far it has followed the store."""
-
-    def __init__(self, index: ScopeIndex) -> None:
-        self.index = index
-        self.version: tuple[str, int, int] | None = None
-        self.last = 0
-        self.added = 0
-
-
 def _jsonable(part: Any) -> Any:
     if isinstance(part, Mapping):
         return dict(part)
     raise TypeError(f"{type(part).__name__} is not JSON")
-
-
-def _unit_rows(embedder: Embedder, texts: Sequence[str]) -> Vector | None:
-    """Unit rows, or None where a text has no vector (no known token)."""
-    import numpy as np
-
-    vectors = np.asarray(embedder.embed(texts), dtype=np.float32)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if not np.isfinite(lengths).all() or (lengths <= 1e-6).any():
-        return None
-    unit: Vector = vectors / lengths
-    return unit
 
 
 __all__ = ["Cache", "Entry"]

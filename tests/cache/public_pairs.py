@@ -15,7 +15,8 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-from molt_magic.cache import VERIFIED_SIMILARITY, guard
+from molt_magic.cache import guard
+from molt_magic.cache.second import VERIFIED_SIMILARITY
 from molt_magic.embed import Embedder, MiniLMEmbedder, StaticEmbedder
 
 PACKAGE = "fow-cache==0.1.0"

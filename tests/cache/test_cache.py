@@ -208,8 +208,18 @@ def test_a_refused_neighbour_does_not_hide_a_right_one(open_cache: OpenCache) ->
 def test_the_second_embedder_can_refuse(open_cache: OpenCache) -> None:
     cache = open_cache(verifier=FarEmbedder)
     cache.put(KEY, {"text": "Paris"}, scope="s", prompt=ASKED)
-    assert cache.nearest("s", "what is the capital of France") is None
+    assert cache.nearest("s", "Which is the capital of France?") is None
     assert cache.nearest("s", f" {ASKED} ") is not None, "the same text needs no second opinion"
+    assert cache.nearest("s", "Hi, what is the capital of France") is not None, "nor does a text of which it is shown the same"
+
+
+def test_the_second_embedder_is_shown_a_text_once(open_cache: OpenCache) -> None:
+    verifier = WordEmbedder()
+    cache = open_cache(embedder=ConstantEmbedder, verifier=lambda: verifier)
+    cache.put(KEY, {"text": "Lima"}, scope="s", prompt="What is the largest city in Peru?")
+    for _ in range(3):
+        cache.nearest("s", "What is the biggest city in Peru?")
+    assert verifier.calls == 1
 
 
 @pytest.mark.parametrize("missing", [lambda: None, BrokenEmbedder])

@@ -156,6 +156,23 @@ def _cache(folder: Path) -> Cache:
 
 
 @pytest.mark.usefixtures("small_graphs")
+def test_no_put_builds_the_graph_but_a_thread_beside_it(tmp_path: Path) -> None:
+    cache = _cache(tmp_path / "answers")
+    cache.nearest("s", "w0 x0 y0")
+    for n in range(200):
+        cache.put(canonical_key({"n": n}), {"n": n}, scope="s", prompt=f"w{n} x{n} y{n}")
+        assert cache.nearest("s", f"w{n} x{n} y{n}") is not None
+    followed = cache._near._followed["s"]
+    assert followed.tending is not None
+    followed.tending.join(30)
+    assert len(followed.index) == 200
+    assert not followed.index.waiting
+    assert len(followed.index._in_graph) > 150
+    assert all(cache.nearest("s", f"w{n} x{n} y{n}") is not None for n in range(200))
+    cache.close()
+
+
+@pytest.mark.usefixtures("small_graphs")
 @pytest.mark.parametrize("harm", ["none", "missing", "damaged", "stale", "other database"])
 def test_the_cache_finds_every_entry_whatever_became_of_the_index_file(tmp_path: Path, harm: str) -> None:
     folder = tmp_path / "answers"
@@ -174,7 +191,7 @@ def test_the_cache_finds_every_entry_whatever_became_of_the_index_file(tmp_path:
         other = _cache(folder)
         other.put(canonical_key({"n": 120}), {"n": 120}, scope="s", prompt="w120 x120 y120")
         other.forget(canonical_key({"n": 3}))
-        other._indexes.clear()  # closes without saving
+        other._near._followed.clear()  # closes without saving
         other.close()
     elif harm == "other database":
         cache._store.delete(canonical_key({"n": 0}))

@@ -1,0 +1,174 @@
+"""The prompts of the store that are nearest to one, whoever stored them: an index a scope, which follows the store.
+
+A lookup and a put cost the same however many entries there are. What would not (moving vectors into the graph, forgetting what
+the store has dropped, writing the graph down) is done in a thread of its own, a little at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from molt_magic.cache.index import IndexIdentity, ScopeIndex, Vector
+from molt_magic.cache.store import JsonStore, VectorRow
+
+if TYPE_CHECKING:
+    from molt_magic.embed import Embedder
+
+logger = logging.getLogger("molt_magic.cache")
+
+COUNT = 8  # looked at in turn: the nearest may have expired or be refused
+SCOPES_IN_MEMORY = 32
+LEAST_CHANGES = 2_000  # in a scope before what is gone is looked for, or the graph written
+SHARE_CHANGED = 4  # and at least one in so many of its vectors: both cost as much as there are
+SLICE_S = 0.003  # that the thread works at a time, and that a lookup may have to wait for it
+READ_AT_ONCE = 5_000  # vectors
+
+
+class Neighbours:
+    """Finds near prompts in the indexes of the scopes that were asked for.
+
+    Args:
+        store: where the vectors are.
+        directory: where graphs are kept.
+        distance: largest cosine distance of a neighbour.
+    """
+
+    def __init__(self, store: JsonStore, *, directory: Path, distance: float) -> None:
+        self.store = store
+        self.directory = directory
+        self.distance = distance
+        self._lock = threading.RLock()
+        self._followed: OrderedDict[str, _Followed] = OrderedDict()
+
+    def near(self, scope: str, embedder: Embedder, vector: Vector) -> list[tuple[VectorRow, float]]:
+        """Up to COUNT living entries of the scope within the distance, nearest first."""
+        with self._lock:
+            followed = self._follow(scope, embedder)
+            for attempt in range(3):
+                if attempt == 2:
+                    followed.forget_the_gone(self.store)
+                near = [(seq, far) for seq, far in followed.index.nearest(vector, COUNT) if far <= self.distance]
+                rows = [(self.store.row(seq), far) for seq, far in near]
+                gone = [seq for (seq, _), (row, _) in zip(near, rows, strict=True) if row is None]
+                if not gone:
+                    break
+                followed.index.forget(gone)  # expired, taken back or replaced since: look again among the living
+            return [(row, far) for row, far in rows if row is not None]
+
+    def stored(self, scope: str) -> None:
+        """Take in what was just stored, if the scope is followed; else its next lookup does."""
+        with self._lock:
+            if (followed := self._followed.get(scope)) is not None:
+                followed.catch_up(self.store)
+                self._tend(followed)
+
+    def clear(self) -> None:
+        """Forget every index, and remove the graphs."""
+        with self._lock:
+            self._followed.clear()
+            for file in self.directory.glob("index-*"):
+                file.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Write the graphs down and let the indexes go; the next lookup takes them up again. Raises OSError."""
+        with self._lock:
+            try:
+                for followed in self._followed.values():
+                    followed.index.settle(10 * SLICE_S)
+                    followed.index.save()
+            finally:
+                self._followed.clear()
+
+    # -- within
+
+    def _follow(self, scope: str, embedder: Embedder) -> _Followed:
+        """The scope's index, up to date with what any process has stored."""
+        identity = IndexIdentity(self.store.identity, scope, embedder.id, embedder.dim)
+        followed = self._followed.get(scope)
+        if followed is None or followed.index.identity != identity:
+            name = hashlib.sha256(f"{scope}\n{identity.embedder}".encode()).hexdigest()[:16]
+            followed = _Followed(ScopeIndex(identity, path=self.directory / f"index-{name}.hnsw"))
+            followed.index.load()
+            self._followed[scope] = followed
+            while len(self._followed) > SCOPES_IN_MEMORY:
+                _, dropped = self._followed.popitem(last=False)
+                dropped.index.save()
+        self._followed.move_to_end(scope)
+        followed.catch_up(self.store)
+        self._tend(followed)
+        return followed
+
+    def _tend(self, followed: _Followed) -> None:
+        """Begin the thread if there is something for it to do."""
+        if followed.needs_tending and (followed.tending is None or not followed.tending.is_alive()):
+            # no daemon: one that is stopped in the midst of hnswlib's code takes the interpreter down with it
+            followed.tending = threading.Thread(target=self._tend_in_thread, args=(followed,), name="molt-cache", daemon=False)
+            followed.tending.start()
+
+    def _tend_in_thread(self, followed: _Followed) -> None:
+        scope = followed.index.identity.scope
+        try:
+            while threading.main_thread().is_alive():  # who ends the program does not wait for a graph
+                with self._lock:
+                    if self._followed.get(scope) is not followed:
+                        return
+                    if not followed.index.settle(SLICE_S):
+                        followed.tidy(self.store)
+                        return
+                time.sleep(SLICE_S)
+        except Exception as error:  # noqa: BLE001  # nobody waits for it, and lookups do without
+            followed.untended = True
+            logger.warning("The vector index is not tended, and lookups will become slower: %s", error)
+
+
+class _Followed:
+    """An index with how far it has followed the store."""
+
+    def __init__(self, index: ScopeIndex) -> None:
+        self.index = index
+        self.tending: threading.Thread | None = None
+        self.untended = False  # it failed once, and would again
+        self._version: tuple[str, int, int] | None = None
+        self._last = 0  # number of the newest vector that was taken in
+        self._added = 0  # since what is gone was looked for
+
+    def catch_up(self, store: JsonStore) -> None:
+        """Take in the vectors that are new; at first, forget those of a saved graph that are gone."""
+        version = store.version()
+        if version == self._version:
+            return
+        identity = self.index.identity
+        seqs = store.seqs(identity.scope, identity.embedder, after=self._last)
+        if self._version is None:
+            self.index.keep(seqs)
+        new = [seq for seq in sorted(seqs) if seq not in self.index]
+        for start in range(0, len(new), READ_AT_ONCE):
+            self.index.add(store.vectors(new[start : start + READ_AT_ONCE]))
+        self._last, self._version = max(seqs, default=self._last), version
+        self._added += len(new)
+
+    def forget_the_gone(self, store: JsonStore) -> None:
+        """Forget what the store has no more."""
+        identity = self.index.identity
+        self.index.keep(store.seqs(identity.scope, identity.embedder))
+        self._added = 0
+
+    @property
+    def needs_tending(self) -> bool:
+        return (self.index.waiting or self._added > self._many) and not self.untended
+
+    def tidy(self, store: JsonStore) -> None:
+        """What is worth doing once much has changed."""
+        if self._added > self._many:  # entries that were replaced or have expired would pile up
+            self.forget_the_gone(store)
+        self.index.save(at_least=self._many)
+
+    @property
+    def _many(self) -> int:
+        return max(LEAST_CHANGES, len(self.index) // SHARE_CHANGED)
