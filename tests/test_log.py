@@ -516,6 +516,37 @@ def test_kill_9_loses_no_acknowledged_row_and_leaves_no_half(path: Path, after: 
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+_SYNCED = """
+import os, sys, time
+from pathlib import Path
+from molt_magic.log import DecisionLog
+from tests.test_log import a_decision
+syncs = []
+sys.addaudithook(lambda event, given: syncs.append(given) if event == "open" and str(given[0]).endswith("-wal") else None)
+log = DecisionLog(Path(sys.argv[1]))
+log.flush()
+assert not syncs, "nothing was written"
+for n in range(200):
+    log.append(a_decision(f"d{n}"))
+until = time.monotonic() + 20
+while not syncs and time.monotonic() < until:
+    time.sleep(0.001)
+assert 1 <= len(syncs) < 200, f"{len(syncs)} for 200 rows: each stands for all before it"
+before = len(syncs)
+log.flush()
+assert len(syncs) > before
+log.close()
+os._exit(0)
+"""
+
+
+def test_what_is_written_is_synced_to_the_disk_right_after_and_flush_waits_for_it(path: Path) -> None:
+    """SQLite opens its journal by itself; what Python opens it for is to sync it."""
+    subprocess.run([sys.executable, "-c", _SYNCED, str(path)], cwd=_ROOT, check=True, timeout=60)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM decisions").fetchone() == (200,)
+
+
 def test_threads_of_one_process_share_a_log(log: DecisionLog) -> None:
     def work(name: int) -> None:
         for n in range(25):

@@ -43,6 +43,10 @@ class DecisionLog:
         path: the file; opened, and created if need be, at the first use.
         prompts: False keeps the prompt, and messages inside attempts, out of the file.
 
+    What a method has written survives the end of the process, kill -9 included, from the moment it returns. It is synced to
+    the disk right after, without anybody waiting for it: a power cut takes what was written in the last moments at most, never
+    half a row. `flush` waits for the disk, `close` does so too.
+
     Every method raises `StoreError`, with the fix, if the file cannot be used; nothing is half-written then, and a
     damaged file is never deleted.
     """
@@ -57,13 +61,13 @@ class DecisionLog:
         if self._opened is None:
             from molt_magic.log.database import Database  # sqlite3 is not loaded by importing the package
 
-            self._opened = Database(self.path)
+            self._opened = Database(self.path, synchronous="NORMAL", flushed=True)
         return self._opened
 
     # -- writing
 
     def append(self, decision: Decision, outcomes: Sequence[Outcome] = ()) -> None:
-        """Write a decision and its outcomes, together or not at all; on disk when this returns.
+        """Write a decision and its outcomes, together or not at all.
 
         Raises:
             StoreError: the file cannot be written, the decision is in it already, or holds what JSON cannot.
@@ -369,8 +373,17 @@ class DecisionLog:
 
         return export(self.to_frame() if frame is None else frame, Path(path))
 
+    def flush(self) -> None:
+        """Wait until all that was written through this log is on the disk: then it survives a power cut too.
+
+        Raises:
+            StoreError: the disk refuses it.
+        """
+        if self._opened is not None:
+            self._opened.flush()
+
     def close(self) -> None:
-        """Close the file; a later use opens it again."""
+        """Flush and close the file; a later use opens it again."""
         if self._opened is not None:
             self._opened.close()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from molt_magic.errors import StoreError
+from molt_magic.log.flusher import Flusher
 from molt_magic.log.schema import migrate
 
 JOURNAL_BYTES = 16 * 2**20  # of a journal that nobody reads
@@ -30,6 +31,8 @@ class Database:
         name: what it is called in an error.
         prepare: brings its tables forward to what this version knows, given the connection and the path.
         synchronous: SQLite's PRAGMA. FULL: an acknowledged row survives a power cut as well as kill -9; NORMAL: kill -9.
+        flushed: with NORMAL, sync the journal right after, in a thread of its own: a power cut takes what was written in the
+            last moments at most, and `flush` waits until that is on the disk.
 
     Whatever SQLite or the file system says becomes a `StoreError` with a fix. A damaged file is left alone: it is the
     only copy of what was decided.
@@ -43,14 +46,17 @@ class Database:
         name: str = "log",
         prepare: Callable[[sqlite3.Connection, object], None] = migrate,
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        flushed: bool = False,
     ) -> None:
         self.path = path
         self.busy_s = busy_s
         self.name = name
         self.prepare = prepare
         self.synchronous = synchronous
+        self.flushed = flushed
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._flusher: Flusher | None = None  # of the connection
         self._pid = 0
 
     @contextmanager
@@ -61,7 +67,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """The connection inside a transaction: all of it is on disk when this ends, or none."""
+        """The connection inside a transaction: all of it is written when this ends, or none."""
         with self._lock, self._explaining():
             connection = self._open()
             self._begin(connection)
@@ -72,6 +78,16 @@ class Database:
                 with suppress(sqlite3.Error):  # a full disk has rolled back already
                     connection.execute("ROLLBACK")
                 raise
+            if self._flusher is not None:
+                self._flusher.committed()
+
+    def flush(self) -> None:
+        """Wait until all that this process has written is on the disk, and survives a power cut."""
+        with self._explaining():
+            with self._lock:
+                flusher = self._flusher if self._pid == os.getpid() else None
+            if flusher is not None:
+                flusher.flush()
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         """Wait for a turn to write. SQLite's own waiting looks ever more seldom, so that among eight writers whoever has
@@ -96,7 +112,12 @@ class Database:
         """Close the file; the next use opens it again."""
         with self._lock:
             connection, self._connection = self._connection, None
+            flusher, self._flusher = self._flusher, None
             if connection is not None and self._pid == os.getpid():
+                if flusher is not None:  # before SQLite takes the journal away
+                    flusher.close()
+                    with suppress(OSError):
+                        flusher.flush()
                 with suppress(sqlite3.Error):
                     connection.close()
             elif connection is not None:
@@ -105,19 +126,21 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self._pid != os.getpid():
             _inherited.append(self._connection)
-            self._connection = None
+            self._connection = self._flusher = None
         if self._connection is None:
             self._prepare_file()
             connection = sqlite3.connect(self.path, timeout=self.busy_s, isolation_level=None, check_same_thread=False)
             try:
                 connection.execute("PRAGMA trusted_schema = 0")
-                connection.execute(f"PRAGMA synchronous = {self.synchronous}")
+                connection.execute("PRAGMA synchronous = FULL")
                 self.prepare(connection, self.path)  # first: a file that is not ours must stay as it is
-                _use_wal(connection)
+                if _use_wal(connection) and self.synchronous != "FULL":  # without a journal of that kind NORMAL promises less
+                    connection.execute(f"PRAGMA synchronous = {self.synchronous}")
             except BaseException:
                 connection.close()
                 raise
             self._connection, self._pid = connection, os.getpid()
+            self._flusher = Flusher(self.path.with_name(f"{self.path.name}-wal")) if self.flushed else None
         return self._connection
 
     def _prepare_file(self) -> None:
@@ -144,12 +167,15 @@ class Database:
             raise StoreError(f"The {self.name} {self.path} cannot be opened: {story}.", fix=fix) from error
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
+def _use_wal(connection: sqlite3.Connection) -> bool:
+    """Switch to a write-ahead journal; whether that is in use."""
+    mode = ""
     # While another process is busy the switch is refused at once; without it the log is as safe, only readers wait.
     with suppress(sqlite3.OperationalError):
-        connection.execute("PRAGMA journal_mode = WAL")
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     # a reader that stays makes the journal grow; once it has gone the next writer cuts it down to this
     connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
+    return mode == "wal"
 
 
 def _damaged(error: sqlite3.Error) -> bool:

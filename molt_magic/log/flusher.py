@@ -1,0 +1,88 @@
+"""Brings what was committed from the system's memory to the disk, a moment later and in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+logger = logging.getLogger("molt_magic")
+
+IDLE_S = 10.0  # without anything to do, after which the thread ends; the next commit begins another
+
+_sync = getattr(os, "fdatasync", os.fsync)  # as SQLite does it: times of a file need not be on the disk
+
+
+class Flusher:
+    """Syncs a database's journal after commits that SQLite has not synced.
+
+    One sync stands for all that was committed before it began: a busy log is synced as often as the disk can, and nobody
+    waits for it. The journal is opened for each sync, and by its name, as SQLite may have begun another file. That is safe
+    beside SQLite's own descriptors: it takes no lock on a journal that closing ours could drop, unlike on the database.
+
+    Args:
+        journal: the file; where it is not there, there is nothing to sync.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self.journal = journal
+        self._due = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._ended = False
+        self._folder_synced = False
+        self._told = False
+
+    def committed(self) -> None:
+        """Something was written: sync it soon."""
+        with self._lock:
+            self._due.set()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="molt-flush", daemon=True)
+                with suppress(RuntimeError):  # the interpreter ends: the system writes its files out by itself
+                    self._thread.start()
+
+    def flush(self) -> None:
+        """Sync now; all that was committed before is on the disk when this returns. Raises OSError."""
+        try:
+            descriptor = os.open(self.journal, os.O_RDWR | getattr(os, "O_BINARY", 0))  # to sync, Windows wants to write
+        except FileNotFoundError:
+            return
+        try:
+            _sync(descriptor)
+        finally:
+            os.close(descriptor)
+        if not self._folder_synced and os.name == "posix":  # that there is such a file
+            folder = os.open(self.journal.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        self._folder_synced = True
+
+    def close(self) -> None:
+        """End the thread; a sync that is under way is waited for."""
+        with self._lock:
+            self._ended, thread = True, self._thread
+            self._due.set()
+        if thread is not None and thread.is_alive():
+            thread.join()
+
+    def _run(self) -> None:
+        while True:
+            if not self._due.wait(IDLE_S):
+                with self._lock:
+                    if not self._due.is_set():
+                        self._thread = None
+                        return
+            self._due.clear()
+            if self._ended:
+                return
+            try:
+                self.flush()
+            except OSError as error:
+                level = logging.DEBUG if self._told else logging.WARNING
+                logger.log(level, "%s cannot be synced to the disk (%s): a power cut may take its end", self.journal, error)
+                self._told = True
