@@ -7,7 +7,9 @@ keeps the answers of a run that has a name, so that it can be gone on with, and 
 from __future__ import annotations
 
 from molt_magic.batch.ask import ask_column
+from molt_magic.batch.forecast import Forecast
 from molt_magic.batch.progress import Progress
 from molt_magic.batch.run import Asks
+from molt_magic.batch.runs import Runs
 
-__all__ = ["Asks", "Progress", "ask_column"]
+__all__ = ["Asks", "Forecast", "Progress", "Runs", "ask_column"]

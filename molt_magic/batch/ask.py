@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from molt_magic.batch import frame
-from molt_magic.batch.column import Column, Questions, different, read
-from molt_magic.batch.file import RunFile
+from molt_magic.batch.column import different, read
+from molt_magic.batch.file import FOLDER, RunFile, path_of
+from molt_magic.batch.forecast import Forecast, Plan, forecast, latencies, plan_of, sampled
 from molt_magic.batch.frame import Row
 from molt_magic.batch.logged import answered_by
 from molt_magic.batch.run import Asks, Run
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
-FOLDER = "runs"
+    from molt_magic.batch.cluster import Cluster
+
 INTERRUPTED = "interrupted: not asked"
 _PROBE = "Can this be asked?"  # never asked: options that are wrong are so whatever the prompt is
 
@@ -33,50 +36,84 @@ def ask_column(
     resume: str | None,
     max_cost: float | None,
     concurrency: int,
-    client: Client | None,  # noqa: ARG001  # its workers are asked by `cluster`
-    dry_run: bool,  # noqa: ARG001  # see `forecast`
+    client: Client | None,
+    dry_run: bool,
     on_event: OnEvent | None,
     options: Mapping[str, Any],
-) -> pd.DataFrame:
+) -> pd.DataFrame | Forecast:
     """See `Orchestrator.map`."""
     options = _checked(options, max_cost, concurrency, on_event)
     probe = asks.read(_PROBE, **options)
     prompts = read(given, column)
     questions = different(prompts)
     account = RunAccount(max_cost)
-    file = None if resume is None else _opened(asks, resume, probe)
-    run = Run(
-        asks,
-        prompts,
-        questions,
-        options=options,
-        account=account,
-        concurrency=min(concurrency, max(1, len(questions))),
-        file=file,
-        on_event=on_event,
-    )
+    file = None if resume is None else _opened(asks, resume, probe, dry_run)
+    run = Run(asks, prompts, questions, options=options, account=account, file=file, on_event=on_event)
     try:
         if file is not None:
-            _take_over(asks, run, file, questions, account)
-        return _asked(asks, run, prompts, questions, on_event)
+            _take_over(asks, run, file, account)
+        with nullcontext() if client is None else _cluster(asks, client, concurrency) as cluster:
+            run.exchanger = cluster
+            places = concurrency if cluster is None else cluster.places
+            run.concurrency = max(1, min(places, len(questions)))
+            if dry_run:
+                return asks.loop.run(_forecast(asks, run))
+            return _asked(asks, run, on_event, expecting=on_event is not None and not probe.recorded)
     finally:
         if file is not None:
             file.close()
 
 
-def _asked(asks: Asks, run: Run, prompts: Column, questions: Questions, on_event: OnEvent | None) -> pd.DataFrame:
-    """Ask, and the frame that came of it; an exception that ends the run carries it as its `frame`."""
+def _asked(asks: Asks, run: Run, on_event: OnEvent | None, *, expecting: bool) -> pd.DataFrame:
+    """Ask, and the frame that came of it; an exception that ends the run carries it as its `frame`.
+
+    Args:
+        expecting: whether a forecast is made first, and told while it runs.
+    """
     if on_event is not None:
         asks.listeners.append(on_event)
     try:
-        asks.run(run.drive())
+        if expecting:
+            run.forecast = asks.loop.run(_forecast(asks, run))
+        asks.loop.run(run.drive())
     except (KeyboardInterrupt, MoltError) as ended:
-        ended.frame = frame.build(prompts, questions, run.answers, INTERRUPTED)  # type: ignore[union-attr]  # nothing that was paid for is lost
+        ended.frame = frame.build(run.column, run.questions, run.answers, INTERRUPTED)  # type: ignore[union-attr]  # nothing is lost
         raise
     finally:
         if on_event is not None:
             asks.listeners.remove(on_event)
-    return frame.build(prompts, questions, run.answers, run.ended_early or INTERRUPTED)
+    return frame.build(run.column, run.questions, run.answers, run.ended_early or INTERRUPTED)
+
+
+async def _forecast(asks: Asks, run: Run) -> Forecast:
+    """Plan some of the questions that are to be asked, and what follows from that for all of them."""
+    wanted, questions = run.wanted(), run.questions
+    plans: list[Plan | MoltError] = []
+    for number in sampled(wanted):
+        asked = asks.read(run.column.prompt(questions.rows[number]), **run.options, dry_run=True)
+        asked.exchanger = run.exchanger
+        try:
+            plans.append(plan_of(await asks.route(asked), asks.parts))
+        except MoltError as error:
+            plans.append(error)
+    seconds = latencies(asks.parts.log if asks.parts.settings.log.enabled else None)
+    return forecast(
+        plans,
+        rows=len(questions.of_row),
+        questions=len(questions),
+        known=len(questions) - len(wanted),
+        concurrency=run.concurrency,
+        answers_seen=asks.parts.quality.answers_seen,
+        seconds_of=seconds.get,
+    )
+
+
+def _cluster(asks: Asks, client: Client, concurrency: int) -> Cluster:
+    """The workers of a cluster, for a run. Raises InputError, ClusterError."""
+    from molt_magic.batch.cluster import Cluster  # distributed is an extra
+
+    parts = asks.parts
+    return Cluster(client, settings=parts.settings, models=parts.catalog.models, concurrency=concurrency)
 
 
 def _checked(options: Mapping[str, Any], max_cost: float | None, concurrency: int, on_event: object) -> dict[str, Any]:
@@ -95,8 +132,8 @@ def _checked(options: Mapping[str, Any], max_cost: float | None, concurrency: in
     return {**options, "validate": tuple(validate)}  # read anew for every row
 
 
-def _opened(asks: Asks, name: str, probe: Asked) -> RunFile:
-    """The file of the run. Raises InputError, StoreError."""
+def _opened(asks: Asks, name: str, probe: Asked, dry_run: bool) -> RunFile | None:
+    """The file of the run; None: a forecast begins none. Raises InputError, StoreError."""
     settings = asks.parts.settings
     if not settings.log.prompts:
         raise InputError(
@@ -105,7 +142,10 @@ def _opened(asks: Asks, name: str, probe: Asked) -> RunFile:
         )
     if probe.recorded:
         raise InputError("Recorded answers are there anyway: there is nothing to resume.", fix="Leave out resume.")
-    return RunFile(settings.data_dir / FOLDER, name, _shape(probe, settings.defaults.quality))
+    folder = settings.data_dir / FOLDER
+    if dry_run and not path_of(folder, name).exists():
+        return None
+    return RunFile(folder, name, _shape(probe, settings.defaults.quality))
 
 
 def _shape(probe: Asked, quality: float) -> dict[str, Any]:
@@ -131,8 +171,9 @@ def _name(check: object) -> str:
     return str(getattr(check, "__qualname__", None) or getattr(check, "name", None) or type(check).__qualname__)
 
 
-def _take_over(asks: Asks, run: Run, file: RunFile, questions: Questions, account: RunAccount) -> None:
+def _take_over(asks: Asks, run: Run, file: RunFile, account: RunAccount) -> None:
     """What earlier calls of a run came to. What a killed one had logged, but not kept, is kept now."""
+    questions = run.questions
     wanted = {key: number for number, key in enumerate(questions.keys)}
     ended, asked = file.known(wanted)
     found: dict[str, Row] = {}

@@ -10,20 +10,21 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from molt_magic.batch.frame import Row
+from molt_magic.batch.frame import ANSWERED, Row
 from molt_magic.errors import InputError, StoreError
 from molt_magic.files import make_folder
 from molt_magic.lock import locked
 from molt_magic.log.database import Database
 from molt_magic.log.schema import storable
 
+FOLDER = "runs"  # in the folder of data
 _VERSION = 1
 _COLUMNS = tuple(field.name for field in fields(Row) if field.name != "decision_id")
 _LIST = ", ".join(_COLUMNS)
@@ -66,6 +67,45 @@ def path_of(folder: Path, name: str) -> Path:
     return folder / f"{name}.sqlite"
 
 
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Have a run for oneself, for as long as this process lives at the most. Raises StoreError where another has it."""
+
+    def taken() -> None:
+        raise StoreError(
+            f"The run {path.stem!r} is under way already, in another process or cell.",
+            fix="Wait for it or interrupt it, or give this run another name.",
+        )
+
+    with ExitStack() as lock:
+        try:
+            make_folder(path.parent)
+            lock.enter_context(locked(path.with_suffix(".lock"), waiting=taken))
+        except OSError as error:
+            raise StoreError(
+                f"The run {path.stem!r} cannot be kept in {path.parent}: {error.strerror or error}.",
+                fix="Make the folder yours and writable, or set MOLT_HOME to another one.",
+            ) from error
+        yield
+
+
+def summary(path: Path) -> tuple[str, str, int, int, float]:
+    """Of a run, which may be under way: when it was begun, its options as JSON, how many questions it has, how many of them
+    are answered, and what it has cost, USD. Raises StoreError."""
+    database = _database(path)
+    try:
+        with database.reading() as connection:
+            counted = f"""
+                SELECT COUNT(*), COALESCE(SUM(status IN {ANSWERED}), 0), COALESCE(SUM(earlier_usd + spent_usd), 0.0)
+                FROM questions
+            """  # noqa: S608  # constants
+            begun, options = connection.execute("SELECT begun, options FROM run").fetchone() or ("", "{}")
+            questions, answered, cost = connection.execute(counted).fetchone()
+            return begun, options, questions, answered, cost
+    finally:
+        database.close()
+
+
 class RunFile:
     """An open run; nobody else has it open meanwhile.
 
@@ -82,18 +122,11 @@ class RunFile:
     def __init__(self, folder: Path, name: str, options: Mapping[str, Any]) -> None:
         path = path_of(folder, name)
         self.name = name
+        self._database = _database(path)
         self._held = ExitStack()
-        self._database = Database(path, name="file of the run", prepare=_prepare, synchronous="FULL")
+        self._held.enter_context(held(path))
         try:
-            make_folder(folder)
-            self._held.enter_context(locked(path.with_suffix(".lock"), waiting=lambda: _taken(name)))
             self._same(options)
-        except OSError as error:
-            self.close()
-            raise StoreError(
-                f"The run {name!r} cannot be kept in {folder}: {error.strerror or error}.",
-                fix="Make the folder yours and writable, or set MOLT_HOME to another one.",
-            ) from error
         except BaseException:
             self.close()
             raise
@@ -167,15 +200,12 @@ def _values(key: bytes, row: Row, usd: float) -> tuple[Any, ...]:
     return (usd, decision_id, *map(storable, values), key)
 
 
-def _taken(name: str) -> None:
-    raise StoreError(
-        f"The run {name!r} is under way already, in another process or cell.",
-        fix="Wait for it or interrupt it, or give this run another name.",
-    )
+def _database(path: Path) -> Database:
+    return Database(path, name="file of the run", prepare=_prepare, synchronous="FULL")
 
 
 def _prepare(connection: sqlite3.Connection, path: object) -> None:
-    """Make the tables. Only one process has a run open, so that nobody else does. Raises StoreError."""
+    """Make the tables. Raises StoreError for a file of a newer version."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > _VERSION:
         raise StoreError(

@@ -19,6 +19,7 @@ COLUMNS = (
 )
 # fmt: on
 NUMBERS = ("cost_usd", "saved_usd", "latency_s")
+ANSWERED = ("ok", "best_effort")  # statuses of an answer that need not be asked for again
 NOT_ASKED = "not asked"  # the status of a row that the run did not come to
 
 
@@ -41,7 +42,7 @@ class Row:
     @property
     def answered(self) -> bool:
         """Whether there is an answer that need not be asked for again."""
-        return self.status in ("ok", "best_effort")
+        return self.status in ANSWERED
 
     @classmethod
     def of(cls, result: Result) -> Row:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from molt_magic.batch.forecast import Forecast, duration
 from molt_magic.result import usd
 from molt_magic.types import Event, OnEvent
 
@@ -25,35 +26,42 @@ class Progress(Event):
     spent_usd: float = 0.0  # by this run, in earlier calls too, as far as prices are known
     left_usd: float | None = None  # of `max_cost`; None: there is none
     left_s: float | None = None  # seconds until the last row, by the pace so far; None: it cannot be told yet
+    forecast: Forecast | None = None  # what was expected of it before it began
 
 
-def told(rows: int, done: int, failed: int, spent_usd: float, left_usd: float | None, left_s: float | None) -> Progress:
+def told(
+    *,
+    rows: int,
+    done: int,
+    failed: int,
+    spent_usd: float,
+    left_usd: float | None,
+    left_s: float | None,
+    forecast: Forecast | None,
+) -> Progress:
     """The event of these figures."""
     parts = [f"{done:,} of {rows:,} rows"]
     if failed:
         parts.append(f"{failed:,} without an answer")
-    parts.append(f"{usd(spent_usd)} spent" + ("" if left_usd is None else f" of {usd(spent_usd + left_usd)}"))
+    of = "" if left_usd is None else f" of {usd(spent_usd + left_usd)}"
+    about = (
+        "" if forecast is None or forecast.cost_usd is None or done == rows else f" (about {usd(forecast.cost_usd)} expected)"
+    )
+    parts.append(f"{usd(spent_usd)} spent{of}{about}")
     if left_s is not None and done < rows:
         parts.append(f"about {duration(left_s)} to go")
-    fraction = done / rows if rows else 1.0
     return Progress(
         "progress",
         text=", ".join(parts),
-        fraction=fraction,
+        fraction=done / rows if rows else 1.0,
         rows=rows,
         done=done,
         failed=failed,
         spent_usd=spent_usd,
         left_usd=left_usd,
         left_s=left_s,
+        forecast=forecast,
     )
-
-
-def duration(seconds: float) -> str:
-    """A time for people: `40 s`, `3 min`, `2.5 h`."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 class Teller:

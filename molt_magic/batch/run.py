@@ -11,17 +11,19 @@ from typing import Any
 from molt_magic import errors
 from molt_magic.batch.column import Column, Questions
 from molt_magic.batch.file import RunFile
+from molt_magic.batch.forecast import Forecast
 from molt_magic.batch.frame import Row
 from molt_magic.batch.progress import Progress, Teller, told
-from molt_magic.batch.reasons import concerns_all, spent_out
+from molt_magic.batch.reasons import concerns_all, ends_all, resting
 from molt_magic.orchestrator import record
 from molt_magic.orchestrator.asked import Asked
 from molt_magic.orchestrator.budget import RunAccount
 from molt_magic.orchestrator.failure import as_molt_error
+from molt_magic.orchestrator.loop import BackgroundLoop
 from molt_magic.orchestrator.parts import Parts
 from molt_magic.providers import Exchanger
 from molt_magic.result import Result
-from molt_magic.types import OnEvent
+from molt_magic.types import ModelSpec, OnEvent
 
 AHEAD = (
     64  # questions that are written down at once before they are asked: a write to the disk for each would cost as much as it
@@ -38,7 +40,7 @@ class Asks:
     parts: Parts
     read: Callable[..., Asked]  # of a prompt and the options of a question
     route: Callable[[Asked], Coroutine[Any, Any, Result]]
-    run: Callable[[Coroutine[Any, Any, None]], None]  # on its loop, until it ends
+    loop: BackgroundLoop
     listeners: list[OnEvent]  # told of what takes long, such as weights that are fetched
 
 
@@ -50,14 +52,15 @@ class Run:
         column, questions: what is asked.
         options: of each question, those of `Orchestrator.aroute`.
         account: what it may cost.
-        concurrency: questions in flight at once.
         file: where answers are kept; None: nowhere.
-        exchanger: who asks the models; None: this process.
         on_event: told how far it is.
 
     Attributes:
         answers: what came of each question that has ended, by its number.
         ended_early: why questions were left out; None: none were.
+        forecast: what was expected of it, told with its progress.
+        exchanger: who asks the models; None: this process.
+        concurrency: questions in flight at once.
     """
 
     def __init__(
@@ -68,21 +71,20 @@ class Run:
         *,
         options: Mapping[str, Any],
         account: RunAccount,
-        concurrency: int,
         file: RunFile | None = None,
-        exchanger: Exchanger | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
         self.answers: dict[int, Row] = {}
         self.ended_early: str | None = None
+        self.forecast: Forecast | None = None
+        self.exchanger: Exchanger | None = None
+        self.concurrency = 1
         self._asks = asks
-        self._column = column
-        self._questions = questions
-        self._options = options
+        self.column = column
+        self.questions = questions
+        self.options = options
         self._account = account
-        self._concurrency = concurrency
         self._file = file
-        self._exchanger = exchanger
         self._teller = Teller(on_event)
         self._rows_of = [0] * len(questions)
         for number in questions.of_row:
@@ -104,18 +106,22 @@ class Run:
         self.answers[number] = row
         self._done += self._rows_of[number]
 
+    def wanted(self) -> list[int]:
+        """The numbers of the questions that are still to be asked."""
+        return [number for number in range(len(self.questions)) if number not in self.answers]
+
     async def drive(self) -> None:
         """Ask what is not known. Raises StoreError: what came of it cannot be kept."""
-        self._ready = asyncio.Queue(self._concurrency)
+        self._ready = asyncio.Queue(self.concurrency)
         self._something = asyncio.Event()
         self._begun = time.monotonic()
-        wanted = [number for number in range(len(self._questions)) if number not in self.answers]
+        wanted = self.wanted()
         self._left = len(wanted)
         self._teller.tell(self.progress, at_once=True)
         keeping = asyncio.create_task(self._keep())
         working = [
             asyncio.create_task(self._write_ahead(wanted)),
-            *(asyncio.create_task(self._work()) for _ in range(self._concurrency)),
+            *(asyncio.create_task(self._work()) for _ in range(self.concurrency)),
         ]
         try:
             await _all_of([*working, keeping], until=working)
@@ -132,27 +138,35 @@ class Run:
 
     def progress(self) -> Progress:
         """How far it is."""
-        passed = time.monotonic() - self._begun
-        left_s = None
-        if self._asked >= min(self._concurrency, self._left + self._asked) and self._asked:
-            left_s = passed * self._left / self._asked
-        account, rows = self._account, len(self._questions.of_row)
-        return told(rows, self._done, self._failed, account.spent_usd, account.left_usd, left_s)
+        account, left_s = self._account, None
+        if self._asked >= min(self.concurrency, self._left + self._asked) and self._asked:
+            left_s = (time.monotonic() - self._begun) * self._left / self._asked
+        elif self.forecast is not None:
+            left_s = self.forecast.seconds
+        return told(
+            rows=len(self.questions.of_row),
+            done=self._done,
+            failed=self._failed,
+            spent_usd=account.spent_usd,
+            left_usd=account.left_usd,
+            left_s=left_s,
+            forecast=self.forecast,
+        )
 
     # what runs at the same time
 
     async def _write_ahead(self, wanted: list[int]) -> None:
         """Give the questions their ids, in order, and write both down before any of them is asked."""
-        ahead = max(AHEAD, self._concurrency)
+        ahead = max(AHEAD, self.concurrency)
         for start in range(0, len(wanted), ahead):
             chunk = [(number, record.new_id()) for number in wanted[start : start + ahead]]
             if self._file is not None:
-                await asyncio.to_thread(self._file.begin, [(self._questions.keys[n], name) for n, name in chunk])
+                await asyncio.to_thread(self._file.begin, [(self.questions.keys[n], name) for n, name in chunk])
             for one in chunk:
                 if self.ended_early is not None:
                     break
                 await self._ready.put(one)
-        for _ in range(self._concurrency):
+        for _ in range(self.concurrency):
             await self._ready.put(None)
 
     async def _work(self) -> None:
@@ -173,27 +187,46 @@ class Run:
     # one question
 
     async def _ask(self, number: int, decision_id: str) -> None:
-        prompt = self._column.prompt(self._questions.rows[number])
-        asked: Asked | None = None
-        error: errors.MoltError | None = None
-        try:
-            asked = self._asks.read(prompt, **self._options)
-            asked.decision_id, asked.run, asked.exchanger = decision_id, self._account, self._exchanger
-            result = await self._asks.route(asked)
-        except asyncio.CancelledError:
-            if asked is not None and asked.result is not None:
-                self._took(number, decision_id, Row.of(asked.result))
-            raise
-        except Exception as raised:  # noqa: BLE001  # whatever it is, it is this row's
-            error = as_molt_error(raised)
-            assert error is not None
-            failed = None if asked is None else asked.result
-            row = Row("error", error=f"{error.kind}: {error.message}") if failed is None else Row.of(failed)
-        else:
-            row = Row.of(result)
+        prompt, rested_s = self.column.prompt(self.questions.rows[number]), 0.0
+        while True:
+            asked: Asked | None = None
+            error: errors.MoltError | None = None
+            try:
+                asked = self._asks.read(prompt, **self.options)
+                asked.decision_id, asked.run, asked.exchanger = decision_id, self._account, self.exchanger
+                result = await self._asks.route(asked)
+            except asyncio.CancelledError:
+                if asked is not None and asked.result is not None:
+                    self._took(number, decision_id, Row.of(asked.result))
+                raise
+            except Exception as raised:  # noqa: BLE001  # whatever it is, it is this row's
+                error = as_molt_error(raised)
+                assert error is not None
+                failed = None if asked is None else asked.result
+                row = Row("error", error=f"{error.kind}: {error.message}") if failed is None else Row.of(failed)
+            else:
+                row = Row.of(result)
+            if error is None or asked is None or rested_s >= LONGEST_REST_S or not resting(error, asked, self._cooling):
+                break
+            # it would fail in a moment, as would all that come after it; soon somebody can be asked again
+            decision_id = await self._again(number, decision_id)
+            while rested_s < LONGEST_REST_S and resting(error, asked, self._cooling):
+                await asyncio.sleep(LOOK_S)
+                rested_s += LOOK_S
         self._took(number, decision_id, row)
         if error is not None and asked is not None and not row.answered:
             self._weigh(error, asked)
+
+    async def _again(self, number: int, before: str) -> str:
+        """The id of a question that is asked again."""
+        self._account.ended(before)
+        decision_id = record.new_id()
+        if self._file is not None:
+            await asyncio.to_thread(self._file.begin, [(self.questions.keys[number], decision_id)])
+        return decision_id
+
+    def _cooling(self, spec: ModelSpec) -> str | None:
+        return self._asks.parts.serving.cooling(spec)
 
     def _took(self, number: int, decision_id: str, row: Row) -> None:
         """Take note of what came of a question."""
@@ -206,7 +239,7 @@ class Run:
             self._failed += self._rows_of[number]
         paid = self._account.ended(decision_id)
         if self._file is not None:
-            self._unkept.append((self._questions.keys[number], row, paid))
+            self._unkept.append((self.questions.keys[number], row, paid))
             self._something.set()
         self._teller.tell(self.progress)
 
@@ -214,11 +247,11 @@ class Run:
         """End the run where a failure says that there is no point in asking on."""
         if self.ended_early is not None:
             return
-        if spent_out(error):
+        if ends_all(error):
             self.ended_early = f"{error.kind}: not asked: {error.message}"
         elif not self._answered and concerns_all(error, asked):
             self._alike += 1
-            if self._alike >= max(FEWEST, self._concurrency):
+            if self._alike >= max(FEWEST, self.concurrency):
                 told_ = f"not asked: the first {self._alike} questions failed alike: {error.message}"
                 self.ended_early = f"{error.kind}: {told_}"
 

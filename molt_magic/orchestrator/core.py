@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
+    from molt_magic.batch import Forecast, Runs
     from molt_magic.evaluation.whatif import WhatIf
 
 
@@ -91,6 +92,13 @@ class Orchestrator:
     @property
     def log(self) -> DecisionLog:
         return self._parts.log
+
+    @property
+    def runs(self) -> Runs:
+        """The runs of `map` that have a name: `to_frame` shows them, `forget` throws one away."""
+        from molt_magic.batch import Runs  # a layer above, as for `map`
+
+        return Runs(self.settings.data_dir)
 
     @property
     def embedder(self) -> Embedder:
@@ -269,7 +277,7 @@ class Orchestrator:
         dry_run: bool = False,
         on_event: OnEvent | None = None,
         **options: Any,
-    ) -> pd.DataFrame:
+    ) -> pd.DataFrame | Forecast:
         """Ask a whole column of prompts, many at a time, each different question once; one row a prompt, in order.
 
         A row that repeats another's question has its answer, at no cost and with the same decision. A row that fails says why
@@ -285,8 +293,12 @@ class Orchestrator:
                 died are made again.
             max_cost: the most that the whole run may cost, USD, all calls under its name together. When a question no longer
                 fits in, the run ends: the rows that were not asked say so. Allow more, and resume.
-            concurrency: questions in flight at once.
-            on_event: told how far it is some times a second, by `batch.Progress` events; called on the background thread.
+            concurrency: questions in flight at once; with a `client`, on each of its workers.
+            client: of a Dask cluster, whose workers make the calls to models. All else stays here: strategy, cache, budgets,
+                limits, log and run are the same.
+            dry_run: ask nothing, and return a `batch.Forecast`: cost and time as expected, from plans of some of the questions.
+            on_event: told what is expected and how far it is, some times a second, by `batch.Progress` events; called on the
+                background thread.
             options: those of `aroute`, the same for every row. There is no `thread`: rows are independent.
 
         Columns: text, model, strategy, status, cost_usd, saved_usd, latency_s, cache, error, decision_id, with the index of
@@ -306,7 +318,7 @@ class Orchestrator:
         """
         from molt_magic.batch import Asks, ask_column  # a layer above: this is the one door to it from here
 
-        asks = Asks(self._parts, self._ask, self._routing.route, self._loop.run, self._listeners)
+        asks = Asks(self._parts, self._ask, self._routing.route, self._loop, self._listeners)
         return ask_column(
             asks,
             prompts,

@@ -141,6 +141,10 @@ class Lengths:
         middle, variance = self._predicted(model, task, self._row(prompt))
         return math.exp(middle + min(variance, MOST_SPREAD**2) / 2.0)
 
+    def seen(self, model: str) -> float:
+        """How many answers of a model were taken in."""
+        return self._sums[model].n if model in self._sums else 0.0
+
     def _predicted(self, model: str, task: str | None, row: Floats) -> tuple[float, float]:
         """Mean and variance of the log of a length."""
         if self._solved is None:

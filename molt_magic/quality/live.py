@@ -27,7 +27,7 @@ import numpy as np
 from molt_magic.embed import Embedder
 from molt_magic.errors import StoreError
 from molt_magic.lock import locked
-from molt_magic.quality.calibrate import logistic, logit
+from molt_magic.quality.calibrate import EDGE, logit
 from molt_magic.quality.lengths import Answered, Lengths
 from molt_magic.quality.outcomes import SAME_TASK, Record, Vector, table_of
 from molt_magic.quality.predictor import NEIGHBOURS, Assessment, Predictor
@@ -214,12 +214,14 @@ class QualityModel:
                 sure = min(expected, spec.prior_quality)
                 if abs(shift) >= _FELT:
                     only = f"prior, for a prompt this {'easy' if shift > 0 else 'hard'}"
-            weights, scores = record.weights(task, vector, since=since)
             learned = len(record.scores) - since
-        n = float(weights.sum())
-        mean, held = ((worth * of + float(weights @ scores)) / (worth + n) for of in (expected, sure))
+            n = good = 0.0
+            near = 0
+            if learned:
+                weights, scores = record.weights(task, vector, since=since)
+                n, good, near = float(weights.sum()), float(weights @ scores), int((weights >= SAME_TASK).sum())
+        mean, held = ((worth * of + good) / (worth + n) for of in (expected, sure))
         low = max(0.0, held - Z * math.sqrt(held * (1.0 - held) / (worth + n + 1.0)))
-        near = int((weights >= SAME_TASK).sum())
         if not said:
             said = f"{near} near of {learned} outcomes" if near else only
         elif near:
@@ -231,6 +233,11 @@ class QualityModel:
         with self._lock:
             mean = self._lengths.expected(model, task, prompt)
         return int(min(mean, limit) if limit else mean)
+
+    def answers_seen(self, model: str) -> float:
+        """How many answers of a model its expected lengths rest on."""
+        with self._lock:
+            return self._lengths.seen(model)
 
     # -- within
 
@@ -277,4 +284,5 @@ def _as_hard(prior: float, predictor: Predictor, found: Assessment) -> float:
 
 def _moved(prior: float, shift: float) -> float:
     """A prior moved by logits."""
-    return float(logistic(logit(np.array(prior)) + shift))
+    held = min(max(prior, EDGE), 1.0 - EDGE)
+    return 1.0 / (1.0 + math.exp(-math.log(held / (1.0 - held)) - shift))
