@@ -59,11 +59,21 @@ class MoltError(Exception):
         self.decision_id: str | None = None
         self.result: Any = None  # a molt_magic.result.Result, a layer above this one
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args), self.__dict__  # whatever arguments a kind is made from
+
     def __str__(self) -> str:
         if not self.fix:
             return self.message
         ended = self.message.rstrip().endswith((".", "!", "?"))  # a server's own words may just stop
         return f"{self.message}{'' if ended else '.'} {self.fix}"
+
+
+def _again(kind: type[MoltError], args: tuple[Any, ...]) -> MoltError:
+    """An error that was pickled; its attributes are put back afterwards."""
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class InputError(MoltError):
