@@ -171,6 +171,10 @@ class Cache:
             "trouble": self._trouble,
         }
 
+    def settle(self) -> None:
+        """Wait until what was stored has found its place: lookups are then as fast as they will be."""
+        self._near.settle()
+
     def close(self) -> None:
         """Save the indexes and close the files; a later use opens them again."""
         if self._neighbours is not None:

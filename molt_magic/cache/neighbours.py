@@ -68,6 +68,12 @@ class Neighbours:
                 followed.catch_up(self.store)
                 self._tend(followed)
 
+    def settle(self) -> None:
+        """Wait until nothing is left for a thread to do."""
+        for followed in list(self._followed.values()):
+            if followed.tending is not None:
+                followed.tending.join()
+
     def clear(self) -> None:
         """Forget every index, and remove the graphs."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""`molt quickstart`, `open`, `doctor`, `models`, `evaluate`, `version`."""
+"""`molt quickstart`, `open`, `doctor`, `models`, `evaluate`, `bench`, `version`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from molt_magic.errors import MoltError
@@ -52,6 +53,20 @@ def parser() -> argparse.ArgumentParser:
         "--promise", type=float, metavar="X", help="say whether this share of the best model's quality can be promised"
     )
     scored.set_defaults(run=_evaluate)
+
+    timed = words.add_parser("bench", help="measure what molt_magic costs on this machine, beside raw httpx and others")
+    timed.add_argument("--quick", action="store_true", help="a short run of some 20 s, with small caches")
+    timed.add_argument(
+        "--peers", action="store_true", help="others beside us, where installed: pip install litellm semantic-router openai"
+    )
+    timed.add_argument(
+        "--json", type=Path, default=Path("molt-bench.json"), metavar="FILE", help="every figure goes here (./molt-bench.json)"
+    )
+    timed.add_argument("--rounds", type=_count, metavar="N", help="of everything that answers at once (25)")
+    timed.add_argument("--calls", type=_count, metavar="N", help="in a round of many calls in flight (1000)")
+    timed.add_argument("--starts", type=_count, metavar="N", help="of every program that imports (7)")
+    timed.add_argument("--entries", type=_counts, metavar="N,N", help="sizes of the cache, growing (1000,10000,100000)")
+    timed.set_defaults(run=_bench)
 
     words.add_parser("version", help="the version").set_defaults(run=_version)
     return top
@@ -142,6 +157,39 @@ def _evaluate(chosen: argparse.Namespace) -> int:
     if chosen.promise is not None:
         print(evaluations.promise(evaluation.calibrate(train, target=chosen.promise)).to_plain())
     return 0
+
+
+def _bench(chosen: argparse.Namespace) -> int:
+    from molt_magic import bench
+    from molt_magic.views import benches
+    from molt_magic.views.progress import TerminalProgress
+
+    given = {name: getattr(chosen, name) for name in ("rounds", "calls", "starts", "entries")}
+    sizes = replace(
+        bench.QUICK if chosen.quick else bench.FULL,
+        peers=chosen.peers,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    progress = TerminalProgress(sys.stderr)
+    try:
+        found = bench.run(sizes, on_progress=progress)
+    finally:
+        progress.close()
+    print(benches.report(found).to_plain())
+    found.write(chosen.json)
+    return 0
+
+
+def _count(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    """Such numbers, ascending."""
+    return tuple(sorted(map(_count, text.split(","))))
 
 
 def _version(_chosen: argparse.Namespace) -> int:

@@ -1,0 +1,164 @@
+"""Others' ways to do the same, where they are installed: they are imported in here, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from molt_magic.bench.contenders import KEY, MODEL, Ask, Fly, checked, in_flight
+from molt_magic.embed import StaticEmbedder
+from molt_magic.strategies.classifier import TaskClassifier, shipped_examples
+
+INSTALL = "pip install litellm semantic-router openai"
+
+# they must reach the bench's server and nothing else, and ask nobody for prices, headers or news
+_QUIET = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_OFFLINE_MODE": "true",
+    "LITELLM_LOG": "ERROR",
+    "NO_PROXY": "127.0.0.1",
+}
+
+
+def installed(module: str) -> bool:
+    """Whether a peer is there to be imported."""
+    return find_spec(module) is not None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """The environment as the peers are to find it; they read it when they are imported, and when they are used."""
+    before = {name: os.environ.get(name) for name in _QUIET}
+    os.environ.update(_QUIET)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def openai_sdk(url: str) -> Iterator[dict[str, Ask]]:
+    """The openai SDK, whole and streamed."""
+    import openai
+
+    with openai.OpenAI(api_key=KEY, base_url=url) as client:
+
+        def whole(prompt: str) -> str:
+            answer = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": prompt}])
+            return checked(answer.choices[0].message.content)
+
+        def streamed(prompt: str) -> str:
+            chunks = client.chat.completions.create(
+                model=MODEL,
+                messages=[{"role": "user", "content": prompt}],
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+            return checked("".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices))
+
+        yield {"whole": whole, "streamed": streamed}
+
+
+@asynccontextmanager
+async def openai_flight(url: str, at_once: int) -> AsyncIterator[Fly]:
+    """The openai SDK's asynchronous client."""
+    import openai
+
+    async with openai.AsyncOpenAI(api_key=KEY, base_url=url) as client:
+
+        async def ask(prompt: str) -> str:
+            answer = await client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": prompt}])
+            return checked(answer.choices[0].message.content)
+
+        yield in_flight(ask, at_once)
+
+
+class LiteLLM:
+    """litellm.completion, and litellm.Router over one deployment.
+
+    Args:
+        url: of the bench's server.
+    """
+
+    def __init__(self, url: str) -> None:
+        import litellm
+
+        litellm.suppress_debug_info = True
+        self._litellm: Any = litellm
+        self._target = {"model": f"openai/{MODEL}", "api_base": url, "api_key": KEY}
+        self._router: Any = litellm.Router(model_list=[{"model_name": MODEL, "litellm_params": self._target}])
+
+    def completion(self, prompt: str) -> str:
+        answer = self._litellm.completion(messages=[{"role": "user", "content": prompt}], **self._target)
+        return checked(answer.choices[0].message.content)
+
+    def router(self, prompt: str) -> str:
+        answer = self._router.completion(model=MODEL, messages=[{"role": "user", "content": prompt}])
+        return checked(answer.choices[0].message.content)
+
+    def completion_flight(self, at_once: int) -> Fly:
+        async def ask(prompt: str) -> str:
+            answer = await self._litellm.acompletion(messages=[{"role": "user", "content": prompt}], **self._target)
+            return checked(answer.choices[0].message.content)
+
+        return in_flight(ask, at_once)
+
+    def router_flight(self, at_once: int) -> Fly:
+        async def ask(prompt: str) -> str:
+            answer = await self._router.acompletion(model=MODEL, messages=[{"role": "user", "content": prompt}])
+            return checked(answer.choices[0].message.content)
+
+        return in_flight(ask, at_once)
+
+
+class Known:
+    """The static embedder's vectors of texts it was shown before: what is timed is a decision, not an embedding."""
+
+    id = StaticEmbedder.id
+    dim = StaticEmbedder.dim
+
+    def __init__(self) -> None:
+        self._embedder = StaticEmbedder()
+        self._vectors: dict[str, Any] = {}
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        import numpy as np
+
+        for text in texts:
+            if text not in self._vectors:
+                self._vectors[text] = self._embedder.embed([text])[0]
+        return np.stack([self._vectors[text] for text in texts])
+
+
+def our_decision(known: Known) -> Callable[[str], object]:
+    """The task of a prompt, as strategy semantic guesses it."""
+    return TaskClassifier.load_shipped(known).guess
+
+
+def semantic_router_decision(known: Known) -> Callable[[str], object]:
+    """The route of a prompt, as semantic-router finds it among the same examples."""
+    from semantic_router import IndexedRouter, Route
+    from semantic_router.encoders import DenseEncoder
+
+    class Encoder(DenseEncoder):  # type: ignore[misc,unused-ignore]  # untyped where it is not installed
+        def __call__(self, docs: list[Any]) -> list[list[float]]:
+            vectors: list[list[float]] = known.embed(docs).tolist()
+            return vectors
+
+        async def acall(self, docs: list[Any]) -> list[list[float]]:
+            return self(docs)
+
+    by_task: dict[str, list[str]] = {}
+    for text, task in shipped_examples():
+        by_task.setdefault(task or "none", []).append(text)
+    router: Callable[[str], object] = IndexedRouter(
+        Encoder(name="known"), routes=[Route(name=task, utterances=texts) for task, texts in by_task.items()]
+    )
+    return router
