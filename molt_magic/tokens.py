@@ -13,6 +13,7 @@ import math
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -49,6 +50,7 @@ _SPECIAL: Mapping[str, int] = MappingProxyType({"<|endoftext|>": 199999, "<|endo
 # Text goes to the encoder in windows of this many characters. Measured with tiktoken 0.14.0: a megabyte of spaces overflows the
 # stack of its regular expressions (ValueError), one of a single letter takes 1.2 s where windows take 0.13 s.
 _WINDOW = 4096
+_KEPT = 256  # windows whose length is kept: a prompt is counted for each family, and again before each call
 _SEAM = re.compile(r"(?<=\S) (?=\S)")  # before a single space between words: no token of o200k_base spans it
 _BREAKS = ("\n\n", "\n", ". ", " ")  # where a chunk should end, best first
 
@@ -58,7 +60,7 @@ _encoding: Encoding | None = None
 
 def count_text(text: str, family: str = "openai") -> int:
     """How many tokens `text` is, for a tokenizer family (a key of `RATIOS`; an unknown one counts as `other`)."""
-    return _corrected(sum(len(tokens) for _, tokens in _encoded(text)), family)
+    return _corrected(sum(_length(window) for window in _windows(text)), family)
 
 
 def count_messages(messages: Sequence[Message], family: str = "openai") -> int:
@@ -150,16 +152,26 @@ def _reach(text: str, start: int, max_tokens: int, family: str) -> int:
     return end
 
 
-def _encoded(text: str, start: int = 0) -> Iterator[tuple[str, list[int]]]:
-    """(window, its tokens) over `text` from `start`."""
+def _windows(text: str, start: int = 0) -> Iterator[str]:
+    """`text` from `start` in pieces."""
     while start < len(text):
         end = start + _WINDOW
         if end < len(text):
             seams = [match.start() for match in _SEAM.finditer(text, end - 512, end)]
             end = seams[-1] if seams else end
-        window = text[start:end]
-        yield window, _encode(window)
+        yield text[start:end]
         start = end
+
+
+def _encoded(text: str, start: int = 0) -> Iterator[tuple[str, list[int]]]:
+    """(window, its tokens) over `text` from `start`."""
+    return ((window, _encode(window)) for window in _windows(text, start))
+
+
+@lru_cache(maxsize=_KEPT)
+def _length(window: str) -> int:
+    """How many tokens a window is."""
+    return len(_encode(window))
 
 
 def _encode(text: str) -> list[int]:

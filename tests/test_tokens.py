@@ -140,6 +140,7 @@ def test_chunks_too_small_for_a_character_are_refused() -> None:
 
 def test_many_threads_may_count_at_once_from_a_cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "_encoding", None)
+    tokens._length.cache_clear()
     loads, counts = [], []
     load = tokens._load
     monkeypatch.setattr(tokens, "_load", lambda: loads.append(1) or load())
@@ -155,5 +156,6 @@ def test_many_threads_may_count_at_once_from_a_cold_start(monkeypatch: pytest.Mo
 def test_a_damaged_table_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "_VOCABULARY_SHA256", "0" * 64)
     monkeypatch.setattr(tokens, "_encoding", None)
+    tokens._length.cache_clear()
     with pytest.raises(StoreError, match="sha256 is not the known one"):
         count_text("x")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,12 @@ _STRENGTH = 20.0  # how many outcomes the prior "slope 1, offset 0" is worth
 def logit(p: Matrix) -> Matrix:
     held = np.clip(p, EDGE, 1 - EDGE)
     return np.log(held / (1 - held))
+
+
+def log_odds(p: float) -> float:
+    """The logit of one number; NumPy takes ten times as long to look at it."""
+    held = min(max(p, EDGE), 1.0 - EDGE)
+    return math.log(held / (1.0 - held))
 
 
 def logistic(x: Matrix) -> Matrix:

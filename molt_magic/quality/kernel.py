@@ -39,6 +39,27 @@ class Landmarks:
         return (_likeness(standard, self.points) @ self.whitening).astype(np.float32)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Likeness:
+    """Of single prompts to landmarks without topics, their own part of the sums done beforehand."""
+
+    mean: Matrix
+    deviation: Matrix
+    points: Matrix
+    squares: Matrix  # (l,)
+
+    @classmethod
+    def to(cls, landmarks: Landmarks) -> Likeness:
+        """To these landmarks."""
+        points = landmarks.points
+        return cls(landmarks.mean, landmarks.deviation, points, (points * points).sum(axis=1))
+
+    def of(self, looks: Matrix) -> Matrix:
+        """How like each landmark (l,) a prompt of these looks (d,) is."""
+        standard = np.minimum(np.maximum((looks - self.mean) / self.deviation, -_CLIP), _CLIP)
+        return _near(standard @ standard + self.squares - 2 * (self.points @ standard), len(standard))
+
+
 def whitening(points: Matrix) -> Matrix:
     """What makes inner products of likenesses to `points`, shape (l, d), out of the likenesses: shape (l, l')."""
     values, vectors = np.linalg.eigh(_likeness(points, points))
@@ -53,6 +74,9 @@ def _standard(looks: Matrix, topics: Rows, mean: Matrix, deviation: Matrix, shar
 
 
 def _likeness(a: Matrix, b: Matrix) -> Matrix:
-    distances = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T
-    likeness: Matrix = np.exp(-np.maximum(distances, 0.0) / (2 * a.shape[1]))
+    return _near((a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T, a.shape[1])
+
+
+def _near(distances: Matrix, columns: int) -> Matrix:
+    likeness: Matrix = np.exp(np.maximum(distances, 0.0) / (-2.0 * columns))
     return likeness

@@ -27,7 +27,7 @@ import numpy as np
 from molt_magic.embed import Embedder
 from molt_magic.errors import StoreError
 from molt_magic.lock import locked
-from molt_magic.quality.calibrate import EDGE, logit
+from molt_magic.quality.calibrate import log_odds
 from molt_magic.quality.lengths import Answered, Lengths
 from molt_magic.quality.outcomes import SAME_TASK, Record, Vector, table_of
 from molt_magic.quality.predictor import NEIGHBOURS, Assessment, Predictor
@@ -278,11 +278,9 @@ class QualityModel:
 def _as_hard(prior: float, predictor: Predictor, found: Assessment) -> float:
     """The prior of a model that was not fitted, moved by how hard the prompt is for those that were: a shift of logits."""
     usual = float(predictor.fitted.latent.means.mean())
-    shift = logit(np.array(float(found.quality.mean()))) - logit(np.array(usual))
-    return _moved(prior, float(shift))
+    return _moved(prior, log_odds(float(found.quality.mean())) - log_odds(usual))
 
 
 def _moved(prior: float, shift: float) -> float:
     """A prior moved by logits."""
-    held = min(max(prior, EDGE), 1.0 - EDGE)
-    return 1.0 / (1.0 + math.exp(-math.log(held / (1.0 - held)) - shift))
+    return 1.0 / (1.0 + math.exp(-log_odds(prior) - shift))

@@ -11,20 +11,21 @@ one of those tables is never told what the prior has seen of the very same promp
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from molt_magic.quality.calibrate import logit
-from molt_magic.quality.kernel import Landmarks
+from molt_magic.quality.calibrate import log_odds
+from molt_magic.quality.kernel import Landmarks, Likeness
 from molt_magic.quality.lexical import Lexical, terms_of
 from molt_magic.quality.surface import surface
 
@@ -48,7 +49,25 @@ def fold_of(prompt: str) -> int:
     return zlib.crc32(question(prompt).encode()) % FOLDS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
+class _Easy:
+    """The first column of one fold, ready for single prompts: NumPy takes longer to look at a row than to add it up."""
+
+    worth: dict[int, tuple[float, float]]  # of a term: its rarity, and its coefficient
+    likeness: Likeness
+    worths: Matrix  # (l,), of being like a landmark
+    offset: float
+
+    def of(self, prompt: str) -> float:
+        """How easy a prompt is."""
+        terms = [(n, *self.worth[term]) for term, n in terms_of(prompt).items() if term in self.worth]
+        weights = [(1.0 + math.log(n)) * rarity for n, rarity, _ in terms]
+        length = math.sqrt(sum(weight * weight for weight in weights)) or 1.0
+        words = sum(weight * worth for weight, (_, _, worth) in zip(weights, terms, strict=True)) / length
+        return self.offset + words + float(self.likeness.of(surface([prompt])[0]) @ self.worths)
+
+
+@dataclass(frozen=True)
 class Prior:
     """Linear in the words and in the likeness to some looks; c columns, the first of them is how easy a prompt is."""
 
@@ -81,9 +100,23 @@ class Prior:
 
     def shift(self, prompt: str) -> float:
         """Logits by which a prior quality is moved: over 0 for an easy prompt, under 0 for a hard one."""
-        easy = float(self._raw([prompt], surface([prompt]), [terms_of(prompt)])[0, 0])
-        moved = logit(np.array(self.usual + easy)) - logit(np.array(self.usual))
-        return float(np.clip(self.trust * moved, -MOST, MOST))
+        easy = self._easy[fold_of(prompt)].of(prompt)
+        moved = log_odds(self.usual + easy) - log_odds(self.usual)
+        return min(max(self.trust * moved, -MOST), MOST)
+
+    @cached_property
+    def _easy(self) -> list[_Easy]:
+        terms = [int(term) for term in self.lexical.terms]
+        rarity = self.lexical.rarity.tolist()
+        return [
+            _Easy(
+                worth=dict(zip(terms, zip(rarity, words[:, 0].tolist(), strict=True), strict=True)),
+                likeness=Likeness.to(marks),
+                worths=marks.whitening[:, 0].copy(),
+                offset=float(offset[0]),
+            )
+            for words, marks, offset in zip(self.words, self.landmarks, self.offset, strict=True)
+        ]
 
     def _raw(self, prompts: Sequence[str], looks: Matrix, terms: Sequence[Counter[int]]) -> Rows:
         folds = np.array([fold_of(prompt) for prompt in prompts])
