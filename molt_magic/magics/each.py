@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from molt_magic.errors import ConfigError, InputError, MoltError, UnknownName
+from molt_magic.batch.column import is_empty
+from molt_magic.errors import InputError, MoltError, UnknownName
 from molt_magic.magics import interpolation
 from molt_magic.magics.cells import arguments, note, shown_on
-from molt_magic.result import usd
-from molt_magic.types import Event
-from molt_magic.views import frames
+from molt_magic.views import frames, rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from molt_magic.batch import Forecast
     from molt_magic.magics.options import Options
     from molt_magic.magics.session import RouteMagics
 
 _COLUMN = re.compile(r"(?P<frame>.+?)(?:\.(?P<name>[^\W\d]\w*)|\[(?P<key>[^\[\]]+)\])")
-_FIELDS = ("model", "strategy", "status", "cost_usd", "saved_usd", "latency_s", "cache", "error", "decision_id")
-_OURS = (UnknownName, ConfigError)  # wrong for every row alike: the cell fails at once
 
 
 class Row:
@@ -44,87 +42,65 @@ class Row:
         return list(self._values)
 
 
-def run(session: RouteMagics, chosen: Options, template: str, namespace: Mapping[str, Any]) -> pd.DataFrame:
-    """Route every row; a row that fails says why in its `error`.
+def run(session: RouteMagics, chosen: Options, template: str, namespace: Mapping[str, Any]) -> pd.DataFrame | Forecast:
+    """Fill the prompt for every row, and let `Orchestrator.map` ask them.
 
     Returns:
-        A frame with the column's index: text, model, strategy, status, cost_usd, saved_usd, latency_s, cache, error,
-        decision_id.
+        Its frame, with the index of the column; with --dry-run its forecast.
 
     Raises:
-        UnknownName, ConfigError: what is wrong for every row.
-        InputError: no such frame, or a prompt that is the same for every row.
-        KeyboardInterrupt: the rows done so far are bound to the name given with -o.
+        MoltError: what is wrong for every row; nothing was asked.
+        KeyboardInterrupt: what there is so far is bound to the name given with -o.
     """
     import pandas as pd
 
     assert chosen.each is not None
     frame, column = _column(chosen.each, namespace)
-    names = {"row", column} if column.isidentifier() else {"row"}
-    wanted = column if column.isidentifier() else f'row["{column}"]'
-    if not interpolation.used(template) & names:
+    prompts = pd.Series(list(_prompts(template, frame, column, namespace, chosen.each)), index=frame.index, dtype=object)
+    asked = {**arguments(session, chosen, namespace), "resume": chosen.resume}
+    if chosen.max_cost is None and asked["max_cost"] is not None:
+        asked["max_cost"] *= len(prompts)  # the session's limit is for one prompt
+    if chosen.concurrency is not None:
+        asked["concurrency"] = chosen.concurrency
+    drawn = rows.Rows()
+    live = shown_on(session, chosen, drawn)
+    try:
+        found = session.orchestrator.map(prompts, on_event=live.on_event, **asked)
+    except (KeyboardInterrupt, MoltError) as ended:
+        so_far: pd.DataFrame | None = getattr(ended, "frame", None)
+        if so_far is not None:
+            session.bind(chosen.name, so_far)
+            session.last = None  # several answers: the last one is what the log says
+            shown = frames.each(so_far, forecast=drawn.forecast, run=chosen.resume)
+            live.fail(shown.bundle(), partial=bool(so_far["text"].notna().any()))
+        raise
+    session.bind(chosen.name, found)
+    if isinstance(found, pd.DataFrame):
+        session.last = None
+        live.finish(frames.each(found, forecast=drawn.forecast, run=chosen.resume).bundle())
+    else:
+        live.finish(rows.page(found).bundle())
+    session.already_shown(found, note(chosen))
+    return found
+
+
+def _prompts(template: str, frame: pd.DataFrame, column: str, namespace: Mapping[str, Any], path: str) -> Iterator[str | None]:
+    """The prompt of each row; None where the column is empty. Raises InputError, UnknownName."""
+    named = column.isidentifier()
+    if not interpolation.used(template) & ({"row", column} if named else {"row"}):
+        wanted = column if named else f'row["{column}"]'
         raise InputError(
-            f"The prompt is the same for every row of {chosen.each}.",
+            f"The prompt is the same for every row of {path}.",
             fix=f"Write {{{{{wanted}}}}} where the row's value belongs.",
         )
-    asked = arguments(session, chosen, namespace)
-    rows: list[dict[str, Any]] = []
-
-    def so_far() -> pd.DataFrame:
-        return pd.DataFrame(rows, index=frame.index[: len(rows)], columns=["text", *_FIELDS])
-
-    live = shown_on(session, chosen)
-
-    def tell() -> None:
-        if len(frame):
-            costs = [row["cost_usd"] for row in rows if "cost_usd" in row]
-            spent = usd(None if any(cost is None for cost in costs) else math.fsum(cost or 0.0 for cost in costs))
-            said = f"{len(rows)} of {len(frame)} rows, {spent} so far"
-            live.on_event(Event("progress", text=said, fraction=len(rows) / len(frame)))
-
-    def on_event(event: Event) -> None:
-        if event.kind == "progress":  # what takes long: weights, loading. The text of one row among many is not shown
-            live.on_event(event)
-
-    asked["on_event"] = on_event
-    try:
-        tell()
-        for values in frame.to_dict("records"):
-            rows.append(_one(session, asked, template, {**namespace, **_names(values, column)}, values[column]))
-            tell()
-    except KeyboardInterrupt:
-        session.bind(chosen.name, so_far())
-        live.fail(frames.each(so_far()).bundle(), partial=bool(rows))
-        raise
-    done = so_far()
-    session.bind(chosen.name, done)
-    live.finish(frames.each(done).bundle())
-    session.already_shown(done, note(chosen))
-    return done
-
-
-def _names(values: Mapping[Any, Any], column: str) -> dict[str, Any]:
-    return {column: values[column], "row": Row({str(key): value for key, value in values.items()})}
-
-
-def _one(
-    session: RouteMagics, asked: Mapping[str, Any], template: str, namespace: Mapping[str, Any], value: object
-) -> dict[str, Any]:
-    """The row of one answer or of its failure."""
-    if value is None or value != value or not str(value).strip():
-        return {"status": "error", "error": "input: the row is empty"}
-    prompt = interpolation.fill(template, namespace)
-    try:
-        result = session.orchestrator.route(prompt, **{**asked, "namespace": namespace})
-    except MoltError as error:
-        failed = getattr(error, "result", None)
-        if failed is None:
-            if isinstance(error, _OURS):
-                raise
-            return {"status": "error", "error": f"{error.kind}: {error.message}"}
-        result = failed
-    session.last = result
-    return {"text": result.text or None, **{name: getattr(result.decision, name) for name in _FIELDS}}
+    names = [str(name) for name in frame.columns]
+    for values in frame.itertuples(index=False, name=None):
+        row = dict(zip(names, values, strict=True))
+        value = row[column]
+        if not getattr(value, "ndim", 0) and is_empty(value):
+            yield None
+        else:
+            yield interpolation.fill(template, ChainMap({column: value, "row": Row(row)}, namespace))  # type: ignore[arg-type]
 
 
 def _column(path: str, namespace: Mapping[str, Any]) -> tuple[pd.DataFrame, str]:

@@ -85,6 +85,8 @@ class Options:
     compare: tuple[str, ...]
     recorded: bool
     each: str | None
+    resume: str | None
+    concurrency: int | None
     interact: bool
 
 
@@ -110,7 +112,7 @@ def parser() -> Parser:
     )
     add("-f", "--format", dest="form", metavar="FORMAT", type=_form, help="markdown, text, json or code")
     add("--schema", metavar="NAME", help="a variable: JSON schema or pydantic model that the answer must follow")
-    add("--max-cost", metavar="USD", type=amount, help="refuse to spend more on this prompt")
+    add("--max-cost", metavar="USD", type=amount, help="refuse to spend more on this prompt; with --each: on all rows")
     add("--deadline", metavar="S", type=_seconds, help="seconds that all of it may take, other models and judges included")
     add("--dry-run", action="store_true", help="show what would be called and its estimated cost; call nothing")
     cache = p.add_mutually_exclusive_group()
@@ -123,6 +125,8 @@ def parser() -> Parser:
     add("--compare", metavar="S,S", type=_names, default=(), help="ask by several strategies or models at once, side by side")
     add("--recorded", action="store_true", help="with --compare: answers of the log or a cassette, nothing is paid")
     add("--each", metavar="DF.col", help="route each row: {{col}} is the row's value, {{row.other}} its other columns")
+    add("--resume", metavar="NAME", help="with --each: a run that is kept; the cell run again asks only what has no answer yet")
+    add("--concurrency", metavar="N", type=_count, help="with --each: so many rows at once")
     add("--interact", action="store_true", help="add a small form for trying other settings")
     return p
 
@@ -155,6 +159,8 @@ def read(line: str) -> Options | None:
         compare=found.compare,
         recorded=found.recorded,
         each=found.each,
+        resume=found.resume,
+        concurrency=found.concurrency,
         interact=found.interact,
     )
     _refuse_contradictions(options)
@@ -176,17 +182,20 @@ def _refuse_contradictions(options: Options) -> None:
         raise InputError("--recorded and --dry-run cannot be used together.", fix="Use one of them in this cell.")
     if options.thread and (options.compare or options.each):
         raise InputError(f"A thread takes one answer a cell; {modes[0]} gives several.", fix="Leave out --thread.")
+    for flag, value in (("--resume", options.resume), ("--concurrency", options.concurrency)):
+        if value is not None and options.each is None:
+            raise InputError(f"{flag} goes with --each.", fix="Name the column: --each frame.column.")
     if options.raw and options.each:
         raise InputError("--each fills {{ }} for each row; --raw forbids it.", fix="Leave out --raw.")
 
 
 def _modes(options: Options) -> dict[str, bool]:
-    """What a cell may do only one of: a comparison may be planned, and have a form beside it."""
+    """What a cell may do only one of: a comparison and a column may be planned, a comparison may have a form beside it."""
     return {
         "--compare": bool(options.compare),
         "--each": options.each is not None,
         "--interact": options.interact and not options.compare,
-        "--dry-run": options.dry_run and not options.compare,
+        "--dry-run": options.dry_run and not options.compare and options.each is None,
     }
 
 
@@ -229,6 +238,13 @@ def _seconds(text: str) -> float:
     if value < 0.01:
         raise InputError(f"A deadline must be 0.01 s or more, not {text}.")
     return value
+
+
+def _count(text: str) -> int:
+    value = number(text, "A number of rows")
+    if value < 1 or value != int(value):
+        raise InputError(f"A number of rows must be a whole number, 1 or more, not {text}.")
+    return int(value)
 
 
 def _share(text: str) -> float:
