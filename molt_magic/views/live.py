@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from molt_magic.batch import Progress
 from molt_magic.types import Event
 from molt_magic.views.pace import Pace
 from molt_magic.views.progress import TerminalProgress
@@ -111,6 +112,7 @@ class TerminalLive:
         self._lock = threading.Lock()
         self._progress = TerminalProgress(sys.stderr)
         self._pieces: list[str] = []
+        self._expected = False  # whether it was said what is expected of a run of rows
         self._ended = False
 
     def on_event(self, event: Event) -> None:
@@ -118,7 +120,7 @@ class TerminalLive:
             if self._ended:
                 return
             if event.kind == "progress":
-                self._progress(event.text, event.fraction)
+                self._tell(event)
                 return
             self._progress.close()
             if event.kind == "attempt" and self._pieces:
@@ -127,6 +129,16 @@ class TerminalLive:
             elif event.kind == "delta":
                 self._pieces.append(printable(event.text))
                 self._write(self._pieces[-1])
+
+    def _tell(self, event: Event) -> None:
+        if not isinstance(event, Progress):
+            self._progress(event.text, event.fraction)
+            return
+        if event.forecast is not None and not self._expected:
+            self._expected = True
+            self._progress.close()
+            self._write(f"{one_line(f'Expected: {event.forecast}')}\n")
+        self._progress(event.text, event.fraction, tells_time=True)
 
     def finish(self, final: Mapping[str, str]) -> None:
         with self._lock:

@@ -95,10 +95,15 @@ class TerminalProgress:
         self._painted = float("-inf")
         self._length = 0
 
-    def __call__(self, what: str, fraction: float | None) -> None:
-        """Say what is being done and how much of it is; `fraction` in [0, 1], None when unknown."""
+    def __call__(self, what: str, fraction: float | None, *, tells_time: bool = False) -> None:
+        """Say what is being done and how much of it is.
+
+        Args:
+            fraction: in [0, 1]; None when unknown.
+            tells_time: `what` says itself how long it will take.
+        """
         now = self._clock()
-        left_s = self._left(what, fraction)
+        left_s = None if tells_time else self._left(what, fraction)
         label = label_of(what)
         first, last = label != self._what, fraction is not None and fraction >= 1
         if not (first or last) and now - self._painted < (_EVERY_S if self._live else _LOG_EVERY_S):

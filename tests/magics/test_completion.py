@@ -24,6 +24,7 @@ def complete(book: Notebook, text: str) -> list[str]:
         ("%%route -s rule -t si", ["simple_qa"]),
         ("%%route -m b", ["big"]),
         ("%%route -f j", ["json"]),
+        ("%%route --conc", ["--concurrency"]),
         ("%%route -v sch", ["schema:"]),
         ("%%route --compare rule,sem", ["rule,semantic"]),
         ("%%route --compare rule,bi", ["rule,big"]),

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from molt_magic.errors import InputError, ServerError, UnknownName
+from molt_magic.result import usd
 from molt_magic.types import Call
 from tests.magics.conftest import MakeNotebook
 
@@ -38,7 +39,7 @@ def test_row_that_fails_says_why_and_the_others_go_on(notebook: MakeNotebook) ->
     assert ran.error is None
     assert list(book["out"]["status"]) == ["ok", "error", "ok"]
     assert "It fell over" in book["out"]["error"][1]
-    assert "3 rows, 1 failed" in ran.outputs[0]["text/plain"]
+    assert "3 rows: 2 answered, 1 failed." in ran.outputs[0]["text/plain"]
 
 
 def test_empty_row_asks_nothing(notebook: MakeNotebook) -> None:
@@ -75,6 +76,11 @@ def test_value_of_a_row_is_not_interpolated_again(notebook: MakeNotebook) -> Non
         ("--each df.text", "{{text}} {{row.lagn}}", UnknownName, "Did you mean 'lang'"),
         ("--each number.real", "{{real}}", InputError, "not a DataFrame"),
         ("--each df.text --raw", "{{text}}", InputError, "--raw"),
+        ("--each df.text --thread t", "{{text}}", InputError, "--thread"),
+        ("--each df.text --concurrency 0", "{{text}}", InputError, "1 or more"),
+        ("--each df.text --resume ../x", "{{text}}", InputError, "cannot be called"),
+        ("--resume run", "Hello?", InputError, "--resume goes with --each"),
+        ("--concurrency 2", "Hello?", InputError, "--concurrency goes with --each"),
     ],
 )
 def test_what_is_wrong_for_every_row_fails_the_cell(
@@ -96,29 +102,81 @@ def test_hostile_answers_are_dead_in_the_table(notebook: MakeNotebook) -> None:
     assert "\x1b" not in shown["text/plain"]
 
 
+def pressing_stop(call: Call) -> str:
+    """At the row `b` a person presses the stop button, and the model goes on for long."""
+    if "b" in call.messages[-1].text:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return "word " * 1000
+    return "done"
+
+
 def test_interrupt_binds_the_rows_that_were_done(notebook: MakeNotebook) -> None:
-    def interrupting(call: Call) -> str:
-        if "b" in call.messages[-1].text:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # a person presses the stop button
-            return "word " * 1000
-        return "done"
-
-    book = notebook({"small": interrupting}, delay_s=0.01)
+    book = notebook({"small": pressing_stop}, delay_s=0.01)
     book["df"] = pd.DataFrame({"text": ["a", "b", "c"]}, index=["x", "y", "z"])
-    ran = book.run("%%route -m small --each df.text -o out\n{{text}}")
+    ran = book.run("%%route -m small --each df.text -o out --concurrency 1\n{{text}}")
     assert isinstance(ran.error, KeyboardInterrupt)
-    assert list(book["out"].index) == ["x"]
-    assert "1 rows" in ran.outputs[-1]["text/plain"]
+    assert list(book["out"].index) == ["x", "y", "z"]
+    assert list(book["out"]["status"]) == ["ok", "interrupted", "not asked"]
+    assert "3 rows: 1 answered, 0 failed, 1 interrupted, 1 not asked." in ran.outputs[-1]["text/plain"]
 
 
-def test_progress_counts_rows_and_what_was_spent(notebook: MakeNotebook) -> None:
-    book = notebook({"small": echo}, delay_s=0.1, usage=(1000, 0))
+def test_run_that_has_a_name_goes_on_where_it_was_interrupted(notebook: MakeNotebook) -> None:
+    book = notebook({"small": pressing_stop}, delay_s=0.01)
+    book["df"] = pd.DataFrame({"text": ["a", "b", "c"]})
+    cell = "%%route -m small --each df.text -o out --concurrency 1 --no-cache --resume letters\n{{text}}"
+    ran = book.run(cell)
+    assert "kept as 'letters'" in ran.outputs[-1]["text/plain"]
+    book.orchestrator.providers.script["small"] = ["done"]  # type: ignore[attr-defined]
+    assert book.run(cell).error is None
+    assert list(book["out"]["text"]) == ["done"] * 3
+    asked = [call.messages[-1].text for call in book.orchestrator.providers.calls]  # type: ignore[attr-defined]
+    assert asked == ["a", "b", "b", "c"]
+
+
+def test_dry_run_shows_the_forecast_and_asks_nothing(notebook: MakeNotebook) -> None:
+    book = notebook()
+    book["df"] = pd.DataFrame({"text": ["a", "b", "a", None]})
+    ran = book.run("%%route -m small --each df.text --dry-run -o plan\n{{text}}")
+    assert (ran.value, ran.value.rows, ran.value.questions) == (book["plan"], 4, 2)
+    assert book.orchestrator.providers.calls == []  # type: ignore[attr-defined]
+    for said in ("nothing was called", "small 100%", f"{usd(ran.value.low_usd)} to {usd(ran.value.high_usd)}"):
+        assert said in ran.outputs[0]["text/plain"]
+    assert len(ran.outputs) == 1
+
+
+def test_most_that_all_rows_may_cost_ends_the_run(notebook: MakeNotebook) -> None:
+    book = notebook({"small": echo}, usage=(1000, 0))  # $0.001 a row
+    book["df"] = pd.DataFrame({"text": list("abcdef")})
+    cell = "%%route -m small --each df.text --no-cache --param max_tokens 5 -o out --resume all --concurrency 1 --max-cost "
+    ran = book.run(cell + "0.0025\n{{text}}")
+    assert ran.error is None
+    waiting = book["out"]["status"] != "ok"
+    assert 0 < waiting.sum() < 6
+    assert book["out"]["error"][waiting].str.startswith("budget").all()
+    assert "not asked" in ran.outputs[0]["text/plain"]
+    book.run(cell + "1\n{{text}}")
+    assert list(book["out"]["status"]) == ["ok"] * 6
+
+
+def test_limit_that_the_session_sets_a_prompt_is_taken_for_every_row(notebook: MakeNotebook) -> None:
+    book = notebook({"small": echo}, usage=(1000, 0))
+    book["df"] = pd.DataFrame({"text": list("abcdef")})
+    book.session.max_cost = 0.002
+    book.run("%%route -m small --each df.text --no-cache --param max_tokens 5 -o out\n{{text}}")
+    assert list(book["out"]["status"]) == ["ok"] * 6
+
+
+def test_expectation_and_progress_are_shown_while_it_goes(notebook: MakeNotebook) -> None:
+    book = notebook({"small": echo}, delay_s=0.3, usage=(1000, 0))
     book["df"] = pd.DataFrame({"text": ["a", "b", "c"]})
     book.shell.kernel = object()  # what a kernel's shell has and a terminal's has not
     try:
-        ran = book.run("%%route -m small --each df.text --no-cache\n{{text}}", cell_id="c1")
+        ran = book.run("%%route -m small --each df.text --no-cache --concurrency 1\n{{text}}", cell_id="c1")
     finally:
         del book.shell.kernel
     said = " ".join(output["text/html"] for output in ran.outputs)
-    assert "1 of 3 rows, $0.0010 so far" in said
+    assert "Expected: 3 rows, 3 questions to ask; about $" in said
+    assert "1 of 3 rows, $0.0010 spent" in said
     assert "<progress" in said
+    assert "<progress" not in ran.outputs[-1]["text/html"]
+    assert "Cost $0.0030 (about $" in ran.outputs[-1]["text/plain"]
