@@ -60,8 +60,8 @@ def ask_column(
                 return asks.loop.run(_forecast(asks, run))
             return _asked(asks, run, on_event, expecting=on_event is not None and not probe.recorded)
     finally:
-        if file is not None:
-            file.close()
+        if not run.begun:  # else it has closed its file, or will, where an interrupt did not wait for it
+            run.close()
 
 
 def _asked(asks: Asks, run: Run, on_event: OnEvent | None, *, expecting: bool) -> pd.DataFrame:

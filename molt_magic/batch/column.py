@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from molt_magic.errors import InputError, MoltError, UnknownName
 from molt_magic.orchestrator import question
 from molt_magic.serial import canonical_key, message_to_json
+from molt_magic.types import Message
 
 DEFAULT = "prompt"  # the column of a frame, where none is named
 EMPTY = "input: the row is empty"
@@ -48,10 +49,13 @@ def read(given: object, column: str | None) -> Column:
         raise InputError("Only a frame has columns to choose from.", fix="Leave out column=, or give the frame.")
     if isinstance(given, pd.Series):
         return Column(given.array, given.index)  # type: ignore[arg-type]  # it has a length and items by position
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+    if isinstance(given, str | bytes | Mapping | Set) or not isinstance(given, Iterable):
         what = "one text" if isinstance(given, str) else f"a {type(given).__name__}"
         raise InputError(f"A column of prompts is wanted, not {what}.", fix="Give a Series, a list, or a frame with column=.")
-    return Column(given if isinstance(given, Sequence) else list(given), None)
+    prompts = given if isinstance(given, Sequence) else list(given)
+    if len(prompts) and isinstance(prompts[0], Message | Mapping):
+        raise InputError("A column of prompts is wanted, not the messages of one.", fix="Put them into a list of their own.")
+    return Column(prompts, None)
 
 
 @dataclass(slots=True)

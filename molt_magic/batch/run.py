@@ -61,6 +61,7 @@ class Run:
         forecast: what was expected of it, told with its progress.
         exchanger: who asks the models; None: this process.
         concurrency: questions in flight at once.
+        begun: whether it was driven.
     """
 
     def __init__(
@@ -91,7 +92,8 @@ class Run:
             if number >= 0:
                 self._rows_of[number] += 1
         self._done = self._failed = len(questions.unread)  # rows
-        self._begun = 0.0
+        self.begun = False
+        self._since = 0.0  # monotonic seconds
         self._asked = 0  # questions that this call has asked
         self._left = 0  # questions that it has still to ask
         self._answered = False  # whether any was
@@ -111,36 +113,42 @@ class Run:
         return [number for number in range(len(self.questions)) if number not in self.answers]
 
     async def drive(self) -> None:
-        """Ask what is not known. Raises StoreError: what came of it cannot be kept."""
+        """Ask what is not known, and close the file. Raises StoreError: what came of it cannot be kept."""
+        self.begun = True
+        try:
+            await self._drive()
+        finally:
+            self.close()
+            self._teller.tell(self.progress, at_once=True)
+
+    def close(self) -> None:
+        """Let others have the run."""
+        if self._file is not None:
+            self._file.close()
+
+    async def _drive(self) -> None:
         self._ready = asyncio.Queue(self.concurrency)
         self._something = asyncio.Event()
-        self._begun = time.monotonic()
+        self._since = time.monotonic()
         wanted = self.wanted()
         self._left = len(wanted)
         self._teller.tell(self.progress, at_once=True)
         keeping = asyncio.create_task(self._keep())
-        working = [
-            asyncio.create_task(self._write_ahead(wanted)),
-            *(asyncio.create_task(self._work()) for _ in range(self.concurrency)),
-        ]
+        working = [asyncio.create_task(self._write_ahead(wanted))]
+        working += [asyncio.create_task(self._work()) for _ in range(self.concurrency)]
         try:
             await _all_of([*working, keeping], until=working)
         finally:
             await _ended(working)
             self._last = True
             self._something.set()
-            try:
-                await keeping
-            finally:
-                if self._file is not None:
-                    self._file.close()
-            self._teller.tell(self.progress, at_once=True)
+            await keeping
 
     def progress(self) -> Progress:
         """How far it is."""
         account, left_s = self._account, None
         if self._asked >= min(self.concurrency, self._left + self._asked) and self._asked:
-            left_s = (time.monotonic() - self._begun) * self._left / self._asked
+            left_s = (time.monotonic() - self._since) * self._left / self._asked
         elif self.forecast is not None:
             left_s = self.forecast.seconds
         return told(
