@@ -22,11 +22,11 @@ _WHEN = (
     "before a long winter", "on a small budget", "without special tools", "in a rented flat", "for a school project",
     "after a flood", "in a humid climate", "for a family of four", "when it is new", "at high altitude", "by the sea",
     "in less than an hour", "for an exhibition", "when parts are missing", "in a warehouse", "for export", "on a farm",
-    "with one hand", "under time pressure", "in the desert",
+    "with bare hands", "under time pressure", "in the desert",
 )
 _PROPERTIES = (
     "price", "weight", "history", "carbon footprint", "resale value", "typical lifetime", "power consumption", "market share",
-    "legal status", "main ingredient", "ideal temperature", "most common fault", "safety record", "annual production",
+    "legal status", "main ingredient", "ideal temperature", "usual fault", "safety record", "annual production",
     "environmental impact", "average delay", "recommended dose", "cultural meaning", "tax treatment", "failure rate",
 )
 _TOPICS = (
@@ -51,41 +51,38 @@ _FORMS = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question, asked in two ways that mean the same."""
+    """One question, asked in three ways that mean the same."""
 
     text: str
-    again: str
+    again: str  # politer or shorter: the guard alone can tell that it is the same
+    otherwise: str  # in words of which the second embedder has to say so, too
 
 
 def questions(seed: int) -> Iterator[Question]:
-    """Different questions in an order drawn by `seed`; there are some million, then it ends."""
+    """Different questions in an order drawn by `seed`, more than a million of them."""
     rng = random.Random(seed)  # noqa: S311  # no secret
     seen: set[str] = set()
-    misses = 0
-    while misses < 10_000:
+    while True:
         question = _draw(rng)
-        if question.text in seen:
-            misses += 1
-            continue
-        seen.add(question.text)
-        misses = 0
-        yield question
+        if question.text not in seen:
+            seen.add(question.text)
+            yield question
 
 
 def _draw(rng: random.Random) -> Question:
     kind = rng.random()
     if kind < 0.1:
-        do, thing, when = rng.choice(_DO), rng.choice(_THINGS), rng.choice(_WHEN)
-        return Question(f"How do I {do} a {thing} {when}?", f"how can I {do} a {thing} {when}")
-    if kind < 0.35:
-        what, one, when = rng.choice(_PROPERTIES), rng.choice(_THINGS), rng.choice(_WHEN)
-        year = rng.randrange(1950, 2026)
-        told = f"the {what} of a {one} {when} in {year}"
-        return Question(f"What is {told}?", f"What's {told}?")
+        do = f"{rng.choice(_DO)} a {rng.choice(_THINGS)} {rng.choice(_WHEN)}"
+        return Question(f"How do I {do}?", f"how can I {do}", f"What are some good ways to {do}?")
+    if kind < 0.4:
+        what, thing, when = rng.choice(_PROPERTIES), rng.choice(_THINGS), rng.choice(_WHEN)
+        told = f"{what} of a {thing} {when} in {rng.randrange(1950, 2026)}"
+        return Question(f"What is the {told}?", f"What's the {told}?", f"what is {told}")
     if kind < 0.7:
-        form, topic, reader, lines = rng.choice(_FORMS), rng.choice(_TOPICS), rng.choice(_READERS), rng.randrange(4, 80)
-        told = f"write a {form} about {topic} for {reader} in {lines} lines"
-        return Question(f"W{told[1:]}", f"Could you please {told}?")
+        form, topic, reader = rng.choice(_FORMS), rng.choice(_TOPICS), rng.choice(_READERS)
+        told = f"{form} about {topic} for {reader} in {rng.randrange(4, 80)} lines"
+        return Question(f"Write a {told}", f"Could you please write a {told}?", f"write {told}")
     (topic, other), reader = rng.sample(_TOPICS, 2), rng.choice(_READERS)
-    told = f"explain how {topic} is connected with {other} to {reader}"
-    return Question(f"E{told[1:]}", f"Can you {told}, please?")
+    told = f"connected with {other} to {reader}"
+    plain = f"how {topic} is {told}"
+    return Question(f"Explain {plain}", f"Can you explain {plain}, please?", f"explain how {topic} is really {told}")

@@ -68,7 +68,7 @@ class Lookups:
             "new": lambda _question: counted("new", guarded.nearest(_SCOPE, next(new).text)),
         }
         if verifier is not None:
-            contenders["verified"] = lambda question: counted("verified", verified.nearest(_SCOPE, question.again))
+            contenders["verified"] = lambda question: counted("verified", verified.nearest(_SCOPE, question.otherwise))
         try:
             found = interleaved(contenders, asked, rounds=self._rounds, block=self._block, rng=self._rng)
         finally:
