@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from molt_magic.batch.ask import INTERRUPTED
 from molt_magic.batch.frame import NOT_ASKED
 from molt_magic.result import usd
 from molt_magic.views import listings
@@ -33,9 +34,11 @@ def each(frame: pd.DataFrame, *, forecast: Forecast | None = None, run: str | No
     rows = _rows(frame.head(SHOWN_ROWS))
     labels = [str(label) for label in frame.head(SHOWN_ROWS).index]
     records = [{"row": label, **{name: row[name] for name in _EACH}} for label, row in zip(labels, rows, strict=True)]
-    story = [_counted(frame), _paid(frame, forecast)]
-    if (left := frame[frame["status"] == NOT_ASKED]).size:
-        story.append(f"Not asked: {one_line(str(left['error'].iloc[0]), _REASON_LIMIT)}")
+    left = frame[frame["status"] == NOT_ASKED]
+    story = [_counted(frame), _paid(frame, forecast if left.empty else None)]
+    if not left.empty:
+        if (why := str(left["error"].iloc[0])) != INTERRUPTED:
+            story.append(one_line(why, _REASON_LIMIT))
         if run is not None:
             story.append(f"What was answered is kept as {run!r}: run again, the cell asks only the rest.")
     if len(frame) > SHOWN_ROWS:
@@ -56,7 +59,8 @@ def _paid(frame: pd.DataFrame, forecast: Forecast | None) -> str:
     """What the rows cost and saved. A row without a figure that was answered has an unknown price."""
     asked = frame[frame["status"].isin(_ANSWERED)]
     cost = None if asked["cost_usd"].isna().any() else math.fsum(frame["cost_usd"].dropna())
-    expected = "" if forecast is None or forecast.cost_usd is None else f" (about {usd(forecast.cost_usd)} was expected)"
+    told = forecast is not None and forecast.cost_usd is not None and not forecast.known  # else it is that of the rest
+    expected = f" (about {usd(forecast.cost_usd)} was expected)" if forecast is not None and told else ""
     saved = "" if asked["saved_usd"].isna().any() else f", saved {usd(math.fsum(asked['saved_usd']))}"
     return f"Cost {usd(cost)}{expected}{saved}."
 
