@@ -33,7 +33,7 @@ def each(frame: pd.DataFrame, *, forecast: Forecast | None = None, run: str | No
     """
     rows = _rows(frame.head(SHOWN_ROWS))
     labels = [str(label) for label in frame.head(SHOWN_ROWS).index]
-    records = [{"row": label, **{name: row[name] for name in _EACH}} for label, row in zip(labels, rows, strict=True)]
+    records = [{"row": label, **_shown(row)} for label, row in zip(labels, rows, strict=True)]
     left = frame[frame["status"] == NOT_ASKED]
     story = [_counted(frame), _paid(frame, forecast if left.empty else None)]
     if not left.empty:
@@ -63,6 +63,12 @@ def _paid(frame: pd.DataFrame, forecast: Forecast | None) -> str:
     expected = f" (about {usd(forecast.cost_usd)} was expected)" if forecast is not None and told else ""
     saved = "" if asked["saved_usd"].isna().any() else f", saved {usd(math.fsum(asked['saved_usd']))}"
     return f"Cost {usd(cost)}{expected}{saved}."
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that are shown. A row that nobody was asked for has no model and no cost: they are not unknown."""
+    asked = row["decision_id"] is not None
+    return {name: row[name] if asked or name in ("status", "error") else "" for name in _EACH}
 
 
 def _rows(frame: pd.DataFrame) -> list[Mapping[str, Any]]:

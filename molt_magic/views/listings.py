@@ -175,7 +175,12 @@ def label(name: str) -> str:
 
 
 def cell(name: str, value: Any) -> str:
-    """A value of a column, for people; untrusted text in it is printable and on one line."""
+    """A value of a column, for people; untrusted text in it is printable and on one line.
+
+    None is what is not known; an empty text is what there is not.
+    """
+    if isinstance(value, str) and not value:
+        return ""
     if value is None or value != value:  # NaN is what a frame makes of None
         return "unknown" if name.endswith("_usd") else "none" if name in ("model", "provider") else ""
     if name.endswith("_usd"):

@@ -45,8 +45,9 @@ def test_row_that_fails_says_why_and_the_others_go_on(notebook: MakeNotebook) ->
 def test_empty_row_asks_nothing(notebook: MakeNotebook) -> None:
     book = notebook({"small": echo})
     book["df"] = FRAME
-    book.run("%%route -m small --each df.text -o out\n{{text}}")
+    ran = book.run("%%route -m small --each df.text -o out\n{{text}}")
     assert book["out"]["error"][30] == "input: the row is empty"
+    assert "unknown" not in ran.outputs[0]["text/plain"]
     assert len(book.orchestrator.providers.calls) == 2  # type: ignore[attr-defined]
 
 
