@@ -38,6 +38,7 @@ def told(
     left_usd: float | None,
     left_s: float | None,
     forecast: Forecast | None,
+    ended_early: bool,
 ) -> Progress:
     """The event of these figures."""
     parts = [f"{done:,} of {rows:,} rows"]
@@ -48,7 +49,9 @@ def told(
         "" if forecast is None or forecast.cost_usd is None or done == rows else f" (about {usd(forecast.cost_usd)} expected)"
     )
     parts.append(f"{usd(spent_usd)} spent{of}{about}")
-    if left_s is not None and done < rows:
+    if ended_early:
+        parts.append("ended early: the others are not asked")
+    elif left_s is not None and done < rows:
         parts.append(f"about {duration(left_s)} to go")
     return Progress(
         "progress",

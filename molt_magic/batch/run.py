@@ -146,20 +146,25 @@ class Run:
 
     def progress(self) -> Progress:
         """How far it is."""
-        account, left_s = self._account, None
-        if self._asked >= min(self.concurrency, self._left + self._asked) and self._asked:
-            left_s = (time.monotonic() - self._since) * self._left / self._asked
-        elif self.forecast is not None:
-            left_s = self.forecast.seconds
+        account = self._account
         return told(
             rows=len(self.questions.of_row),
             done=self._done,
             failed=self._failed,
             spent_usd=account.spent_usd,
             left_usd=account.left_usd,
-            left_s=left_s,
+            left_s=self._left_s(),
             forecast=self.forecast,
+            ended_early=self.ended_early is not None,
         )
+
+    def _left_s(self) -> float | None:
+        """Seconds that are left: by the pace once each place has had its first answer, before that by the forecast."""
+        if self.ended_early is not None:
+            return None
+        if self._asked and self._asked >= min(self.concurrency, self._asked + self._left):
+            return (time.monotonic() - self._since) * self._left / self._asked
+        return None if self.forecast is None else self.forecast.seconds
 
     # what runs at the same time
 
