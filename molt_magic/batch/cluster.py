@@ -150,7 +150,9 @@ class Cluster:
             if reply.error is not None:
                 raise reply.error
             if reply.completion is None:
-                raise ClusterError(f"The worker {worker.address} dropped a call.", fix="Run it again with the same resume.")
+                raise ConnectionFailed(
+                    f"The worker {worker.address} dropped the call.", provider=spec.provider, fix="Ask again."
+                )
             return reply.completion
 
     # one exchange

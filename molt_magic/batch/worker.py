@@ -11,7 +11,6 @@ Keys come from the worker's own environment (or its `.env`), and weights from it
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import pickle
 import threading
@@ -26,7 +25,7 @@ from typing import Any, TypeVar
 import molt_magic
 from molt_magic.config import Settings, load_settings
 from molt_magic.config.schema import NetworkSettings
-from molt_magic.errors import ClusterError, MoltError, ServerError, Unauthorized
+from molt_magic.errors import MoltError, ServerError, Unauthorized
 from molt_magic.providers import Missing, Providers
 from molt_magic.providers.balancing import deployments_of
 from molt_magic.types import Call, Completion, Deployment, ModelSpec
@@ -103,8 +102,12 @@ def packed(record: object) -> bytes:
 class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, MappingProxyType):  # of which pickle knows nothing
-            return MappingProxyType, (dict(value),)
+            return _proxy, (dict(value),)
         return NotImplemented
+
+
+def _proxy(values: dict[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(values)
 
 
 # what the coordinator runs
@@ -145,12 +148,11 @@ def _desk() -> _Desk:
     with _lock:
         if _made is None:
             _made = _Desk()
-            atexit.register(_made.close)
         return _made
 
 
 class _Desk:
-    """Keeps a loop, and what exchanges are made with, for as long as the process lives."""
+    """Keeps a loop, and what exchanges are made with, for as long as the process lives; local engines end with it."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -199,13 +201,6 @@ class _Desk:
 
     def _wait(self, coro: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coro, self._loop).result()
-
-    def close(self) -> None:
-        """The process ends: local engines go with it."""
-        for providers in self._providers.values():
-            self._wait(providers.aclose())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(1.0)
 
 
 class _Run:
@@ -308,11 +303,9 @@ class _Run:
         fix = f"There, before the worker is started: {missing.fix}."
         raise Unauthorized(message, provider=spec.provider, fix=fix)
 
-    def _unforeseen(self, bug: Exception) -> ClusterError:
+    def _unforeseen(self, bug: Exception) -> MoltError:
         """What the coordinator is told of a bug: never its message, which may hold the request, and so a key."""
         at = traceback.extract_tb(bug.__traceback__)[-1]
         logger.error("an exchange failed with %s in %s, line %s", type(bug).__name__, at.name, at.lineno)
         where = f"{type(bug).__name__} in {at.name}, line {at.lineno}"
-        return ClusterError(
-            f"An exchange on the worker {self._worker} failed ({where}).", fix="This is a bug: please report it."
-        )
+        return MoltError(f"An exchange on the worker {self._worker} failed ({where}).", fix="This is a bug: please report it.")

@@ -1,0 +1,91 @@
+"""A run on four workers is the same run as in one process; and stays it when a worker dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pandas as pd
+import pytest
+from distributed import Client
+
+from tests.cluster.conftest import KEY, KEY_VAR, Make
+from tests.stress.server import ChatServer, _reply
+
+PROMPTS = pd.Series([f"What is {i} times {i}?" for i in range(30)], index=[f"row {i}" for i in range(30)])
+CONCURRENCY = 4
+SAME = ["text", "model", "strategy", "status", "cost_usd", "cache", "error"]
+LOGGED = ["prompt", "strategy", "model", "served_model", "provider", "deployment", "n_attempts", "escalations", "cache"]
+LOGGED += [
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "overhead_cost_usd",
+    "quality",
+    "quality_source",
+    "status",
+    "error",
+    "reason",
+]
+
+
+def answer_to(prompt: str) -> str:
+    return _reply([{"role": "user", "content": prompt}])
+
+
+def logged(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[LOGGED].sort_values("prompt", ignore_index=True)
+
+
+def test_frame_and_log_are_those_of_one_process(client: Client, orchestrator: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    far, near = orchestrator(home="far"), orchestrator(home="near")
+    options = {"strategy": "cascade", "validate": "judge:big", "temperature": 0.5}
+    there = far.map(PROMPTS, client=client, concurrency=CONCURRENCY, **options)
+    monkeypatch.setenv(KEY_VAR, KEY)  # one process needs it here
+    here = near.map(PROMPTS, concurrency=CONCURRENCY, **options)
+    pd.testing.assert_frame_equal(there[SAME], here[SAME])
+    assert set(there["model"]) == {"small", "big"}
+    pd.testing.assert_frame_equal(logged(far.log.to_frame()), logged(near.log.to_frame()))
+    assert far.log.to_frame()["ttft_s"].gt(0.01).all()  # as the worker heard it
+
+
+def test_worker_that_is_killed_costs_only_what_was_in_flight_on_it(
+    client: Client, orchestrator: Make, server: ChatServer
+) -> None:
+    orch = orchestrator({"cache.enabled": False})
+    pids = client.run(os.getpid)
+
+    def kill_one() -> None:
+        while sum(server.requests.values()) < 60:
+            time.sleep(0.005)
+        os.kill(next(iter(pids.values())), signal.SIGKILL)
+
+    prompts = pd.Series([f"Why is {i} odd?" for i in range(160)])
+    threading.Thread(target=kill_one, daemon=True).start()
+    frame = orch.map(prompts, client=client, concurrency=CONCURRENCY, model="small")
+    assert set(frame["status"]) == {"ok"}
+    assert list(frame["text"]) == [answer_to(prompt) for prompt in prompts]
+    assert len(prompts) <= sum(server.requests.values()) <= len(prompts) + CONCURRENCY
+    log = orch.log.to_frame()
+    assert len(log) == len(prompts)
+    assert set(log["status"]) == {"ok"}
+
+
+def test_budget_of_a_run_holds_over_the_workers(client: Client, orchestrator: Make, server: ChatServer) -> None:
+    orch = orchestrator()
+    one = orch.map(["How much?"], client=client, model="big", max_tokens=20, cache=False)["cost_usd"].sum()
+    frame = orch.map(PROMPTS, client=client, concurrency=CONCURRENCY, model="big", max_tokens=20, max_cost=10 * one)
+    assert frame["cost_usd"].sum() <= 10 * one
+    assert 5 <= (frame["status"] == "ok").sum() <= 11
+    assert sum(server.requests.values()) == 1 + (frame["status"] == "ok").sum()
+    assert frame["error"].dropna().str.contains("budget").all()
+
+
+def test_requests_per_minute_hold_over_the_workers(client: Client, orchestrator: Make, server: ChatServer) -> None:
+    orch = orchestrator(requests_per_minute=12)
+    frame = orch.map(PROMPTS, client=client, concurrency=CONCURRENCY, model="small", deadline=5.0)
+    assert (frame["status"] == "ok").sum() == 12
+    assert sum(server.requests.values()) == 12
+    assert frame["error"].dropna().str.contains("limit of 12 requests").all()
