@@ -65,7 +65,7 @@ def run(session: RouteMagics, chosen: Options, template: str, namespace: Mapping
     drawn = rows.Rows()
     live = shown_on(session, chosen, drawn)
     try:
-        found = session.orchestrator.map(prompts, on_event=live.on_event, **asked)
+        found: pd.DataFrame | Forecast = session.orchestrator.map(prompts, on_event=live.on_event, **asked)
     except (KeyboardInterrupt, MoltError) as ended:
         so_far: pd.DataFrame | None = getattr(ended, "frame", None)
         if so_far is not None:

@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from molt_magic import errors
 from molt_magic.cache import Cache
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
     from molt_magic.batch import Forecast, Runs
     from molt_magic.evaluation.whatif import WhatIf
+
+    Prompts = pd.Series[Any] | pd.DataFrame | Iterable[question.Prompt | None]
 
 
 class Orchestrator:
@@ -265,9 +267,18 @@ class Orchestrator:
             raise
         return comparison.frame
 
+    @overload
+    def map(self, prompts: Prompts, *, dry_run: Literal[False] = False, **options: Any) -> pd.DataFrame: ...
+
+    @overload
+    def map(self, prompts: Prompts, *, dry_run: Literal[True], **options: Any) -> Forecast: ...
+
+    @overload
+    def map(self, prompts: Prompts, *, dry_run: bool, **options: Any) -> pd.DataFrame | Forecast: ...
+
     def map(
         self,
-        prompts: pd.Series[Any] | pd.DataFrame | Iterable[question.Prompt],
+        prompts: Prompts,
         *,
         column: str | None = None,
         resume: str | None = None,
@@ -290,7 +301,7 @@ class Orchestrator:
             resume: a name for the run. What it was answered is kept under that name, on disk before a row counts as done, and
                 a call with the same name and options asks only what has no answer yet: after an interruption, a crash or a
                 power cut, after failures, or with more prompts. At the most the calls that were in flight when its process
-                died are made again.
+                died are made again; what those had cost is not known, and not counted.
             max_cost: the most that the whole run may cost, USD, all calls under its name together. When a question no longer
                 fits in, the run ends: the rows that were not asked say so. Allow more, and resume.
             concurrency: questions in flight at once; with a `client`, on each of its workers.
