@@ -16,6 +16,7 @@ from molt_magic.batch.run import Asks, Run
 from molt_magic.errors import InputError, MoltError
 from molt_magic.orchestrator.asked import Asked
 from molt_magic.orchestrator.budget import RunAccount
+from molt_magic.orchestrator.candidates import answer_limit
 from molt_magic.types import OnEvent
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ async def _forecast(asks: Asks, run: Run) -> Forecast:
         asked = asks.read(run.column.prompt(questions.rows[number]), **run.options, dry_run=True)
         asked.exchanger = run.exchanger
         try:
-            plans.append(plan_of(await asks.route(asked), asks.parts))
+            plans.append(plan_of(await asks.route(asked), asks.parts, answer_limit(asked.request.params)))
         except MoltError as error:
             plans.append(error)
     seconds = latencies(asks.parts.log if asks.parts.settings.log.enabled else None)

@@ -125,8 +125,12 @@ def forecast(
     )
 
 
-def plan_of(planned: Result, parts: Parts) -> Plan:
-    """The calls that the plan of a question expects: one, and those further up the ladder of a cascade."""
+def plan_of(planned: Result, parts: Parts, limit: int | None) -> Plan:
+    """The calls that the plan of a question expects: one, and those further up the ladder of a cascade.
+
+    Args:
+        limit: tokens that an answer may have; None: as many as it likes.
+    """
     decision = planned.decision
     spec = parts.catalog.get(decision.model or "")
     steps = [_step(spec, decision.input_tokens, decision.output_tokens, 0.0)]
@@ -141,7 +145,7 @@ def plan_of(planned: Result, parts: Parts) -> Plan:
     for at, name in enumerate(names):
         last = at == len(names) - 1
         rung = parts.catalog.get(name)
-        output = parts.quality.expected_tokens(name, decision.task, decision.prompt or "", None)
+        output = parts.quality.expected_tokens(name, decision.task, decision.prompt or "", limit)
         tokens = decision.output_tokens if name == spec.name else output
         found.append(_step(rung, decision.input_tokens, tokens, 0.0 if last else 1.0 - quality.get(name, rung.prior_quality)))
     return found

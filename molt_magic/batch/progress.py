@@ -45,9 +45,10 @@ def told(
     if failed:
         parts.append(f"{failed:,} without an answer")
     of = "" if left_usd is None else f" of {usd(spent_usd + left_usd)}"
-    about = (
-        "" if forecast is None or forecast.cost_usd is None or done == rows else f" (about {usd(forecast.cost_usd)} expected)"
-    )
+    about = ""
+    if forecast is not None and forecast.cost_usd is not None and done < rows:
+        of_what = " of the rest" if forecast.known else ""  # what was answered before is in what was spent
+        about = f" (about {usd(forecast.cost_usd)} expected{of_what})"
     parts.append(f"{usd(spent_usd)} spent{of}{about}")
     if ended_early:
         parts.append("ended early: the others are not asked")
