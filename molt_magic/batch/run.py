@@ -176,9 +176,9 @@ class Run:
             if self._file is not None:
                 await asyncio.to_thread(self._file.begin, [(self.questions.keys[n], name) for n, name in chunk])
             for one in chunk:
-                if self.ended_early is not None:
-                    break
                 await self._ready.put(one)
+            if self.ended_early is not None:
+                break
         for _ in range(self.concurrency):
             await self._ready.put(None)
 
