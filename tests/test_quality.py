@@ -259,13 +259,17 @@ def live(tmp_path: Path | None = None) -> QualityModel:
     return QualityModel(embedder_id=EMBEDDER.id, embedder=EMBEDDER, path=path)
 
 
-def teach(model: QualityModel, n: int) -> None:
+def outcomes_of(n: int) -> list[Outcome]:
     prompts, scores, _ = a_table(n)
-    model.learn(
+    return [
         outcome(i, prompt, name, score)
         for i, (prompt, row) in enumerate(zip(prompts, scores, strict=True))
         for name, score in zip(MODELS, row, strict=True)
-    )
+    ]
+
+
+def teach(model: QualityModel, n: int) -> None:
+    model.learn(outcomes_of(n))
 
 
 def say(model: QualityModel, prompt: str, name: str = "small", prior: float = 0.5) -> tuple[float, str]:
@@ -314,6 +318,42 @@ def test_with_enough_outcomes_it_is_fitted_and_says_so_and_the_next_session_know
     assert say(again, "What colour is the boat?")[1] == "prior only"  # a fit whose outcomes are gone is not believed
     teach(again, 150)
     assert say(again, "What colour is the boat?") == (pytest.approx(easy), evidence)
+
+
+def fitted_in(model: QualityModel) -> None:
+    """Fit now, or wait for the fit that has begun."""
+    deadline = time.monotonic() + 60
+    while not model.refit() and (model._fitting.locked() or model._fit is None):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_session_that_reads_only_the_end_of_a_long_log_goes_by_the_fit_on_all_of_it(tmp_path: Path) -> None:
+    whole, log = live(tmp_path), outcomes_of(150)
+    whole.learn(log, begins=1)
+    fitted_in(whole)
+    late = live(tmp_path)
+    late.learn(log[-90:], begins=1)
+    assert say(late, "What colour is the boat?") == say(whole, "What colour is the boat?")
+    late.learn(outcome(1000 + i, "What colour is the boat?", "small", 0.0) for i in range(30))
+    assert say(late, "What colour is the boat?")[1].endswith(", 30 near since")
+
+
+def test_a_fit_is_not_believed_once_what_it_was_made_of_was_pruned(tmp_path: Path) -> None:
+    whole, log = live(tmp_path), outcomes_of(150)
+    whole.learn(log, begins=1)
+    fitted_in(whole)
+    late = live(tmp_path)
+    late.learn(log[-90:], begins=361)
+    assert say(late, "What colour is the boat?")[1].endswith("near of 30 outcomes")
+
+
+def test_a_fit_rests_on_older_outcomes_too_than_those_a_session_began_with() -> None:
+    log = outcomes_of(150)
+    late = QualityModel(embedder_id=EMBEDDER.id, embedder=EMBEDDER, older=lambda: log[:-90])
+    late.learn(log[-90:])
+    fitted_in(late)
+    assert say(late, "What colour is the boat?")[1].startswith("fitted on 150 outcomes, ")
 
 
 def test_what_came_in_after_the_fit_moves_the_prediction() -> None:

@@ -278,12 +278,24 @@ class DecisionLog:
                 strongest[about] = (seq, outcome)
         return [outcome for _, outcome in sorted(strongest.values(), key=lambda pair: pair[0])]
 
-    def outcomes_since(self, rowid: int) -> tuple[list[Outcome], int]:
-        """Every outcome written after row `rowid` (0: all), oldest first, and the row to ask from next time."""
-        query = f"SELECT {_READ} FROM outcomes WHERE seq > ? ORDER BY seq"  # noqa: S608  # our own column names
+    def outcomes_since(self, rowid: int, limit: int | None = None) -> tuple[list[Outcome], int]:
+        """The outcomes written after row `rowid` (0: all), oldest first, and the row to ask from next time.
+
+        Args:
+            limit: so many at most; None: all.
+        """
+        query = f"SELECT {_READ} FROM outcomes WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  # our own column names
         with self._database.reading() as connection:
-            found = connection.execute(query, (rowid,)).fetchall()
+            found = connection.execute(query, (rowid, -1 if limit is None else limit)).fetchall()
         return [Outcome(*row) for _, *row in found], found[-1][0] if found else rowid
+
+    def first_outcome(self) -> int:
+        """The row of the oldest outcome; once all are pruned, and before there was any, that of the next one."""
+        query = """
+            SELECT COALESCE((SELECT MIN(seq) FROM outcomes), (SELECT seq + 1 FROM sqlite_sequence WHERE name = 'outcomes'), 1)
+        """
+        with self._database.reading() as connection:
+            return int(connection.execute(query).fetchone()[0])
 
     def last_outcome(self) -> int:
         """The row of the newest outcome, for `outcomes_since`; 0: there is none."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,8 +22,10 @@ from molt_magic.types import Attempt, Decision, Outcome
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_DECISIONS = 10_000  # the newest, whose answers say how long answers are
-_CHUNK = 1000  # decisions read at a time
+MOST_DECISIONS = 4_000  # the newest, whose answers say how long answers are
+MOST_OUTCOMES = 10_000  # the newest, that a kernel reads before its first question ...
+MOST_OLDER = 100_000  # ... and before those, that a fit rests on: it has a thread of its own
+_CHUNK = 1000  # rows read at a time
 
 
 class Learning:
@@ -45,16 +47,34 @@ class Learning:
         self.afresh = afresh
         self._lock = threading.Lock()
         self._answered = 0  # row of the newest decision whose lengths were taken in
-        self._seen = found.last_outcome() if afresh and (found := log()) is not None else 0
+        self._began: int | None = None  # row of the last outcome that was there and not taken in
+        self._seen = 0  # row of the newest outcome that was taken in
+        if afresh and (found := log()) is not None:
+            self._began = self._seen = found.last_outcome()
 
     def catch_up(self) -> None:
         """Take in what this or another kernel has logged since the last time."""
         if (log := self.log()) is not None:
             with self._lock:  # feedback comes from the user's thread while a question is under way in another
+                if self._began is None:
+                    self._began = self._seen = max(0, log.last_outcome() - MOST_OUTCOMES)
+                    self.quality.learn((), begins=log.first_outcome())
                 outcomes, self._seen = log.outcomes_since(self._seen)
                 self.quality.learn(outcomes)
                 if not self.afresh:
                     self._read_lengths(log)
+
+    def older(self) -> Iterator[Outcome]:
+        """Outcomes from before those that were taken in, oldest first: for a fit. Between two chunks the log is free."""
+        log, end = self.log(), self._began or 0
+        if log is None or self.afresh:
+            return
+        row = max(0, end - MOST_OLDER)
+        while row < end:
+            outcomes, row = log.outcomes_since(row, min(_CHUNK, end - row))
+            if not outcomes:
+                return
+            yield from outcomes
 
     def _read_lengths(self, log: DecisionLog) -> None:
         """Take in the lengths of the newest logged answers."""

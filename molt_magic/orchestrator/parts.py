@@ -233,7 +233,12 @@ class Parts:
     def quality(self) -> QualityModel:
         if self.settings.tape is not None:  # what is fitted in a thread of its own would make a replay depend on the clock
             return QualityModel(embedder_id=self.embedder.id)
-        return QualityModel(embedder_id=self.embedder.id, embedder=self.embedder, path=self.settings.data_dir / "quality.npz")
+        return QualityModel(
+            embedder_id=self.embedder.id,
+            embedder=self.embedder,
+            path=self.settings.data_dir / "quality.npz",
+            older=lambda: self.learning.older(),  # made later than what learns
+        )
 
     @cached_property
     def learning(self) -> Learning:

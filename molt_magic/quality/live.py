@@ -16,7 +16,7 @@ import logging
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,10 @@ PRIOR_OUTCOMES = 4.0  # how many outcomes a prior is worth
 Z = 1.0  # one standard deviation: about 84 % one-sided, where a normal approximation holds
 ENOUGH = 200  # outcomes from which a fit is better than neighbours alone
 _FELT = 0.1  # logits from which a prompt is told to be hard or easy
-GROWTH = 1.25  # times as many outcomes as the last fit had make a new one
+GROWTH = 1.25  # times as many outcomes as the last fit had make a new one ...
+MOST_NEW = 5_000  # ... and so many new ones do in any case: until then each of them is looked at for every prompt
+NEAR_AT_MOST = 10_000  # outcomes of a model that are looked at, the newest, where nothing can be fitted
+_LAST = 20  # answers of a model by which it is known how far a fit has seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,17 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """A predictor, and how many outcomes of each model it has seen: later ones are counted on top."""
+    """A predictor, and the outcomes it was made of: later ones are counted on top."""
 
     predictor: Predictor
-    seen: dict[str, int]
-    size: int  # outcomes, and corrections of them, until then
+    seen: dict[str, int]  # how many of each model
+    last: dict[str, list[str]]  # the newest answers of each model among them, newest first
+    begins: int  # row of the oldest outcome that the log had
+
+    @property
+    def enough_new(self) -> float:
+        """New outcomes that make another fit worth its while."""
+        return min((GROWTH - 1.0) * sum(self.seen.values()), MOST_NEW)
 
 
 class QualityModel:
@@ -70,28 +79,43 @@ class QualityModel:
         embedder_id: outcomes whose vectors came from another embedder count by task only.
         embedder: the embedder itself; None: nothing is ever fitted, neighbours are all there is.
         path: the file that keeps the fit between sessions; None: it is kept in memory only.
+        older: outcomes from before the first that `learn` was given, oldest first: for a fit, in whose thread it is called.
     """
 
-    def __init__(self, *, embedder_id: str, embedder: Embedder | None = None, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        embedder_id: str,
+        embedder: Embedder | None = None,
+        path: Path | None = None,
+        older: Callable[[], Iterable[Outcome]] = tuple,
+    ) -> None:
         self.embedder_id = embedder_id
         self.embedder = embedder
         self.path = path
+        self.older = older
         self._records: dict[str, Record] = defaultdict(Record)
         self._lengths = Lengths()
         self._lock = threading.Lock()
         self._fitting = threading.Lock()
         self._unkept = False  # that a fit could not be written down was told
-        self._tried = 0  # how many outcomes there were when a fit was last begun
+        self._tried = 0  # how many outcomes there were when a fit was last begun in vain
+        self._begins = 0  # row of the oldest outcome in the log
+        self._corrected: int | None = None  # how many of the corrections are older than the fit; None: all until now
         self._fit = self._loaded()
         self._last: tuple[object, Assessment] | None = None  # of the last prompt, which every model is asked about
         self._hard: tuple[str, float] | None = None  # the shift of the last prompt
 
     # -- learning
 
-    def learn(self, outcomes: Iterable[Outcome]) -> int:
+    def learn(self, outcomes: Iterable[Outcome], *, begins: int = 0) -> int:
         """Take in outcomes, oldest first; of several on one answer the strongest, newest word counts.
 
         When many are new, a fit begins in a thread of its own; until it is done they count as neighbours.
+
+        Args:
+            begins: row of the oldest outcome in the log. What was fitted on older ones, which were pruned since, is not
+                believed any more.
 
         Returns:
             How many said something new.
@@ -101,6 +125,9 @@ class QualityModel:
             for outcome in outcomes:
                 self._records[outcome.model].take(outcome, embedder_id=self.embedder_id)
             new = self._size() - before
+            self._begins = max(self._begins, begins)
+            if self._corrected is None and self._records:
+                self._corrected = self._corrections()
             due = self._due()
             if due:
                 self._tried = self._size()
@@ -139,25 +166,42 @@ class QualityModel:
         if found is None:
             return False
         with self._lock:
-            newer = found.size > (self._fit.size if self._fit is not None else 0)
-            alike = found.size / GROWTH < self._size() < found.size * GROWTH  # else it may be of a log that is gone
-            if not newer or not alike:
+            new = self._new_since(found)
+            if new is None or new >= found.enough_new:  # it is of a log that is gone, or has become old
                 return False
-            self._fit, self._last = found, None
+            own = None if self._fit is None else self._new_since(self._fit)
+            if own is not None and own <= new:
+                return False
+            self._use(found)
         return True
 
     def _fit_now(self, embedder: Embedder) -> bool:
+        records: dict[str, Record] = defaultdict(Record)
+        for outcome in self.older():
+            records[outcome.model].take(outcome, embedder_id=self.embedder_id)
         with self._lock:
-            table = table_of(self._records, embedder.dim)
-            seen, size = {model: len(record.scores) for model, record in self._records.items()}, self._size()
+            for model, record in self._records.items():
+                records[model].take_all(record)
+            corrected, begins = self._corrections(), self._begins
+        table = table_of(records, embedder.dim)
         if np.count_nonzero(~np.isnan(table.scores)) < ENOUGH:
             return False
         predictor = Predictor(embedder=embedder)
         predictor.fit(table.prompts, table.scores, table.models, table.tasks, vectors=table.vectors)
+        fit = _Fit(
+            predictor,
+            seen={model: len(record.scores) for model, record in records.items()},
+            last={model: record.newest(_LAST) for model, record in records.items()},
+            begins=begins,
+        )
         with self._lock:
-            self._fit, self._last = _Fit(predictor, seen, size), None
-        self._keep(predictor, {"seen": seen, "size": size})
+            self._use(fit, corrected)
+        self._keep(predictor, {"seen": fit.seen, "last": fit.last, "begins": fit.begins})
         return True
+
+    def _use(self, fit: _Fit, corrected: int | None = None) -> None:
+        self._fit, self._last, self._tried = fit, None, 0
+        self._corrected = self._corrections() if corrected is None else corrected
 
     def _keep(self, predictor: Predictor, note: Mapping[str, Any]) -> None:
         """Write down what was fitted. Where that cannot be done it is fitted anew by the next session."""
@@ -202,10 +246,9 @@ class QualityModel:
                     j = models.index(spec.name)
                     expected = sure = float(found.quality[0, j])
                     worth = PRIOR_OUTCOMES + float(found.n[0, j])
-                    since = self._fit.seen.get(spec.name, 0)
-                    said = (
-                        f"fitted on {since:,} outcomes, {found.neighbours[0, j]} of them among the {NEIGHBOURS} nearest prompts"
-                    )
+                    since = self._seen_of(self._fit, spec.name)
+                    seen, near = self._fit.seen.get(spec.name, 0), found.neighbours[0, j]
+                    said = f"fitted on {seen:,} outcomes, {near} of them among the {NEIGHBOURS} nearest prompts"
                 else:
                     expected = sure = _as_hard(spec.prior_quality, self._fit.predictor, found)
             elif prompt:
@@ -246,8 +289,8 @@ class QualityModel:
         fit = self._fit
         if fit is None or vector is None or not prompt:
             return None
-        if any(model not in self._records or len(self._records[model].scores) < seen for model, seen in fit.seen.items()):
-            return None  # the log it was fitted on is gone, and what it taught with it
+        if self._new_since(fit) is None:
+            return None
         key = (prompt, task, vector.tobytes())
         if self._last is None or self._last[0] != key:
             self._last = (key, fit.predictor.assess([prompt], [task], vectors=vector[None]))
@@ -261,18 +304,40 @@ class QualityModel:
     def _due(self) -> bool:
         if self.embedder is None:
             return False
-        return self._size() >= max(ENOUGH, GROWTH * max(self._tried, self._fit.size if self._fit is not None else 0))
+        size, new = self._size(), None if self._fit is None else self._new_since(self._fit)
+        if self._fit is not None and new is not None and new < self._fit.enough_new:
+            return False
+        return size >= max(ENOUGH, min(GROWTH * self._tried, self._tried + MOST_NEW))
+
+    def _new_since(self, fit: _Fit) -> int | None:
+        """How many outcomes and corrections a fit has not seen; None: the log it was made of is gone, or was pruned since, and
+        what it taught with it."""
+        if fit.begins < self._begins:
+            return None
+        seen = [self._records[model].after(last) for model, last in fit.last.items() if model in self._records]
+        if not any(seen):
+            return None
+        return self._size() - sum(place or 0 for place in seen) - (self._corrected or 0)
+
+    def _seen_of(self, fit: _Fit, model: str) -> int:
+        """How many of the outcomes of a model that are here a fit has seen; those come first."""
+        place = self._records[model].after(fit.last.get(model, ())) if model in self._records else None
+        return place or 0
 
     def _size(self) -> int:
-        return sum(len(record.scores) + record.corrected for record in self._records.values())
+        return sum(len(record.scores) for record in self._records.values()) + self._corrections()
+
+    def _corrections(self) -> int:
+        return sum(record.corrected for record in self._records.values())
 
     def _loaded(self) -> _Fit | None:
         found = None if self.path is None or self.embedder is None else load(self.path, self.embedder)
         if found is None:
             return None
         predictor, note = found
-        seen = dict(note.get("seen", {}))
-        return _Fit(predictor, seen, note.get("size", sum(seen.values())))
+        if "last" not in note:  # of a time when it was not written down how far it had seen
+            return None
+        return _Fit(predictor, dict(note["seen"]), dict(note["last"]), int(note["begins"]))
 
 
 def _as_hard(prior: float, predictor: Predictor, found: Assessment) -> float:

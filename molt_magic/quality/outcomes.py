@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,30 @@ class Record:
         self.tasks.append(outcome.task)
         self.prompts.append(outcome.prompt)
         self._ranks.append(rank)
+
+    def take_all(self, later: Record) -> None:
+        """What another record knows, which begins later than this one."""
+        for decision_id, at in later._places.items():
+            place = self._places.get(decision_id)
+            if place is not None:
+                if later._ranks[at] >= self._ranks[place]:
+                    self.scores[place], self._ranks[place] = later.scores[at], later._ranks[at]
+                continue
+            self._places[decision_id] = len(self.scores)
+            self.vectors.append(later.vectors[at])
+            self.scores.append(later.scores[at])
+            self.tasks.append(later.tasks[at])
+            self.prompts.append(later.prompts[at])
+            self._ranks.append(later._ranks[at])
+
+    def newest(self, count: int) -> list[str]:
+        """The answers that were judged last, by decision_id, newest first."""
+        return list(islice(reversed(self._places), count))
+
+    def after(self, answers: Iterable[str]) -> int | None:
+        """The place behind the newest of these answers that is known; None: none is."""
+        known = [self._places[answer] for answer in answers if answer in self._places]
+        return max(known) + 1 if known else None
 
     def weights(self, task: str | None, vector: Vector | None, *, since: int = 0) -> tuple[Matrix, Matrix]:
         """How much each outcome from place `since` on says of a prompt, in [0, 1], and their scores."""
