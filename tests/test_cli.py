@@ -29,7 +29,7 @@ def test_module_is_the_command() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["quickstart"], ["open"], ["doctor"], ["models"], ["models", "pull"], ["evaluate"], ["version"]]
+    "words", [[], ["quickstart"], ["open"], ["doctor"], ["models"], ["models", "pull"], ["evaluate"], ["bench"], ["version"]]
 )
 def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

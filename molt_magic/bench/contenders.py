@@ -159,6 +159,18 @@ class Ours:
 
         return in_flight(ask, at_once)
 
+    def column(self, at_once: int) -> Fly:
+        """Questions as a column, through `map`, by strategy direct."""
+        orch = self.orchestrator("column")
+        options = options_of("direct", stream=False)
+
+        async def fly(prompts: Sequence[str]) -> None:
+            frame = await asyncio.to_thread(lambda: orch.map(list(prompts), concurrency=at_once, **options))
+            if list(frame["text"]) != [ANSWER] * len(prompts) or set(frame["cache"]) != {"miss"}:
+                raise InputError("A column of new questions was not asked for as such.")
+
+        return fly
+
     def close(self) -> None:
         for orch in self._made.values():
             orch.close()

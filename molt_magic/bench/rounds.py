@@ -12,6 +12,7 @@ import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -71,15 +72,27 @@ def interleaved(
     """
     found: dict[N, list[float]] = {name: [] for name in contenders}
     order = list(contenders)
-    for number in range(rounds + 1):
-        asked = [next(questions) for _ in range(block + 1)]
-        rng.shuffle(order)
-        for name in order:
-            seconds = _block(contenders[name], asked)
-            if number:
-                found[name].append(seconds)
-        told(number / rounds)
+    with _own_garbage_only():
+        for number in range(rounds + 1):
+            asked = [next(questions) for _ in range(block + 1)]
+            rng.shuffle(order)
+            for name in order:
+                seconds = _block(contenders[name], asked)
+                if number:
+                    found[name].append(seconds)
+            told(number / rounds)
     return {name: Figure(tuple(seconds)) for name, seconds in found.items()}
+
+
+@contextmanager
+def _own_garbage_only() -> Iterator[None]:
+    """What is there already is not looked through for garbage: a peer's hundred thousand objects would slow everybody down."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _block(call: Callable[[T], object], asked: Sequence[T]) -> float:
@@ -109,15 +122,16 @@ async def interleaved_flights(
     """
     found: dict[N, list[float]] = {name: [] for name in contenders}
     order = list(contenders)
-    for number in range(rounds + 1):
-        asked = [next(questions) for _ in range(calls if number else max(1, calls // 10))]
-        rng.shuffle(order)
-        for name in order:
-            gc.collect()
-            time.sleep(_PAUSE_S)  # noqa: ASYNC251  # nothing else is to run
-            started = time.perf_counter()
-            await contenders[name](asked)
-            if number:
-                found[name].append(len(asked) / (time.perf_counter() - started))
-        told(number / rounds)
+    with _own_garbage_only():
+        for number in range(rounds + 1):
+            asked = [next(questions) for _ in range(calls if number else max(1, calls // 10))]
+            rng.shuffle(order)
+            for name in order:
+                gc.collect()
+                time.sleep(_PAUSE_S)  # noqa: ASYNC251  # nothing else is to run
+                started = time.perf_counter()
+                await contenders[name](asked)
+                if number:
+                    found[name].append(len(asked) / (time.perf_counter() - started))
+            told(number / rounds)
     return {name: Figure(tuple(rates)) for name, rates in found.items()}

@@ -181,6 +181,7 @@ class _Bench:
         async with AsyncExitStack() as stack:
             flights["raw httpx.AsyncClient"] = await stack.enter_async_context(contenders.raw_flight(self.url, at_once))
             flights["aroute, direct"] = self.ours.flight(at_once)
+            flights["map, direct"] = self.ours.column(at_once)
             if sizes.peers and peers.installed("openai"):
                 flights["openai SDK"] = await stack.enter_async_context(peers.openai_flight(self.url, at_once))
             if self._litellm is not None:
@@ -202,7 +203,7 @@ class _Bench:
         )
         for name, figure in found.items():
             if figure is not base:
-                target = OF_RATE if name.startswith("aroute") else None
+                target = OF_RATE if name in ("aroute, direct", "map, direct") else None
                 rows.append(Row("rate as a share of raw httpx's", name, figure.share_of(base), unit="share", target=target))
         return rows
 

@@ -84,9 +84,9 @@ class Lookups:
         there["verified"]["embedded"] = hits["embedded"]
         at_size = entries >= _AT_SIZE
         yield Row(group, "exact hit, from disk", found["exact"], target=EXACT, counts=there["exact"])
-        told = "semantic hit: embedding and guard"
+        told = "semantic hit, guard alone"
         yield Row(group, told, found["guarded"], target=GUARDED if at_size else None, counts=there["guarded"])
-        told = "semantic hit: and the second embedder"
+        told = "semantic hit, and verifier"
         if "verified" in found:
             yield Row(group, told, found["verified"], target=VERIFIED if at_size else None, counts=there["verified"])
         else:

@@ -61,7 +61,11 @@ def _wanted(target: Target, row: Row) -> str:
 
 
 def _counts(row: Row) -> str:
-    return f"{row.counts['hits']:,} of {row.counts['asked']:,} found" if row.counts else ""
+    counts = row.counts
+    if not counts:
+        return ""
+    embedded = f", {counts['embedded']:,} texts embedded" if "embedded" in counts else ""
+    return f"{counts['hits']:,} of {counts['asked']:,} found{embedded}"
 
 
 def _amount(value: float, unit: str) -> str:
@@ -82,6 +86,8 @@ def _story(found: Report) -> str:
     told = (
         f"{cpus} processors, Python {machine['python']}, {machine['platform']}; fsync takes {_amount(machine['fsync_s'], 's')}."
     )
+    took_part = [f"{name} {version}" for name, version in machine["versions"].items() if version]
+    told += f"\n{', '.join(took_part)}."
     if load is not None and cpus and load > _BUSY * cpus:
         told += f"\nThe machine was busy before it began (load {load:.1f}). Run it again when it is quiet: it can do better."
     return told
