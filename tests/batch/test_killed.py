@@ -12,7 +12,7 @@ from tests.stress import batch
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9")
 def test_a_run_that_is_killed_comes_back_whole_and_pays_for_nothing_acknowledged_again(tmp_path: Path) -> None:
-    outcome = batch.run(250, 1, tmp_path)
+    outcome = batch.run(200, 1, tmp_path)
     assert outcome["wrong"] == []
     assert outcome["errors"] >= outcome["failed_prompts"] > 0
     assert outcome["paid_twice"] <= outcome["lost_in_flight"] <= 16

@@ -92,7 +92,8 @@ def settings_for(url: str) -> Any:
 
     model = {"provider": "openai", "base_url": url, "api_key_env": "STRESS_KEY", "context_window": 8000, "model": "s"}
     prices = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 2.0}
-    return load_settings(cwd=Path("/")).with_values({"catalog": "none", "models.small": {**model, **prices}})
+    values = {"catalog": "none", "models.small": {**model, **prices}, "network.retries": 1}  # one is enough for what passes
+    return load_settings(cwd=Path("/")).with_values(values)
 
 
 def child(url: str, rows: int, concurrency: int, max_cost: float | None, cache: bool, out: str) -> None:
