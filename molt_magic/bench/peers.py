@@ -14,11 +14,12 @@ from molt_magic.strategies.classifier import TaskClassifier, shipped_examples
 
 INSTALL = "pip install litellm semantic-router openai"
 
-# they must reach the bench's server and nothing else, and ask nobody for prices, headers or news
+# what takes part must reach the bench's server and nothing else, and ask nobody for prices, headers or news
 _QUIET = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_OFFLINE_MODE": "true",
     "LITELLM_LOG": "ERROR",
+    "ORT_DISABLE_TELEMETRY": "1",
     "NO_PROXY": "127.0.0.1",
 }
 
