@@ -23,6 +23,10 @@ OF_ROUTER = Target(1 / 9, aim=1 / 15)
 OF_SDK = Target(1.0)
 OF_RATE = Target(0.85, at_least=True)
 
+# name of a row -> module that it needs
+SDK = {"openai SDK": "openai"}
+LITELLM = {"litellm.completion": "litellm", "litellm.Router": "litellm"}
+
 N = TypeVar("N")
 OnProgress = Callable[[str, float | None], None]
 
@@ -128,8 +132,7 @@ class _Bench:
                     yield Row(
                         f"a call, {kind}", name, figure, over=None if figure is base else figure.over(base), target=target
                     )
-            yield from self._absent(f"a call, {kind}", {"openai SDK": "openai"})
-        yield from self._absent("a call, whole", {"litellm.completion": "litellm", "litellm.Router": "litellm"})
+            yield from self._absent(f"a call, {kind}", SDK if kind == "streamed" else {**SDK, **LITELLM})
         yield from self._shares({name: figure for (name, kind), figure in found.items() if kind == "whole"})
 
     def _shares(self, found: Mapping[str, Figure]) -> Iterator[Row]:
@@ -198,9 +201,7 @@ class _Bench:
         group = f"{sizes.calls:,} calls at {at_once} in flight"
         rows = [Row(group, name, figure, unit="calls/s") for name, figure in found.items()]
         base = found["raw httpx.AsyncClient"]
-        rows += self._absent(
-            group, {"openai SDK": "openai", "litellm.completion": "litellm", "litellm.Router": "litellm"}, unit="calls/s"
-        )
+        rows += self._absent(group, {**SDK, **LITELLM}, unit="calls/s")
         for name, figure in found.items():
             if figure is not base:
                 target = OF_RATE if name in ("aroute, direct", "map, direct") else None
