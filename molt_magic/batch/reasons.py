@@ -58,5 +58,12 @@ def resting(error: errors.MoltError, asked: Asked, cooling: Callable[[ModelSpec]
     return any(_PASSING.search(cooling(spec) or "") for spec in able)
 
 
+def too_fast(error: errors.MoltError) -> float | None:
+    """Seconds that whoever was asked wants to be left alone, 0 where they do not say; None: that is not why it failed."""
+    failures = [failure for _, failure in error.failures] if isinstance(error, errors.NoAnswer) else [error]
+    waits = [failure.retry_after_s or 0.0 for failure in failures if isinstance(failure, errors.RateLimited)]
+    return min(waits) if waits and len(waits) == len(failures) else None
+
+
 def _candidates(asked: Asked) -> tuple[Candidate, ...]:
     return () if asked.result is None else asked.result.candidates

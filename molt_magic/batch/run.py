@@ -14,7 +14,7 @@ from molt_magic.batch.file import RunFile
 from molt_magic.batch.forecast import Forecast
 from molt_magic.batch.frame import Row
 from molt_magic.batch.progress import Progress, Teller, told
-from molt_magic.batch.reasons import concerns_all, ends_all, resting
+from molt_magic.batch.reasons import concerns_all, ends_all, resting, too_fast
 from molt_magic.orchestrator import record
 from molt_magic.orchestrator.asked import Asked
 from molt_magic.orchestrator.budget import RunAccount
@@ -23,13 +23,13 @@ from molt_magic.orchestrator.loop import BackgroundLoop
 from molt_magic.orchestrator.parts import Parts
 from molt_magic.providers import Exchanger
 from molt_magic.result import Result
-from molt_magic.types import ModelSpec, OnEvent
+from molt_magic.types import OnEvent
 
 AHEAD = (
     64  # questions that are written down at once before they are asked: a write to the disk for each would cost as much as it
 )
-LONGEST_REST_S = 120.0  # that a question waits for models that are cooling down
-LOOK_S = 0.25
+LONGEST_REST_S = 120.0  # that a question waits for models that were asked too much
+REST_S = 1.0  # at the least, and each time as long as all before it
 FEWEST = 3  # failures alike, before it is believed that all rows will fail alike
 
 
@@ -219,13 +219,13 @@ class Run:
                 row = Row("error", error=f"{error.kind}: {error.message}") if failed is None else Row.of(failed)
             else:
                 row = Row.of(result)
-            if error is None or asked is None or rested_s >= LONGEST_REST_S or not resting(error, asked, self._cooling):
+            # where too much was asked it would fail in a moment, as would all that come after it
+            pause_s = None if error is None or asked is None else self._pause_s(error, asked, rested_s)
+            if pause_s is None:
                 break
-            # it would fail in a moment, as would all that come after it; soon somebody can be asked again
             decision_id = await self._again(number, decision_id)
-            while rested_s < LONGEST_REST_S and resting(error, asked, self._cooling):
-                await asyncio.sleep(LOOK_S)
-                rested_s += LOOK_S
+            await asyncio.sleep(pause_s)
+            rested_s += pause_s
         self._took(number, decision_id, row)
         if error is not None and asked is not None and not row.answered:
             self._weigh(error, asked)
@@ -238,8 +238,15 @@ class Run:
             await asyncio.to_thread(self._file.begin, [(self.questions.keys[number], decision_id)])
         return decision_id
 
-    def _cooling(self, spec: ModelSpec) -> str | None:
-        return self._asks.parts.serving.cooling(spec)
+    def _pause_s(self, error: errors.MoltError, asked: Asked, rested_s: float) -> float | None:
+        """How long to leave those alone who were asked too much, before a question is asked again; None: it is not."""
+        left_s = LONGEST_REST_S - rested_s
+        if left_s <= 0.0:
+            return None
+        if resting(error, asked, self._asks.parts.serving.cooling):
+            return min(REST_S, left_s)
+        wanted_s = too_fast(error)
+        return None if wanted_s is None else min(max(wanted_s, REST_S, rested_s), left_s)
 
     def _took(self, number: int, decision_id: str, row: Row) -> None:
         """Take note of what came of a question."""

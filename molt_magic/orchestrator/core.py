@@ -293,7 +293,8 @@ class Orchestrator:
 
         A row that repeats another's question has its answer, at no cost and with the same decision. A row that fails says why
         in its `error` and does not disturb the others; those that hold nothing are errors, too. What is wrong for all rows
-        alike, such as an option, raises before anything is asked.
+        alike, such as an option, raises before anything is asked. A question that is refused because too much was asked at once
+        waits and is asked again, for up to two minutes.
 
         Args:
             prompts: a Series, a list, or another iterable of prompts, each text or messages; or a frame with its `column`.
