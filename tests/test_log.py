@@ -279,6 +279,19 @@ def test_columns_of_gives_some_columns_of_the_decisions_that_are_there(log: Deci
 # -- sums
 
 
+@pytest.mark.parametrize("session", [None, "s1"])
+def test_totals_read_no_decision_that_they_do_not_count(log: DecisionLog, session: str | None) -> None:
+    """Not even the rest of those that they count: a row is kilobytes."""
+    log.append(a_decision())
+    asked: list[str] = []
+    with log._database.reading() as connection:
+        connection.set_trace_callback(asked.append)
+        log.totals(session=session)
+        connection.set_trace_callback(None)
+        plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {asked[0]}", {"session": session}))
+    assert ("USING COVERING INDEX" in plan) if session is None else ("SEARCH decisions USING INDEX decisions_s" in plan)
+
+
 def test_totals_add_up_by_model_with_unknown_costs_counted_apart(log: DecisionLog) -> None:
     log.append(a_decision("d1"))
     log.append(a_decision("d2", cost_usd=None, saved_usd=None, session="s2"))

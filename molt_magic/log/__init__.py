@@ -319,7 +319,7 @@ class DecisionLog:
             SELECT {by}, COUNT(*) AS decisions, SUM(cache IN ('exact', 'semantic')) AS cached, SUM(status = 'error') AS errors,
                 SUM(input_tokens) AS input_tokens, SUM(output_tokens) AS output_tokens,
                 SUM(cost_usd) AS cost_usd, SUM(saved_usd) AS saved_usd, SUM(cost_usd IS NULL) AS unknown_costs
-            FROM decisions WHERE status != 'planned' AND (:session IS NULL OR session = :session)
+            FROM decisions WHERE status != 'planned' {"" if session is None else "AND session = :session"}
             GROUP BY {by} ORDER BY cost_usd DESC, decisions DESC
         """  # noqa: S608  # `by` was checked above
         with self._database.reading() as connection:

@@ -127,6 +127,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         BEGIN SELECT RAISE(ABORT, 'outcomes are append-only'); END
         """,
     ),
+    (
+        # all that sums look at: else those over the whole log would read every page of every decision for them. It begins
+        # with the time, so that a new row goes to its end
+        "DROP INDEX decisions_day",
+        """
+        CREATE INDEX decisions_day ON decisions (
+            time, status, deployment, cost_usd, model, provider, strategy, cache, input_tokens, output_tokens, saved_usd
+        )
+        """,
+    ),
 )
 
 
