@@ -183,6 +183,11 @@ def test_server_keeps_a_connection_and_answers_whole_and_streamed() -> None:
         httpx.post(f"{url}/chat/completions", json={})
 
 
+def test_part_that_does_not_exist_is_refused_before_anything_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--only", "calls,flight"]) == 1
+    assert "Did you mean 'flights'" in capsys.readouterr().err
+
+
 def test_number_that_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["--rounds", "0"], ["--entries", "10,x"]):
         with pytest.raises(SystemExit) as ended:

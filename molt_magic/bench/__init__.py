@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from molt_magic.bench.report import Report, Row, Target
 from molt_magic.bench.rounds import Figure
-from molt_magic.bench.run import FULL, QUICK, Sizes, run
+from molt_magic.bench.run import FULL, PARTS, QUICK, Sizes, run
 
-__all__ = ["FULL", "QUICK", "Figure", "Report", "Row", "Sizes", "Target", "run"]
+__all__ = ["FULL", "PARTS", "QUICK", "Figure", "Report", "Row", "Sizes", "Target", "run"]

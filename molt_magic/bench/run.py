@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +28,8 @@ OF_RATE = Target(0.85, at_least=True)
 SDK = {"openai SDK": "openai"}
 LITELLM = {"litellm.completion": "litellm", "litellm.Router": "litellm"}
 
+PARTS = ("calls", "flights", "imports", "caches")
+
 N = TypeVar("N")
 OnProgress = Callable[[str, float | None], None]
 
@@ -42,6 +45,7 @@ class Sizes:
     at_once: int = 50  # of them in flight
     starts: int = 7  # of every program that imports
     entries: tuple[int, ...] = (1_000, 10_000, 100_000)  # of the cache, growing
+    parts: tuple[str, ...] = PARTS  # of the bench
     peers: bool = False  # others beside us, where they are installed
     seed: int = 0  # of the questions and of every order
 
@@ -85,22 +89,25 @@ class _Bench:
         self.rng = random.Random(sizes.seed)  # noqa: S311  # no secret
         self.ours = contenders.Ours(url, home)
         self._new = (question.text for question in questions(sizes.seed))
-        self._litellm: peers.LiteLLM | None = None
 
     def rows(self) -> Iterator[Row]:
+        stages = {"calls": self.calls, "flights": self.flights, "imports": self.imports, "caches": self.caches}
+        for part in PARTS:
+            if part in self.sizes.parts:
+                yield from stages[part]()
+
+    @cached_property
+    def litellm(self) -> peers.LiteLLM | None:
+        """Made once, where it is wanted and installed: importing it takes seconds."""
+        return peers.LiteLLM(self.url) if self.sizes.peers and peers.installed("litellm") else None
+
+    # one call at a time
+
+    def calls(self) -> Iterator[Row]:
         yield from self.routes()
         yield from self.hits()
         if self.sizes.peers:
             yield from self.decisions()
-        yield from asyncio.run(self.in_flight())
-        home = self.home / "imports"
-        home.mkdir()
-        yield from imports.rows(
-            home, rounds=self.sizes.starts, peers=self.sizes.peers, rng=self.rng, told=self._told("programs that import")
-        )
-        yield from self.caches()
-
-    # one call at a time
 
     def routes(self) -> Iterator[Row]:
         """A call of a model: raw, by our strategies, and by peers; whole and streamed."""
@@ -115,10 +122,9 @@ class _Bench:
             if self.sizes.peers and peers.installed("openai"):
                 sdk = stack.enter_context(peers.openai_sdk(self.url))
                 whole["openai SDK"], streamed["openai SDK"] = sdk["whole"], sdk["streamed"]
-            if self.sizes.peers and peers.installed("litellm"):
-                self._litellm = peers.LiteLLM(self.url)
-                whole["litellm.completion"] = self._litellm.completion
-                whole["litellm.Router"] = self._litellm.router
+            if self.litellm is not None:
+                whole["litellm.completion"] = self.litellm.completion
+                whole["litellm.Router"] = self.litellm.router
             found = self._interleaved(
                 "one call at a time",
                 {(name, kind): ask for kind, asks in (("whole", whole), ("streamed", streamed)) for name, ask in asks.items()},
@@ -177,6 +183,9 @@ class _Bench:
 
     # many calls at once
 
+    def flights(self) -> Iterator[Row]:
+        yield from asyncio.run(self.in_flight())
+
     async def in_flight(self) -> list[Row]:
         """Many calls in flight: raw, ours, and peers'."""
         at_once, sizes = self.sizes.at_once, self.sizes
@@ -187,9 +196,9 @@ class _Bench:
             flights["map, direct"] = self.ours.column(at_once)
             if sizes.peers and peers.installed("openai"):
                 flights["openai SDK"] = await stack.enter_async_context(peers.openai_flight(self.url, at_once))
-            if self._litellm is not None:
-                flights["litellm.completion"] = self._litellm.completion_flight(at_once)
-                flights["litellm.Router"] = self._litellm.router_flight(at_once)
+            if self.litellm is not None:
+                flights["litellm.completion"] = self.litellm.completion_flight(at_once)
+                flights["litellm.Router"] = self.litellm.router_flight(at_once)
             found = await interleaved_flights(
                 flights,
                 self._new,
@@ -208,7 +217,14 @@ class _Bench:
                 rows.append(Row("rate as a share of raw httpx's", name, figure.share_of(base), unit="share", target=target))
         return rows
 
-    # stores
+    # programs, and stores
+
+    def imports(self) -> Iterator[Row]:
+        """Programs that import."""
+        home = self.home / "imports"
+        home.mkdir()
+        told = self._told("programs that import")
+        yield from imports.rows(home, rounds=self.sizes.starts, peers=self.sizes.peers, rng=self.rng, told=told)
 
     def caches(self) -> Iterator[Row]:
         """Lookups in caches of several sizes."""

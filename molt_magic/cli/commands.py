@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from molt_magic.errors import MoltError
+from molt_magic.errors import MoltError, UnknownName
 from molt_magic.views.text import one_line
 
 INTERRUPTED = 130  # what a shell gives for a program ended by Ctrl-C
@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     timed.add_argument(
         "--json", type=Path, default=Path("molt-bench.json"), metavar="FILE", help="every figure goes here (./molt-bench.json)"
     )
+    timed.add_argument("--only", metavar="A,B", help="of calls, flights, imports, caches (all)")
     timed.add_argument("--rounds", type=_count, metavar="N", help="of everything that answers at once (25)")
     timed.add_argument("--calls", type=_count, metavar="N", help="in a round of many calls in flight (1000)")
     timed.add_argument("--starts", type=_count, metavar="N", help="of every program that imports (7)")
@@ -164,10 +165,14 @@ def _bench(chosen: argparse.Namespace) -> int:
     from molt_magic.views import benches
     from molt_magic.views.progress import TerminalProgress
 
+    parts = bench.PARTS if chosen.only is None else tuple(chosen.only.split(","))
+    if stray := next((part for part in parts if part not in bench.PARTS), None):
+        raise UnknownName("part of the bench", stray, bench.PARTS)
     given = {name: getattr(chosen, name) for name in ("rounds", "calls", "starts", "entries")}
     sizes = replace(
         bench.QUICK if chosen.quick else bench.FULL,
         peers=chosen.peers,
+        parts=parts,
         **{name: value for name, value in given.items() if value is not None},
     )
     progress = TerminalProgress(sys.stderr)
