@@ -64,7 +64,8 @@ class Step:
     model: str
     input_usd: float | None
     output_usd: float | None
-    refused: float  # chance that its answer is refused, and the next step is taken
+    refused: float = 0.0  # chance that its answer is refused, and the next step is taken
+    most: float = math.inf  # times its expected length that its answer can have
 
 
 Plan = Sequence[Step]
@@ -133,7 +134,7 @@ def plan_of(planned: Result, parts: Parts, limit: int | None) -> Plan:
     """
     decision = planned.decision
     spec = parts.catalog.get(decision.model or "")
-    steps = [_step(spec, decision.input_tokens, decision.output_tokens, 0.0)]
+    steps = [_step(spec, decision.input_tokens, decision.output_tokens, 0.0, limit)]
     if decision.strategy != "cascade":
         return steps
     rungs = sorted((c for c in planned.candidates if c.skipped is None), key=lambda c: c.expected_cost_usd or 0.0)
@@ -147,7 +148,8 @@ def plan_of(planned: Result, parts: Parts, limit: int | None) -> Plan:
         rung = parts.catalog.get(name)
         output = parts.quality.expected_tokens(name, decision.task, decision.prompt or "", limit)
         tokens = decision.output_tokens if name == spec.name else output
-        found.append(_step(rung, decision.input_tokens, tokens, 0.0 if last else 1.0 - quality.get(name, rung.prior_quality)))
+        refused = 0.0 if last else 1.0 - quality.get(name, rung.prior_quality)
+        found.append(_step(rung, decision.input_tokens, tokens, refused, limit))
     return found
 
 
@@ -177,9 +179,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def _step(spec: ModelSpec, input_tokens: int, output_tokens: int, refused: float) -> Step:
+def _step(spec: ModelSpec, input_tokens: int, output_tokens: int, refused: float, limit: int | None) -> Step:
     whole, asking = (catalog.estimate_usd(spec, input_tokens, output) for output in (output_tokens, 0))
-    return Step(spec.name, asking, None if whole is None or asking is None else whole - asking, refused)
+    ends = [end for end in (limit, spec.max_output) if end is not None]
+    most = max(1.0, min(ends) / max(1, output_tokens)) if ends else math.inf
+    return Step(spec.name, asking, None if whole is None or asking is None else whole - asking, refused, most)
 
 
 def _called(plan: Plan, more: float) -> list[tuple[str, float]]:
@@ -202,7 +206,7 @@ def _cost(plan: Plan, more: float, longer: Callable[[str], float]) -> float | No
     for step, (model, chance) in zip(plan, _called(plan, more), strict=True):
         if step.input_usd is None or step.output_usd is None:
             return None
-        total += chance * (step.input_usd + longer(model) * step.output_usd)
+        total += chance * (step.input_usd + min(longer(model), step.most) * step.output_usd)
     return total
 
 

@@ -39,8 +39,13 @@ def told(
     left_s: float | None,
     forecast: Forecast | None,
     ended_early: bool,
+    unknown: bool,
 ) -> Progress:
-    """The event of these figures."""
+    """The event of these figures.
+
+    Args:
+        unknown: whether a call was made whose price is not known.
+    """
     parts = [f"{done:,} of {rows:,} rows"]
     if failed:
         parts.append(f"{failed:,} without an answer")
@@ -49,7 +54,7 @@ def told(
     if forecast is not None and forecast.cost_usd is not None and done < rows:
         of_what = " of the rest" if forecast.known else ""  # what was answered before is in what was spent
         about = f" (about {usd(forecast.cost_usd)} expected{of_what})"
-    parts.append(f"{usd(spent_usd)} spent{of}{about}")
+    parts.append(f"{'at least ' if unknown else ''}{usd(spent_usd)} spent{of}{about}")
     if ended_early:
         parts.append("ended early: the others are not asked")
     elif left_s is not None and done < rows:

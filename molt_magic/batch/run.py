@@ -156,6 +156,7 @@ class Run:
             left_s=self._left_s(),
             forecast=self.forecast,
             ended_early=self.ended_early is not None,
+            unknown=account.unknown > 0,
         )
 
     def _left_s(self) -> float | None:
