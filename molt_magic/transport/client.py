@@ -11,16 +11,18 @@ import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import httpx
 
 from molt_magic.errors import BadRequest, MalformedAnswer, Unauthorized
 from molt_magic.files import make_folder
+from molt_magic.transport.connections import Connections
 from molt_magic.transport.download import OnProgress, fetch
 from molt_magic.transport.failures import (
     CHECK_URL,
@@ -40,6 +42,7 @@ POOL = 200  # connections of one event loop; more calls than this wait for a fre
 
 # no proxy for this machine, whatever HTTP_PROXY says
 _DIRECT: Mapping[str, None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
+_USUAL = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": f"python-httpx/{httpx.__version__}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Reply:
 
     def __init__(self, response: httpx.Response, *, url: str, max_bytes: int, provider: str) -> None:
         self.status = response.status_code
-        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self.headers: Mapping[str, str] = response.headers  # names in any case
         self._response = response
         self._url = url
         self._max_bytes = max_bytes
@@ -117,9 +120,10 @@ class Transport:
         self.first_token_s = first_token_s
         self.total_s = total_s
         self.max_bytes = max_bytes
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pools] = WeakKeyDictionary()
         self._lock = threading.Lock()
         self._warned: set[str] = set()
+        self._looked_at: set[str] = set()
 
     @asynccontextmanager
     async def stream(
@@ -149,14 +153,15 @@ class Transport:
         """
         total = self.total_s if total_s is None else total_s
         silence = self.first_token_s if silence_s is None else silence_s
-        client = self._client(url)
+        pool = self._pool(url)
+        timeouts = {"connect": self.connect_s, "read": silence, "write": silence, "pool": total}
         limit = asyncio.timeout(total)
         try:
             async with limit:
                 with mapped(url, provider):
-                    timeout = httpx.Timeout(silence, connect=self.connect_s, pool=total)
-                    request = client.build_request(method, url, **_sent(headers, json, provider), timeout=timeout)
-                    response = await client.send(request, stream=True)
+                    sent = _sent(headers, json, provider)
+                    request = httpx.Request(method, _parsed(url), **sent, extensions={"timeout": timeouts})
+                    response = await pool.handle_async_request(request)
                 try:
                     yield Reply(response, url=url, max_bytes=self.max_bytes, provider=provider)
                 finally:
@@ -240,30 +245,28 @@ class Transport:
     async def aclose(self) -> None:
         """Close the connections of the running loop."""
         with self._lock:
-            client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
+            pools = self._pools.pop(asyncio.get_running_loop(), None)
+        if pools is not None:
+            await pools.aclose()
 
     def close(self) -> None:
         """Close from outside: what belongs to a running loop is closed there, what belongs to an ended one is let go."""
         with self._lock:
-            clients = list(self._clients.items())
-            self._clients.clear()
-        for loop, client in clients:
+            known = list(self._pools.items())
+            self._pools.clear()
+        for loop, pools in known:
             if loop.is_running():
-                asyncio.run_coroutine_threadsafe(client.aclose(), loop)
+                asyncio.run_coroutine_threadsafe(pools.aclose(), loop)
 
-    def _client(self, url: str) -> httpx.AsyncClient:
+    def _pool(self, url: str) -> httpx.AsyncBaseTransport:
+        """What sends a request to this address in the running loop."""
         self._look_at(url)
         loop = asyncio.get_running_loop()
         with self._lock:
-            client = self._clients.get(loop)
-            if client is None or client.is_closed:
-                limits = httpx.Limits(max_connections=POOL, max_keepalive_connections=POOL // 2)
-                with proxies_understood():
-                    client = httpx.AsyncClient(verify=_certificates(), limits=limits, follow_redirects=False, mounts=_DIRECT)
-                self._clients[loop] = client
-            return client
+            pools = self._pools.get(loop)
+            if pools is None:
+                pools = self._pools[loop] = _Pools()
+        return pools.direct if pools.proxied is None or is_loopback(url) else pools.proxied
 
     def _sync_client(self, url: str) -> httpx.Client:
         self._look_at(url)
@@ -272,6 +275,8 @@ class Transport:
 
     def _look_at(self, url: str) -> None:
         """Refuse what is no address; warn once of a machine that is reached over plain http."""
+        if url in self._looked_at:
+            return
         try:
             parts = urlsplit(url)
             host = parts.hostname or ""
@@ -282,12 +287,47 @@ class Transport:
             raise not_an_address()
         if "@" in parts.netloc:
             raise with_password()
+        self._looked_at.add(url)
         if parts.scheme == "https" or is_loopback(url) or host in self._warned:
             return
         self._warned.add(host)
         warnings.warn(
             f"{host} is reached over plain http: prompts and keys can be read on the way. Use https.", UserWarning, stacklevel=2
         )
+
+
+class _Pools:
+    """The connections of one event loop: to servers, and where the environment names a proxy, through that."""
+
+    def __init__(self) -> None:
+        self.direct = Connections(_certificates(), most=POOL, most_idle=POOL // 2)
+        self.proxied = _Proxied() if any(getproxies().get(scheme) for scheme in ("http", "https", "all")) else None
+
+    async def aclose(self) -> None:
+        await self.direct.aclose()
+        if self.proxied is not None:
+            await self.proxied.aclose()
+
+
+class _Proxied(httpx.AsyncBaseTransport):
+    """As httpx reads HTTP_PROXY, NO_PROXY and the like."""
+
+    def __init__(self) -> None:
+        limits = httpx.Limits(max_connections=POOL, max_keepalive_connections=POOL // 2)
+        with proxies_understood():
+            self._client = httpx.AsyncClient(verify=_certificates(), limits=limits, follow_redirects=False, mounts=_DIRECT)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._client.send(request, stream=True)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> httpx.URL:
+    """An address, taken apart once. Raises httpx.InvalidURL."""
+    return httpx.URL(url)
 
 
 @cache
@@ -298,7 +338,7 @@ def _certificates() -> ssl.SSLContext:
 
 def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> dict[str, Any]:
     """Headers and body as they go over the wire, refused here where they cannot."""
-    fields = Headers(headers or {})
+    fields = Headers({**_USUAL, **(headers or {})})
     if not all(value.isascii() and value.isprintable() for value in fields.values()):
         raise Unauthorized(
             "The key holds characters that no key has.", provider=provider, fix="Look for line breaks and quotes around it."

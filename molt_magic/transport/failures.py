@@ -6,6 +6,7 @@ import ipaddress
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,6 +16,7 @@ from molt_magic.errors import ConfigError, ConnectionFailed, MalformedAnswer, Pr
 CHECK_URL = "Check that base_url is the address of an API (OpenAI-compatible ones usually end in /v1)."
 
 
+@lru_cache(maxsize=256)
 def is_loopback(url: str) -> bool:
     """Whether a URL names this machine."""
     host = ""
