@@ -11,6 +11,10 @@ from typing import Any
 from molt_magic.errors import InputError
 from molt_magic.types import Completion, Message, Usage
 
+_COMPLETION, _USAGE = ([each.name for each in dataclasses.fields(kind)] for kind in (Completion, Usage))
+
+_WRITER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
 
 def canonical_key(parts: Mapping[str, Any]) -> str:
     """SHA-256 (hex) over the canonical JSON of `parts`: sorted names, no spaces, 1.0 as 1, sets sorted.
@@ -21,7 +25,7 @@ def canonical_key(parts: Mapping[str, Any]) -> str:
         InputError: a part is not data (a function, bytes, NaN).
     """
     try:
-        text = json.dumps(_canonical(parts), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        text = _WRITER.encode(_canonical(parts))
     except (ValueError, RecursionError) as error:
         raise InputError(f"A parameter cannot be part of a cache key: {error}.", fix="Pass plain data.") from error
     return hashlib.sha256(text.encode("ascii")).hexdigest()
@@ -30,6 +34,8 @@ def canonical_key(parts: Mapping[str, Any]) -> str:
 def _canonical(part: Any) -> Any:
     if part is None or isinstance(part, (str, bool, int)):
         return part
+    if type(part) is dict and all(type(name) is str for name in part):  # the commonest, and quicker told than a mapping
+        return {name: _canonical(value) for name, value in part.items()}
     if isinstance(part, float):
         return int(part) if part.is_integer() else part
     if isinstance(part, Mapping):
@@ -56,8 +62,15 @@ def message_to_json(message: Message) -> Mapping[str, Any]:
     }
 
 
+def completion_to_json(completion: Completion) -> dict[str, Any]:
+    """A completion as JSON."""
+    return {name: getattr(completion, name) for name in _COMPLETION} | {
+        "usage": {name: getattr(completion.usage, name) for name in _USAGE}
+    }
+
+
 def completion_from_json(value: Mapping[str, Any]) -> Completion | None:
-    """A completion out of `asdict`; None when the value does not have its shape."""
+    """A completion out of `completion_to_json`; None when the value does not have its shape."""
     try:
         return Completion(
             text=value["text"],

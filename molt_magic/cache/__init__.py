@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +98,15 @@ class Cache:
         self._counts["hits" if found else "misses"] += 1
         return found
 
-    def put(self, key: str, value: Mapping[str, Any], *, scope: str | None = None, prompt: str | None = None) -> None:
+    def put(
+        self,
+        key: str,
+        value: Mapping[str, Any],
+        *,
+        scope: str | None = None,
+        prompt: str | None = None,
+        also: Sequence[str] = (),
+    ) -> None:
         """Store an answer; with a scope and a prompt also for prompts that mean the same.
 
         Args:
@@ -106,6 +114,7 @@ class Cache:
             value: what JSON can hold.
             scope: everything else that shapes the answer (system, history, task, parameters), hashed.
             prompt: the text the answer is for.
+            also: other keys of the same answer.
         """
         with self._degrading("write"):
             try:
@@ -115,7 +124,7 @@ class Cache:
             if 4 * len(text) > self.max_bytes:
                 raise StoreError(f"An answer of {len(text):,} bytes is too large for a cache of {self.max_bytes:,}.")
             row = self._semantic_row(key, scope, prompt) if scope is not None and prompt is not None else None
-            self._kept.put(key, text, expire_s=self.ttl_seconds, row=row)
+            self._kept.put(key, text, expire_s=self.ttl_seconds, row=row, also=also)
             if row is not None:
                 self._near.stored(row.scope)
 

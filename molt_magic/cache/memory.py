@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 
 
 class MemoryStore:
@@ -29,12 +30,21 @@ class MemoryStore:
                 return None
             return text
 
-    def put(self, key: str, text: str, *, expire_s: float, row: object = None) -> None:  # noqa: ARG002  # there are no vectors
-        """Store `text` for `expire_s` seconds."""
+    def put(
+        self,
+        key: str,
+        text: str,
+        *,
+        expire_s: float,
+        row: object = None,  # noqa: ARG002  # there are no vectors
+        also: Sequence[str] = (),
+    ) -> None:
+        """Store `text` for `expire_s` seconds, under other keys `also`."""
         with self._lock:
-            self._drop(key)
-            self._texts[key] = (text, time.monotonic() + expire_s)
-            self._bytes += len(text)
+            for name in (key, *also):
+                self._drop(name)
+                self._texts[name] = (text, time.monotonic() + expire_s)
+                self._bytes += len(text)
             while self._bytes > self.max_bytes:
                 self._drop(next(iter(self._texts)))
 

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,12 +90,13 @@ class JsonStore:
             self.delete(key)
             return None
 
-    def put(self, key: str, text: str, *, expire_s: float, row: VectorRow | None = None) -> None:
-        """Store `text` for `expire_s` seconds, its vector with it in the same transaction."""
+    def put(self, key: str, text: str, *, expire_s: float, row: VectorRow | None = None, also: Sequence[str] = ()) -> None:
+        """Store `text` for `expire_s` seconds, under other keys `also`, its vector with it in the same transaction."""
 
         def write(db: Database) -> None:
             with db.transact():
-                db.set(key, text, expire=expire_s)
+                for name in (key, *also):
+                    db.set(name, text, expire=expire_s)
                 if row is not None:
                     db._sql(
                         "INSERT OR REPLACE INTO Vector (key, scope, embedder, prompt, vector) SELECT ?, ?, ?, ?, ?"

@@ -240,6 +240,10 @@ class DecisionLog:
         with self._database.reading() as connection:
             return connection.execute(query, (seq, limit)).fetchall()
 
+    def version(self) -> tuple[int, int, int]:
+        """Differs from what it was before wherever anything was written meanwhile, by any process; takes microseconds."""
+        return self._database.version()
+
     def last_row(self) -> int:
         """The row of the newest decision, for `rows_since`; 0: there is none."""
         with self._database.reading() as connection:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
 logger = logging.getLogger("molt_magic")
 
+PAUSE_S = 0.005  # before a sync, so that one stands for many, and a busy log does not wake the thread for each row
 IDLE_S = 10.0  # without anything to do, after which the thread ends; the next commit begins another
 
 _sync = getattr(os, "fdatasync", os.fsync)  # as SQLite does it: times of a file need not be on the disk
@@ -37,6 +39,8 @@ class Flusher:
 
     def committed(self) -> None:
         """Something was written: sync it soon."""
+        if self._due.is_set():  # it has not begun yet
+            return
         with self._lock:
             self._due.set()
             if self._thread is None:
@@ -77,6 +81,8 @@ class Flusher:
                     if not self._due.is_set():
                         self._thread = None
                         return
+            if not self._ended:
+                time.sleep(PAUSE_S)
             self._due.clear()
             if self._ended:
                 return

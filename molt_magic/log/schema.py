@@ -185,9 +185,11 @@ def to_row(decision: Decision, *, prompts: bool) -> tuple[Any, ...]:
         prompt = values["prompt"]
         values = {name: without_prompt(value, prompt) for name, value in values.items()} | {"prompt": None}
     for name in JSON_COLUMNS:
-        text = json.dumps(values[name], ensure_ascii=False, separators=(",", ":"), default=_plain)
-        # half of a broken emoji, as its escape: the reader must get text, not the half again, which no file could hold
-        values[name] = _HALF.sub(lambda half: f"\\\\u{ord(half.group()):04x}", text)
+        text = _WRITER.encode(values[name])
+        if not text.isascii():
+            # half of a broken emoji, as its escape: the reader must get text, not the half again, which no file could hold
+            text = _HALF.sub(lambda half: f"\\\\u{ord(half.group()):04x}", text)
+        values[name] = text
     return tuple(storable(values[name]) for name in COLUMNS)
 
 
@@ -201,7 +203,9 @@ def from_row(row: Sequence[Any]) -> Decision:
 
 def storable(value: Any) -> Any:
     """Text that UTF-8 can hold: a lone surrogate (half of a broken emoji) is written as its escape."""
-    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def without_prompt(value: Any, prompt: str | None) -> Any:
@@ -221,3 +225,6 @@ def _plain(part: Any) -> Any:
     if isinstance(part, (set, frozenset)):
         return sorted(part)
     raise TypeError(f"{type(part).__name__} is not JSON")
+
+
+_WRITER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from molt_magic import catalog, tokens
 from molt_magic.quality import QualityModel, Vector
@@ -60,30 +59,36 @@ def assess(
         too_dear: why a model is not asked for what it may cost, given the tokens of the messages and those that its answer is
             expected to have; None: there is no limit.
     """
+    prompt, needs, limit = request.prompt, request.needs, answer_limit(request.params)
     counts: dict[str, int] = {}
     found = []
     for spec in specs.values():
         if spec.family not in counts:
             counts[spec.family] = tokens.count_messages(request.messages, spec.family)
-        limit = answer_limit(request.params)
-        output = quality.expected_tokens(spec.name, request.task, request.prompt, limit)
-        prediction = quality.predict(spec, task=request.task, vector=vector, prompt=request.prompt)
+        count = counts[spec.family]
+        output = quality.expected_tokens(spec.name, request.task, prompt, limit)
+        prediction = quality.predict(spec, task=request.task, vector=vector, prompt=prompt)
+        unable = unavailable(spec)
+        if unable is None:
+            unable = _unfit(spec, request, needs, count, window_cap, fits_whole)
         candidate = Candidate(
             spec=spec,
-            expected_cost_usd=catalog.estimate_usd(spec, counts[spec.family], output),
+            expected_cost_usd=catalog.estimate_usd(spec, count, output),
             predicted_quality=prediction.quality,
             evidence=prediction.evidence,
             n_evidence=prediction.n,
             quality_low=prediction.low,
+            skipped=unable or (None if too_dear is None else too_dear(spec, count, output)),
+            reachable=unable is None,
         )
-        unable = unavailable(spec) or _unfit(spec, request, counts[spec.family], window_cap, fits_whole)
-        reason = unable or (too_dear(spec, counts[spec.family], output) if too_dear is not None else None)
-        found.append(replace(candidate, skipped=reason, reachable=unable is None))
+        found.append(candidate)
     return tuple(found)
 
 
-def _unfit(spec: ModelSpec, request: Request, count: int, window_cap: int | None, fits_whole: bool) -> str | None:
-    lacks = request.needs - spec.can
+def _unfit(
+    spec: ModelSpec, request: Request, needs: frozenset[str], count: int, window_cap: int | None, fits_whole: bool
+) -> str | None:
+    lacks = needs - spec.can
     if lacks:
         return f"cannot take {', '.join(sorted(lacks))}"
     window = window_of(spec, window_cap)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 from molt_magic import catalog as pricing
@@ -21,7 +21,7 @@ from molt_magic.providers.cassette import DEPLOYMENT
 from molt_magic.providers.vendors import address_of
 from molt_magic.quality import QualityModel
 from molt_magic.result import usd
-from molt_magic.serial import canonical_key, completion_from_json, message_to_json
+from molt_magic.serial import canonical_key, completion_from_json, completion_to_json, message_to_json
 from molt_magic.types import (
     Attempt,
     Call,
@@ -41,6 +41,7 @@ logger = logging.getLogger("molt_magic")
 T = TypeVar("T")
 
 USER_CANCELLED = "Cancelled by the user."
+LOOK_S = 1.0  # how long it is known what models lack: looking takes 20 us a model
 LAST_STEP_S = 0.25  # after the deadline, for a strategy to say what it makes of what there is
 
 
@@ -68,6 +69,16 @@ class Serves(Protocol):
     ) -> Served: ...
 
 
+@dataclass(frozen=True, slots=True)
+class QuestionKeys:
+    """What a whole question is called in the cache."""
+
+    whole: str  # all that shapes which answer it gets
+    # all that shapes the answer but the words of the last user message: a semantic hit must share it. None where a similar
+    # question's answer may not stand in: there is more than text, or a form to follow to the letter
+    scope: str | None
+
+
 @dataclass(slots=True)
 class Trace:
     """What one request has done so far."""
@@ -85,6 +96,7 @@ class Trace:
     attempts: list[Attempt] = field(default_factory=list)
     unkept: errors.StoreError | None = None  # why an answer is not on the cassette
     recorded_s: float = 0.0  # seconds that replayed answers took when they were recorded, over what handing them over took
+    question: QuestionKeys | None = None  # None: the cache was not asked
     keys: dict[int, str] = field(default_factory=dict)  # Attempt.index -> cache key, for answers not yet stored
 
     def emit(self, event: Event) -> None:
@@ -146,11 +158,22 @@ class Engine:
         self.quality = quality
         self.budget = budget
         self._in_flight: dict[str, asyncio.Future[Completion | None]] = {}
+        self._missing: dict[str, tuple[float, ModelSpec, Missing | None]] = {}  # good until, of what, what is missing
 
     def unavailable(self, spec: ModelSpec) -> str | None:
-        """Why a model cannot be asked now: something is missing, or all its deployments are cooling down."""
-        missing = self.providers.missing(spec)
-        return missing.reason if missing is not None else self.providers.cooling(spec)
+        """Why a model cannot be asked now: something is missing, or all its deployments are cooling down.
+
+        What is missing is looked for once a second: in the environment, in `.env` and among the files of weights.
+        """
+        now = time.monotonic()
+        known = self._missing.get(spec.name)
+        if known is None or now >= known[0] or known[1] is not spec:
+            known = self._missing[spec.name] = (now + LOOK_S, spec, self.providers.missing(spec))
+        return known[2].reason if known[2] is not None else self.providers.cooling(spec)
+
+    def look_again(self) -> None:
+        """Look for what is missing at the next question for it."""
+        self._missing.clear()
 
     def key_of(self, call: Call) -> str:
         """The cache key of a call as a strategy asks for it."""
@@ -395,13 +418,15 @@ class Engine:
             estimated=True,
         )
 
-    def store(self, key: str, attempt: Attempt, *, scope: str | None = None, prompt: str | None = None) -> None:
-        """Put a whole answer into the cache; one that was cut off is not stored."""
+    def store(
+        self, key: str, attempt: Attempt, *, scope: str | None = None, prompt: str | None = None, also: Sequence[str] = ()
+    ) -> None:
+        """Put a whole answer into the cache, under other keys `also`; one that was cut off is not stored."""
         completion = attempt.completion
         if self.cache is None or completion is None or not attempt.ok or completion.finish_reason not in ("stop", "tool_calls"):
             return
-        value = {**asdict(completion), "asked": attempt.call.model}
-        self.cache.put(key, value, scope=scope, prompt=prompt)
+        value = {**completion_to_json(completion), "asked": attempt.call.model}
+        self.cache.put(key, value, scope=scope, prompt=prompt, also=also)
 
 
 def priced(spec: ModelSpec, usage: Usage) -> Usage:

@@ -46,6 +46,7 @@ class Learning:
         self.embedder = embedder
         self.afresh = afresh
         self._lock = threading.Lock()
+        self._version: object = None  # of the log when it was last taken in
         self._answered = 0  # row of the newest decision whose lengths were taken in
         self._began: int | None = None  # row of the last outcome that was there and not taken in
         self._seen = 0  # row of the newest outcome that was taken in
@@ -56,6 +57,8 @@ class Learning:
         """Take in what this or another kernel has logged since the last time."""
         if (log := self.log()) is not None:
             with self._lock:  # feedback comes from the user's thread while a question is under way in another
+                if (version := (log.path, *log.version())) == self._version:
+                    return
                 if self._began is None:
                     self._began = self._seen = max(0, log.last_outcome() - MOST_OUTCOMES)
                     self.quality.learn((), begins=log.first_outcome())
@@ -63,6 +66,7 @@ class Learning:
                 self.quality.learn(outcomes)
                 if not self.afresh:
                     self._read_lengths(log)
+                self._version = version
 
     def older(self) -> Iterator[Outcome]:
         """Outcomes from before those that were taken in, oldest first: for a fit. Between two chunks the log is free."""
@@ -80,10 +84,12 @@ class Learning:
         """Take in the lengths of the newest logged answers."""
         if not self._answered:
             self._answered = max(0, log.last_row() - MOST_DECISIONS)
-        while rows := log.rows_since(self._answered, ("task", "prompt", "attempts"), limit=_CHUNK):
+        read = _CHUNK
+        while read == _CHUNK:
+            rows = log.rows_since(self._answered, ("task", "prompt", "attempts"), limit=_CHUNK)
             for _, task, prompt, attempts in rows:
                 self.quality.learn_lengths(_lengths(task, prompt, json.loads(attempts)))
-            self._answered = rows[-1][0]
+            self._answered, read = rows[-1][0] if rows else self._answered, len(rows)
 
     def lengths(self, decision: Decision, *, logged: bool) -> None:
         """Learn how long the answers of a decision were, where they cannot be read from the log (see `catch_up`)."""

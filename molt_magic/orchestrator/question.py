@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from numbers import Real
 from typing import Any
 
@@ -152,13 +153,19 @@ def _in_range(name: str, value: object, low: float, high: float | None) -> None:
         raise InputError(f"{name} must be a number, {span}, not {value!r}.")
 
 
+@lru_cache(maxsize=256)  # the same few names over and over, and comparing takes a tenth of a millisecond
+def _almost(name: str) -> str | None:
+    """The option that a parameter's name is almost."""
+    return next(iter(get_close_matches(name, OPTIONS, n=1, cutoff=ALMOST)), None)
+
+
 def _sendable(params: Mapping[str, Any]) -> None:
     """Refuse here what every provider would refuse or, worse, misread."""
     if "messages" in params:
         raise InputError("messages is no parameter.", fix="Give the list of messages as the prompt itself.")
     for name, value in params.items():
-        if close := get_close_matches(name, OPTIONS, n=1, cutoff=ALMOST):
-            raise UnknownName("option", name, close)
+        if (meant := _almost(name)) is not None:
+            raise UnknownName("option", name, [meant])
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError, RecursionError):

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
 from typing import Any, Literal
 
-from molt_magic.orchestrator.engine import Engine, Trace, free
+from molt_magic.orchestrator.engine import Engine, QuestionKeys, Trace, free
 from molt_magic.serial import canonical_key, completion_from_json, message_to_json
 from molt_magic.strategies.explore import EXPLORED
 from molt_magic.strategies.walk import judged
 from molt_magic.types import Attempt, Call, Choice, Request, Situation
 
 
-def whole_key(strategy: str, situation: Situation, engine: Engine) -> str:
-    """The cache key of a whole question: all that shapes which answer it gets."""
-    return canonical_key(
-        {**_shape(strategy, situation, engine), "messages": [message_to_json(m) for m in situation.request.messages]}
-    )
-
-
-def semantic_scope(strategy: str, situation: Situation, engine: Engine) -> str | None:
-    """All that shapes the answer but the words of the last user message: a semantic hit must share it.
-
-    None where a similar question's answer may not stand in: there is more than text, or a form to follow to the letter.
-    """
+def question_keys(strategy: str, situation: Situation, engine: Engine) -> QuestionKeys:
+    """What a whole question is called in the cache."""
+    shape = canonical_key(_shape(strategy, situation, engine))
+    messages = [message_to_json(m) for m in situation.request.messages]
+    whole = canonical_key({"shape": shape, "messages": messages})
     if not situation.request.prompt or situation.request.needs:
-        return None
-    messages = list(situation.request.messages)
-    last = max(i for i, m in enumerate(messages) if m.role == "user")
-    messages[last] = replace(messages[last], content="")
-    return canonical_key({**_shape(strategy, situation, engine), "messages": [message_to_json(m) for m in messages]})
+        return QuestionKeys(whole, None)
+    last = max(i for i, m in enumerate(messages) if m["role"] == "user")
+    messages[last] = {**messages[last], "content": ""}
+    return QuestionKeys(whole, canonical_key({"shape": shape, "messages": messages}))
 
 
 async def recall(strategy: str, situation: Situation, *, engine: Engine, trace: Trace) -> Choice | None:
@@ -39,9 +30,10 @@ async def recall(strategy: str, situation: Situation, *, engine: Engine, trace: 
         return None
     request = situation.request
     kind: Literal["exact", "semantic"] = "exact"
-    entry = cache.get(whole_key(strategy, situation, engine))
-    if entry is None and (scope := semantic_scope(strategy, situation, engine)) is not None:
-        entry, kind = cache.nearest(scope, request.prompt), "semantic"
+    keys = trace.question = question_keys(strategy, situation, engine)
+    entry = cache.get(keys.whole)
+    if entry is None and keys.scope is not None:
+        entry, kind = cache.nearest(keys.scope, request.prompt), "semantic"
     completion = None if entry is None else completion_from_json(entry.value)
     if entry is None or completion is None:
         return None
@@ -79,12 +71,13 @@ def keep(strategy: str, situation: Situation, choice: Choice, *, engine: Engine,
     answer = choice.attempt
     if answer is None or not trace.writes_cache or choice.best_effort or answer.planned:
         return
-    if (key := trace.keys.get(answer.index)) is not None:
-        engine.store(key, answer)
+    call = [key] if (key := trace.keys.get(answer.index)) is not None else []
     if answer.cache in ("miss", "off") and not choice.reason.startswith(EXPLORED):  # the next time the strategy decides
-        scope = semantic_scope(strategy, situation, engine)
-        prompt = situation.request.prompt if scope else None
-        engine.store(whole_key(strategy, situation, engine), answer, scope=scope, prompt=prompt)
+        keys = trace.question or question_keys(strategy, situation, engine)
+        prompt = situation.request.prompt if keys.scope else None
+        engine.store(keys.whole, answer, scope=keys.scope, prompt=prompt, also=call)
+    elif call:
+        engine.store(call[0], answer)
 
 
 def _shape(strategy: str, situation: Situation, engine: Engine) -> dict[str, Any]:
@@ -99,8 +92,8 @@ def _shape(strategy: str, situation: Situation, engine: Engine) -> dict[str, Any
         "params": dict(request.params),
         "schema": None if request.schema is None else dict(request.schema),
         "checks": [check.name for check in situation.checks],
-        "arbitrage": asdict(engine.settings.arbitrage) if strategy == "arbitrage" else None,
-        "context": asdict(engine.settings.context),  # what a model is shown of a long conversation
+        "arbitrage": engine.settings.arbitrage if strategy == "arbitrage" else None,
+        "context": engine.settings.context,  # what a model is shown of a long conversation
         "reachable": sorted(c.name for c in situation.candidates if c.reachable),
     }
 

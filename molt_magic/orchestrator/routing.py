@@ -120,12 +120,19 @@ class Routing:
 
         self._parts.learning.catch_up()
         candidates = assessed()
-        wanted = request.model or (None if any(c.skipped is None for c in candidates) else DEFAULT_LOCAL)
-        spec = self._parts.catalog.models.get(wanted) if wanted else None
+        asked_for = [c for c in candidates if request.model in (None, c.name)]
+        if not any(c.reachable for c in asked_for):
+            engine.look_again()  # a key may have been set just now
+            candidates = assessed()
+            asked_for = [c for c in candidates if request.model in (None, c.name)]
+        if any(c.skipped is None for c in asked_for):
+            return candidates
+        spec = self._parts.catalog.models.get(request.model or DEFAULT_LOCAL)
         if spec is None or asked.dry_run or not engine.providers.can_pull(spec):
             return candidates
         async with until(None if request.deadline_s is None else self._deadline(asked, began), f"{spec.name} was there"):
             await engine.providers.apull(spec)
+        engine.look_again()
         return assessed()
 
     def _deadline(self, asked: Asked, began: float) -> Deadline | None:
@@ -244,7 +251,6 @@ class Routing:
             try:
                 self._parts.log.append(decision, learning.lasting(decision, learning.outcomes(decision, attempts)))
                 asked.logged = True
-                learning.catch_up()
             except errors.MoltError as raised:
                 unlogged = raised  # the answer is paid for: it is kept, and handed over with the error
         if not (asked.dry_run or asked.recorded):

@@ -27,6 +27,7 @@ SHARED_PULL = 10.0  # answers that "the prompt makes no difference" is worth
 OWN_PULL = 30.0  # answers that "it makes the difference it makes for all models" is worth
 SPREAD = 0.7  # deviation of the log of a length from what was expected, before enough was seen
 MOST_SPREAD = 1.2  # the mean of a log-normal is exp(spread ** 2 / 2) times its median: not for freaks
+SOLVED_FOR = 64  # one answer in so many is new before all is solved anew: that takes longer than to learn of an answer
 READ_CHARS = 1200  # of a prompt, half of them of its end
 
 _WORD = re.compile(r"[a-z]+")
@@ -119,6 +120,7 @@ class Lengths:
     def __init__(self) -> None:
         self._sums: dict[str, _Sums] = {}
         self._solved: _Solved | None = None
+        self._learned = self._due = 0  # answers; how many there must be for solving anew
         self._last = ("", looks(""))  # every model is asked about the same prompt
 
     def learn(self, answer: Answered) -> None:
@@ -134,7 +136,7 @@ class Lengths:
         if answer.task is not None:
             n, x, total = sums.tasks.get(answer.task, (0.0, np.zeros(COLUMNS), 0.0))
             sums.tasks[answer.task] = (n + 1.0, x + row, total + y)
-        self._solved = None
+        self._learned += 1
 
     def expected(self, model: str, task: str | None, prompt: str = "") -> float:
         """Expected length of the model's answer, in tokens: the mean, not the middle one."""
@@ -147,8 +149,9 @@ class Lengths:
 
     def _predicted(self, model: str, task: str | None, row: Floats) -> tuple[float, float]:
         """Mean and variance of the log of a length."""
-        if self._solved is None:
+        if self._solved is None or self._learned >= self._due:
             self._solved = _solve(self._sums)
+            self._due = self._learned + 1 + self._learned // SOLVED_FOR
         solved = self._solved
         middle = float(row @ solved.weights.get(model, solved.shared))
         if task is not None:

@@ -236,7 +236,7 @@ class QualityModel:
             prompt: its text; without it, or without a vector, what was fitted cannot be asked.
         """
         with self._lock:
-            record = self._records[spec.name] if spec.name in self._records else Record()
+            record = self._records.get(spec.name)
             found = self._assessed(prompt, task, vector)
             expected, worth, since, said = spec.prior_quality, PRIOR_OUTCOMES, 0, ""
             sure, only = expected, "prior only"
@@ -257,13 +257,12 @@ class QualityModel:
                 sure = min(expected, spec.prior_quality)
                 if abs(shift) >= _FELT:
                     only = f"prior, for a prompt this {'easy' if shift > 0 else 'hard'}"
-            learned = len(record.scores) - since
+            learned = near = 0
             n = good = 0.0
-            near = 0
-            if learned:
+            if record is not None and (learned := len(record.scores) - since):
                 weights, scores = record.weights(task, vector, since=since)
                 n, good, near = float(weights.sum()), float(weights @ scores), int((weights >= SAME_TASK).sum())
-        mean, held = ((worth * of + good) / (worth + n) for of in (expected, sure))
+        mean, held = (worth * expected + good) / (worth + n), (worth * sure + good) / (worth + n)
         low = max(0.0, held - Z * math.sqrt(held * (1.0 - held) / (worth + n + 1.0)))
         if not said:
             said = f"{near} near of {learned} outcomes" if near else only
