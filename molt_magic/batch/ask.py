@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from molt_magic.batch import frame
 from molt_magic.batch.column import different, read
 from molt_magic.batch.file import FOLDER, RunFile, path_of
-from molt_magic.batch.forecast import Forecast, Plan, forecast, latencies, plan_of, sampled
+from molt_magic.batch.forecast import Forecast, Plan, forecast, latencies, pace, plan_of, sampled
 from molt_magic.batch.frame import Row
 from molt_magic.batch.logged import answered_by
 from molt_magic.batch.run import Asks, Run
@@ -106,6 +106,7 @@ async def _forecast(asks: Asks, run: Run) -> Forecast:
         concurrency=run.concurrency,
         answers_seen=asks.parts.quality.answers_seen,
         seconds_of=seconds.get,
+        per_minute=lambda name: pace(asks.parts.catalog.get(name)),
     )
 
 

@@ -38,7 +38,7 @@ class Forecast:
     high_usd: float | None  # and this
     seconds: float | None  # None: some of the models have not answered anything yet
     models: Mapping[str, float] = field(default_factory=dict)  # share of the questions that each is expected to answer
-    refused: Mapping[str, float] = field(default_factory=dict)  # share that nobody can take, by the reason
+    refused: Mapping[str, float] = field(default_factory=dict)  # share that nobody can take, by the first reason of its kind
 
     def __str__(self) -> str:
         asked = self.questions - self.known
@@ -80,6 +80,7 @@ def forecast(
     concurrency: int,
     answers_seen: Callable[[str], float],
     seconds_of: Callable[[str], float | None],
+    per_minute: Callable[[str], float | None],
 ) -> Forecast:
     """Put together what the plans of the sampled questions say.
 
@@ -87,20 +88,24 @@ def forecast(
         plans: of each sampled question, or why nobody can take it.
         answers_seen: how many answers of a model its expected lengths rest on.
         seconds_of: how long a model takes for an answer; None: it is not known.
+        per_minute: how many requests a model may be asked in a minute; None: as many as one likes.
     """
     asked, n = questions - known, len(plans)
     good = [plan for plan in plans if not isinstance(plan, errors.MoltError)]
     refused: defaultdict[str, float] = defaultdict(float)
     models: defaultdict[str, float] = defaultdict(float)
+    calls: defaultdict[str, float] = defaultdict(float)
+    kinds: dict[str, str] = {}
     low, mid, high, seconds = [], [], [], 0.0
     timed = True
     for plan in plans:
         if isinstance(plan, errors.MoltError):
-            refused[plan.message] += 1 / n
+            refused[kinds.setdefault(plan.kind, plan.message)] += 1 / n
             continue
         for name, share in _answering(plan).items():
             models[name] += share / n
         for name, chance in _called(plan, 1.0):
+            calls[name] += chance
             took = seconds_of(name)
             timed = timed and took is not None
             seconds += chance * (took or 0.0)
@@ -111,6 +116,7 @@ def forecast(
     priced = len(costs) == len(good)
     margin = Z * _deviation(costs, asked)
     scale = asked / n if n else 0.0
+    slowest = max((60.0 * scale * count / limit for name, count in calls.items() if (limit := per_minute(name))), default=0.0)
     least, middle, most = (scale * math.fsum(c or 0.0 for c in each) for each in (low, mid, high))
     return Forecast(
         rows=rows,
@@ -120,7 +126,7 @@ def forecast(
         cost_usd=middle if priced else None,
         low_usd=max(0.0, least - margin) if priced else None,
         high_usd=most + margin if priced else None,
-        seconds=scale * seconds / max(1, min(concurrency, asked)) if timed else None,
+        seconds=max(scale * seconds / max(1, min(concurrency, asked)), slowest) if timed else None,
         models=dict(models),
         refused=dict(refused),
     )
@@ -163,6 +169,13 @@ def latencies(log: DecisionLog | None) -> dict[str, float]:
         if model is not None and status in ("ok", "best_effort") and cache not in ("exact", "semantic"):
             found[model].append(latency)
     return {model: statistics.fmean(times) for model, times in found.items()}
+
+
+def pace(spec: ModelSpec) -> float | None:
+    """How many requests a minute the deployments of a model take together; None: one of them takes any number."""
+    limits = [deployment.requests_per_minute for deployment in spec.deployments]
+    known = [limit for limit in limits if limit is not None]
+    return float(sum(known)) if known and len(known) == len(limits) else None
 
 
 def sampled(numbers: Sequence[int]) -> list[int]:

@@ -18,6 +18,7 @@ def made(plans: list[object], **how: object) -> Forecast:
         "concurrency": 2,
         "answers_seen": lambda _: 1e9,
         "seconds_of": lambda _: 1.0,
+        "per_minute": lambda _: None,
     }
     return forecast(plans, **{**given, **how})  # type: ignore[arg-type]
 
@@ -70,6 +71,7 @@ def test_the_sums_are_those_of_the_plans() -> None:
     assert found.high_usd == pytest.approx(10 * (0.002 + 0.75 * 0.02), rel=1e-3)
     assert found.models == {"small": pytest.approx(0.5), "big": pytest.approx(0.5)}
     assert found.seconds == pytest.approx(10 * 1.5 / 2)
+    assert made([[cheap, dear]] * 10, per_minute={"small": 20, "big": None}.get).seconds == pytest.approx(30.0)
 
 
 def test_the_less_was_seen_the_wider_it_is() -> None:
