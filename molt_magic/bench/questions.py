@@ -51,11 +51,10 @@ _FORMS = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question, asked in three ways that mean the same."""
+    """One question, asked in two ways that mean the same."""
 
     text: str
-    again: str  # politer or shorter: the guard alone can tell that it is the same
-    otherwise: str  # in words of which the second embedder has to say so, too
+    otherwise: str  # in words of which the guard says so, and of which the second embedder has to say so, too
 
 
 def questions(seed: int) -> Iterator[Question]:
@@ -73,16 +72,15 @@ def _draw(rng: random.Random) -> Question:
     kind = rng.random()
     if kind < 0.1:
         do = f"{rng.choice(_DO)} a {rng.choice(_THINGS)} {rng.choice(_WHEN)}"
-        return Question(f"How do I {do}?", f"how can I {do}", f"What are some good ways to {do}?")
+        return Question(f"How do I {do}?", f"What are some good ways to {do}?")
     if kind < 0.4:
         what, thing, when = rng.choice(_PROPERTIES), rng.choice(_THINGS), rng.choice(_WHEN)
         told = f"{what} of a {thing} {when} in {rng.randrange(1950, 2026)}"
-        return Question(f"What is the {told}?", f"What's the {told}?", f"what is {told}")
+        return Question(f"What is the {told}?", f"what is {told}")
     if kind < 0.7:
         form, topic, reader = rng.choice(_FORMS), rng.choice(_TOPICS), rng.choice(_READERS)
         told = f"{form} about {topic} for {reader} in {rng.randrange(4, 80)} lines"
-        return Question(f"Write a {told}", f"Could you please write a {told}?", f"write {told}")
+        return Question(f"Write a {told}", f"write {told}")
     (topic, other), reader = rng.sample(_TOPICS, 2), rng.choice(_READERS)
     told = f"connected with {other} to {reader}"
-    plain = f"how {topic} is {told}"
-    return Question(f"Explain {plain}", f"Can you explain {plain}, please?", f"explain how {topic} is really {told}")
+    return Question(f"Explain how {topic} is {told}", f"explain how {topic} is really {told}")

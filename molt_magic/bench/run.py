@@ -161,11 +161,10 @@ class _Bench:
             raise InputError("What was routed is not in the log.")
         folder = self.home / "log"
         folder.mkdir()
-        contending: dict[str, Callable[[str], object]] = {
-            "routed exact hit": self.ours.remembered(),
-            "a decision logged": stores.appending(folder, decision),
-        }
-        for name, figure in self._interleaved("answers that are there", contending, itertools.cycle(asked)).items():
+        with stores.appending(folder, decision) as append:
+            contending = {"routed exact hit": self.ours.remembered(), "a decision logged": append}
+            found = self._interleaved("answers that are there", contending, itertools.cycle(asked))
+        for name, figure in found.items():
             yield Row("without a model", name, figure)
 
     def decisions(self) -> Iterator[Row]:
