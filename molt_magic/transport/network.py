@@ -135,6 +135,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     async def aclose(self) -> None:
         self._ends.transport.abort()
+        await asyncio.sleep(0)  # the event loop closes the socket at its next turn
 
     async def start_tls(
         self,
