@@ -29,6 +29,7 @@ VIEWS = {
     "checked": "%%route -s cascade -v 'regex:^never$'\n{{hostile}}",
     "hostile model": f"%%route -m {hostile.NAME}\n{{{{hostile}}}}",
     "each": "%%route -m small --each rows.text\n{{text}}",
+    "each planned": f"%%route -m {hostile.NAME} --each rows.text --dry-run\n{{{{text}}}}",
     "compare": "%%route --compare rule,cascade\n{{hostile}}",
     "interact": "%%route -m small --interact\n{{hostile}}",
     "dry run": "%%route -s cascade --dry-run\n{{hostile}}",
