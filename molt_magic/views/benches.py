@@ -23,7 +23,8 @@ def report(found: Report) -> Page:
 
 def _table(group: str, rows: list[Row]) -> Table:
     columns = ["What", "Median", "Quartiles"]
-    over, target = any(row.over for row in rows), any(row.target for row in rows)
+    cpu, over, target = any(row.cpu for row in rows), any(row.over for row in rows), any(row.target for row in rows)
+    columns += ["CPU"] if cpu else []
     columns += [_OVER.get(group, "Over raw httpx")] if over else []
     columns += ["Target"] if target else []
     noted = any(row.note or row.counts for row in rows)
@@ -31,6 +32,7 @@ def _table(group: str, rows: list[Row]) -> Table:
     lines = []
     for row in rows:
         line = [row.name, *_figure(row)]
+        line += [_amount(row.cpu.median, "s") if row.cpu else ""] if cpu else []
         line += [_amount(row.over.median, "s") if row.over else ""] if over else []
         line += [_target(row)] if target else []
         line += [row.note or _counts(row)] if noted else []
