@@ -186,6 +186,7 @@ def run(rows: int, kills: int, home: Path, *, concurrency: int = 16, takes_s: fl
     begun = time.perf_counter()
     with running(FaultyServer(takes_s=takes_s)) as server:
         batch = Batch(server.url, home, rows, concurrency)
+        earlier = Counter[str]()
         for n in range(kills):
             target = int(len(fine) * 0.6 * (n + 1) / (kills + 1)) + lots.randrange(20)
             process = batch.start(None)
@@ -197,8 +198,12 @@ def run(rows: int, kills: int, home: Path, *, concurrency: int = 16, takes_s: fl
                 wrong.append(f"life {n + 1} ended by itself: {process.communicate()[1][-1000:]}")
             process.communicate()
             time.sleep(0.5)  # what the server was still writing
-            known, sent = batch.acknowledged(), dict(server.sent)
-            lost += sum(prompt not in known for prompt in sent)
+            known, sent = batch.acknowledged(), Counter(server.sent)
+            alone = sum(count for prompt, count in (sent - earlier).items() if prompt not in known)
+            earlier = sent
+            lost += alone
+            if alone > concurrency:
+                wrong.append(f"{alone} answers were in flight at kill {n + 1}")
             wrong += [f"{prompt!r} is known, but was never answered" for prompt in known - sent.keys()]
         before = dict(server.sent)
         known = batch.acknowledged()
