@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
 import time
+from dataclasses import dataclass
 
 import pandas as pd
 import pytest
 from distributed import Client
 
+from molt_magic.batch.cluster import Cluster
+from molt_magic.result import Result
+from tests import servers
 from tests.cluster.conftest import KEY, KEY_VAR, Make
 from tests.stress.server import ChatServer, _reply
 
@@ -85,7 +90,40 @@ def test_budget_of_a_run_holds_over_the_workers(client: Client, orchestrator: Ma
 
 def test_requests_per_minute_hold_over_the_workers(client: Client, orchestrator: Make, server: ChatServer) -> None:
     orch = orchestrator(requests_per_minute=12)
-    frame = orch.map(PROMPTS, client=client, concurrency=CONCURRENCY, model="small", deadline=5.0)
-    assert (frame["status"] == "ok").sum() == 12
+
+    async def all_at_once() -> list[object]:
+        asked = [orch._ask(prompt, model="small", deadline=5.0) for prompt in PROMPTS]
+        for one in asked:
+            one.exchanger = workers
+        return await asyncio.gather(*(orch._routing.route(one) for one in asked), return_exceptions=True)
+
+    with Cluster(client, settings=orch.settings, models=orch.catalog.models, concurrency=CONCURRENCY) as workers:
+        came = orch._loop.run(all_at_once())
+    assert sum(isinstance(one, Result) for one in came) == 12
     assert sum(server.requests.values()) == 12
-    assert frame["error"].dropna().str.contains("limit of 12 requests").all()
+    assert any("limit of 12 requests" in str(one) for one in came)
+
+
+@dataclass
+class Crowd(ChatServer):
+    """Knows how many it answered at once."""
+
+    at_once: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        watching = asyncio.create_task(self._watch())
+        await super().serve(reader, writer)
+        watching.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            self.at_once = max(self.at_once, sum(self.under_way.values()))
+            await asyncio.sleep(0.002)
+
+
+def test_calls_at_once_hold_over_the_workers(client: Client, orchestrator: Make) -> None:
+    with servers.running(Crowd(takes_s=0.05)) as server:
+        orch = orchestrator(base_url=f"{server.url}/v1", max_concurrent=3)
+        frame = orch.map(PROMPTS, client=client, concurrency=CONCURRENCY, model="small")
+    assert set(frame["status"]) == {"ok"}
+    assert server.at_once == 3

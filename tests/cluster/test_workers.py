@@ -189,7 +189,7 @@ def test_client_that_is_closed_in_the_midst_ends_the_run(cluster: LocalCluster, 
     threading.Thread(target=close, daemon=True).start()
     frame = orchestrator().map([f"Where is {i}?" for i in range(400)], client=client, concurrency=2, model="small")
     assert (frame["status"] == "ok").sum() >= 10
-    assert frame["error"].iloc[-1].startswith("cluster: not asked: The cluster is out of reach: its client is clos")
+    assert frame["error"].iloc[-1].startswith("cluster: not asked: The cluster is out of reach: its client is closed")
     assert sum(server.requests.values()) < 100
 
 
