@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,7 +197,14 @@ class Run:
             self._something.clear()
             ended, self._unkept = self._unkept, []
             if self._file is not None and ended:
-                await asyncio.to_thread(self._file.keep, ended, dict(self._account.under_way))
+                await asyncio.to_thread(self._write, self._file, ended, dict(self._account.under_way))
+
+    def _write(self, file: RunFile, ended: list[tuple[bytes, Row, float]], under_way: Mapping[str, float]) -> None:
+        """Put questions that have ended on the disk, their decisions first."""
+        if self._asks.parts.settings.log.enabled:
+            with suppress(errors.StoreError):  # the answers are kept here all the same
+                self._asks.parts.log.flush()
+        file.keep(ended, under_way)
 
     # one question
 
