@@ -31,6 +31,11 @@ class Runs:
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    @property
+    def bytes(self) -> int:
+        """What they take on the disk, journals included."""
+        return sum(path.stat().st_size for path in self._folder.glob("*") if path.is_file())
+
     def to_frame(self) -> pd.DataFrame:
         """A row a run: its name, when it was begun (UTC), how many questions it has, how many of them are answered, what it has
         cost (USD), the size of its file in bytes, and what shapes its answers. Raises StoreError."""

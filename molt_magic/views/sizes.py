@@ -38,6 +38,9 @@ def sizes(orch: Orchestrator) -> Iterator[Size]:
     ):
         if path is not None and path.is_file():
             yield Size(name, f"{megabytes(path.stat().st_size)}; {bound}")
+    if count := len(orch.runs):
+        said = f"{count} run{'s' if count != 1 else ''}, {megabytes(orch.runs.bytes)}"
+        yield Size("runs", f"{said}; each stays until you say orch.runs.forget(NAME)")
 
 
 def log(orch: Orchestrator) -> Size:

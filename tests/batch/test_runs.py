@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from molt_magic import Orchestrator, errors
+from molt_magic.views.sizes import sizes
 from tests.batch.test_map import echo
 from tests.conftest import MakeOrchestrator
 
@@ -101,6 +102,7 @@ def test_a_run_that_another_process_has_is_left_to_it_until_that_dies(orchestrat
         assert orch.runs.to_frame()["answered"].tolist() == [1]  # it may be looked at
         other.kill()
     assert orch.map(["b"], model="small", resume="r")["text"].tolist() == ["re b"]
+    assert next(size.said for size in sizes(orch) if size.name == "runs").startswith("1 run, ")
 
 
 def test_runs_are_for_the_user_only_and_none_is_kept_where_prompts_are_not(orchestrator: MakeOrchestrator) -> None:
