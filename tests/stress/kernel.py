@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,8 @@ STRATEGIES = ("rule", "semantic", "arbitrage", "cascade", "direct")
 TASKS = ("simple_qa", "summarization", "translation")
 
 
-def settings_for(url: str, tape: str | None = None) -> Any:
-    """Two models on one server; cache, semantic cache and exploration are on."""
+def settings_for(url: str, tape: str | None = None, *, environ: Mapping[str, str] = os.environ) -> Any:
+    """Two models on one server; cache, semantic cache and exploration are on. The environment names the state's folder."""
     model = {"provider": "openai", "base_url": url, "api_key_env": "STRESS_KEY", "context_window": 8000}
     values: dict[str, Any] = {
         "catalog": "none",
@@ -48,7 +50,7 @@ def settings_for(url: str, tape: str | None = None) -> Any:
     }
     if tape is not None:
         values |= {"cassette.file": tape, "cassette.mode": "record"}
-    return load_settings(cwd=Path("/")).with_values(values)
+    return load_settings(cwd=Path("/"), environ=environ).with_values(values)
 
 
 def prompt_by(lots: random.Random) -> str:

@@ -57,7 +57,7 @@ class Dashboard:
             raise UnknownName("grouping", by, BY)
         self.last, self.by = last, by
         self._orch, self._clock = orch, clock
-        self._ledger = Ledger(orch.log)
+        self._ledger = Ledger(orch.log, ("decision_id", *metrics.COLUMNS))  # all columns of a long log take twice as long
         self._refreshed = 0  # how often the log had something new
         self._drawn: tuple[object, list[Page | Picture]] | None = None  # the state that was drawn last, and what came of it
         self._outputs = Outputs()
