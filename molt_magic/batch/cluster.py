@@ -35,6 +35,7 @@ logger = logging.getLogger("molt_magic")
 LOCAL_AT_ONCE = 4  # exchanges with local models on one worker: an engine answers two at a time, and two more wait there
 PATIENCE_S = 15.0  # that a worker is waited for where there is none
 _LOOK_S = 0.5  # how often it is looked which workers there are
+_GREETING_S = 30.0  # that a worker may take to say what it can ask: it loads the package first
 _FAREWELL_S = 2.0  # what dropped exchanges are waited for, which hand over what had arrived
 _VISIT_BYTES = 4_000_000  # of questions that one visit brings: Dask warns of tasks over 10 MB
 _PRIORITY = 10  # before other work that waits on a worker: a visit takes milliseconds
@@ -85,11 +86,13 @@ class Cluster:
         try:
             while not found.done():
                 concurrent.futures.wait([found], 0.1)  # in short steps, so that an interrupt is seen
+            hired = found.result()
         except KeyboardInterrupt:
             found.cancel()
             raise
-        for worker in found.result():
-            self._workers[worker.address] = worker
+        except (OSError, RuntimeError) as error:  # what Dask raises where a connection breaks
+            raise _out_of_reach(self.client, error) from None
+        self._workers = {worker.address: worker for worker in hired}
         self._tell_gaps()
         return self
 
@@ -262,18 +265,21 @@ class Cluster:
             self._watching = self._loop.create_task(self._watch())
 
     async def _watch(self) -> None:
-        """Look again and again which workers there are."""
+        """Look again and again which workers there are; a scheduler that is not reached may come back."""
+        reached = time.monotonic()
         while self._lost is None:
             await asyncio.sleep(_LOOK_S)
             try:
                 there = await asyncio.wrap_future(self._on_client(self._present()))
-                new = [a for a in there if a not in self._workers and a not in self._passed_over]
+                reached = time.monotonic()
                 for address in [address for address in self._workers if address not in there]:
                     self._bury(self._workers[address])
+                new = [a for a in there if a not in self._workers and a not in self._passed_over]
                 if new:
                     await self._welcome(new)
             except Exception as error:  # noqa: BLE001  # whatever Dask raises
-                self._lose(_out_of_reach(self.client, error))
+                if self.client.status != "connecting" or time.monotonic() - reached > PATIENCE_S:
+                    self._lose(_out_of_reach(self.client, error))
             self._room.tell()
 
     async def _welcome(self, addresses: list[str]) -> None:
@@ -339,19 +345,27 @@ class Cluster:
             raise _other_version("The scheduler", lacking) from None
         if there != molt_magic.__version__:
             raise _other_version("The scheduler", there)
-        hired = []
-        for worker in await self._greeted(found):
-            if isinstance(worker, ClusterError):
-                raise worker
-            hired.append(worker)
+        met = await self._greeted(found)
+        hired = [worker for worker in met if isinstance(worker, _Worker)]
+        for unusable in met:
+            if isinstance(unusable, _Silent) and hired:
+                logger.warning("%s", unusable)
+            elif isinstance(unusable, ClusterError):
+                raise unusable
         return hired
 
     async def _greeted(self, addresses: list[str]) -> list[_Worker | ClusterError]:
         """What workers say of themselves."""
-        said = await _awaited(
-            self.client.run(greet, packed(self._terms), packed(self._models), workers=addresses, on_error="return")
-        )
-        return [_met(address, said.get(address)) for address in addresses]
+        return await asyncio.gather(*(self._greeted_one(address) for address in addresses))
+
+    async def _greeted_one(self, address: str) -> _Worker | ClusterError:
+        terms, models = packed(self._terms), packed(self._models)
+        try:
+            async with asyncio.timeout(_GREETING_S):
+                said = await _awaited(self.client.run(greet, terms, models, workers=[address], on_error="return"))
+        except (OSError, TimeoutError) as error:
+            return _met(address, error)
+        return _met(address, said.get(address))
 
     def _tell_gaps(self) -> None:
         """Say which models some workers can ask and others cannot."""
@@ -384,7 +398,7 @@ def _met(address: str, said: object) -> _Worker | ClusterError:
     if not isinstance(said, bytes):
         if isinstance(said, ImportError | AttributeError):
             return _other_version(where, said)
-        return ClusterError(f"{where} did not answer ({type(said).__name__}).", fix="Look at its log.")
+        return _Silent(f"{where} does not answer ({type(said).__name__}).", fix="Look at its log.")
     greeting: Greeting = pickle.loads(said)  # noqa: S301  # Dask's own way of sending
     if greeting.version != molt_magic.__version__:
         return _other_version(where, greeting.version)
@@ -407,7 +421,12 @@ def _no_workers(waited_s: float) -> ClusterError:
 
 
 def _out_of_reach(client: Client, error: Exception | None) -> ClusterError:
-    why = f"its client is {client.status}" if error is None or client.status != "running" else type(error).__name__
+    if client.status == "connecting":
+        why = "its scheduler does not answer"
+    elif client.status == "running":
+        why = f"it raised {type(error).__name__}"
+    else:
+        why = "its client is closed"
     return ClusterError(f"The cluster is out of reach: {why}.", fix="Connect again; a run with a name can be resumed.")
 
 
@@ -483,6 +502,10 @@ class _Sent:
         self.spec = spec
         self.suspect = suspect  # its worker died
         self.reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+
+class _Silent(ClusterError):
+    """A worker does not answer: the run goes on without it."""
 
 
 class _Died(Exception):

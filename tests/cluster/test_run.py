@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import threading
 import time
 from dataclasses import dataclass
 
 import pandas as pd
+import psutil
 import pytest
 from distributed import Client
 
@@ -17,7 +19,7 @@ from molt_magic.batch.cluster import Cluster
 from molt_magic.result import Result
 from tests import servers
 from tests.cluster.conftest import KEY, KEY_VAR, Make
-from tests.stress.server import ChatServer, _reply
+from tests.stress.server import ChatServer, _answer, _reply
 
 PROMPTS = pd.Series([f"What is {i} times {i}?" for i in range(30)], index=[f"row {i}" for i in range(30)])
 CONCURRENCY = 4
@@ -76,6 +78,32 @@ def test_worker_that_is_killed_costs_only_what_was_in_flight_on_it(
     log = orch.log.to_frame()
     assert len(log) == len(prompts)
     assert set(log["status"]) == {"ok"}
+
+
+class Killer(ChatServer):
+    """Kills the worker that asks it for poison."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await servers._request(reader)
+        if b"poison" in request.body:
+            port = writer.get_extra_info("peername")[1]
+            asking = next(one for one in psutil.net_connections("tcp4") if one.laddr and one.laddr.port == port)
+            assert asking.pid
+            os.kill(asking.pid, signal.SIGKILL)
+        await asyncio.sleep(self.takes_s)
+        for piece in _answer(request.json).pieces:
+            writer.write(piece)
+        writer.close()
+
+
+def test_call_that_kills_its_workers_fails_alone(client: Client, orchestrator: Make) -> None:
+    """It is asked twice; what was in flight beside it is asked again, but never beside it."""
+    prompts = [f"Is {i} poison?" if i == 25 else f"Is {i} good?" for i in range(60)]
+    with servers.running(Killer(takes_s=0.1)) as server:
+        orch = orchestrator({"network.retries": 0}, base_url=f"{server.url}/v1")
+        frame = orch.map(prompts, client=client, concurrency=CONCURRENCY, model="small")
+    assert list(frame.index[frame["status"] != "ok"]) == [25]
+    assert re.search(r"connection: The workers tcp://\S+ and tcp://\S+ died while they asked small", frame["error"][25])
 
 
 def test_budget_of_a_run_holds_over_the_workers(client: Client, orchestrator: Make, server: ChatServer) -> None:
