@@ -74,28 +74,23 @@ def _grown(what: str, small: Timed, large: Timed) -> Grown:
     return Grown(what, small.figure.median, large.figure.median, small.cpu.median, large.cpu.median)
 
 
-def run(rows: int, answers: int, folder: Path, *, rounds: int = 9, told: Callable[[str], None] = lambda _: None) -> list[Grown]:
+def run(rows: int, answers: int, folder: Path, *, rounds: int = 9) -> Iterator[Grown]:
     """Measure with logs of a few and of `rows` decisions, and caches of a thousand and of `answers` entries."""
     with server.running() as url:
         small, large = folder / "small", folder / "large"
         for home in (small, large):
             begin(home, url)
-        told(f"a log of {rows:,} decisions and {rows // JUDGED:,} outcomes")
         lengthen(large / "data" / "decisions.sqlite", decisions=rows, outcomes=rows // JUDGED)
         fit(large, url)
-        told("new kernels")
-        found = list(new_kernels(small, large, url, rounds=rounds))
-        told("questions")
-        found += routed({"small": small, "large": large}, url, rounds=rounds, by="log")
-        told(f"a cache of {answers:,} answers")
+        yield from new_kernels(small, large, url, rounds=rounds)
+        yield from routed({"small": small, "large": large}, url, rounds=rounds, by="log")
         few, many = folder / "few", folder / "many"
         for home, size in ((few, min(1_000, answers)), (many, answers)):
             begin(home, url)
             fill(home, url, size)
-        found += opened(few, many, url, rounds=rounds)
-        found += routed({"small": few, "large": many}, url, rounds=rounds, by="cache")
-        found += kept(few, many, url, rounds=rounds)
-    return found
+        yield from opened(few, many, url, rounds=rounds)
+        yield from routed({"small": few, "large": many}, url, rounds=rounds, by="cache")
+        yield from kept(few, many, url, rounds=rounds)
 
 
 # -- what is measured
@@ -275,11 +270,10 @@ if __name__ == "__main__":
     arguments.add_argument("--rounds", type=int, default=9)
     arguments.add_argument("--out", type=Path)
     chosen = arguments.parse_args()
+    grown = []
     with tempfile.TemporaryDirectory() as temporary:
-        grown = run(
-            chosen.rows, chosen.answers, Path(temporary), rounds=chosen.rounds, told=lambda what: print(what, flush=True)
-        )
-    print(*grown, sep="\n")
+        for each in run(chosen.rows, chosen.answers, Path(temporary), rounds=chosen.rounds):
+            print(each, flush=True)
+            grown.append({**asdict(each), "ratio": each.ratio, "cpu_ratio": each.cpu_ratio})
     if chosen.out is not None:
-        figures = [{**asdict(each), "ratio": each.ratio, "cpu_ratio": each.cpu_ratio} for each in grown]
-        chosen.out.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        chosen.out.write_text(json.dumps(grown, indent=1), encoding="utf-8")
