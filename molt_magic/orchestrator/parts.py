@@ -168,16 +168,16 @@ class Parts:
         tape = Tape(path, locks=self.settings.cache_dir / "locks")
         if mode == "replay":
             return Replayer(tape)
-        return Recorder(self.providers, tape, ready=self._ready, clean=self._without_keys)
+        return Recorder(self.providers, tape, ready=lambda: self._ready(self.providers), clean=self._without_keys)
 
     @property
     def cassette(self) -> State | None:
         """How the cassette stands; None: there is none. Raises StoreError."""
         return self.serving.state() if isinstance(self.serving, Recorder | Replayer) else None
 
-    def _ready(self) -> list[str]:
+    def _ready(self, by: Providers | Delegated) -> list[str]:
         """Names of the models that can answer now."""
-        return [name for name, spec in self.catalog.models.items() if self.providers.missing(spec) is None]
+        return [name for name, spec in self.catalog.models.items() if by.missing(spec) is None]
 
     def _without_keys(self, text: str) -> str:
         """`text` without the keys that are in the environment or `.env`."""
@@ -283,7 +283,9 @@ class Parts:
         engine = self._delegating.get(exchanger)
         if engine is None:
             delegated = Delegated(self.providers, exchanger)
-            serving = self.serving.over(delegated) if isinstance(self.serving, Recorder) else delegated
+            serving: Serves = delegated
+            if isinstance(self.serving, Recorder):
+                serving = self.serving.over(delegated, ready=lambda: self._ready(delegated))
             engine = self._delegating[exchanger] = self._engine_over(serving)
         return engine
 

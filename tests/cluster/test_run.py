@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import psutil
@@ -155,3 +156,12 @@ def test_calls_at_once_hold_over_the_workers(client: Client, orchestrator: Make)
         frame = orch.map(PROMPTS, client=client, concurrency=CONCURRENCY, model="small")
     assert set(frame["status"]) == {"ok"}
     assert server.at_once == 3
+
+
+def test_what_workers_answer_is_recorded_and_replays_without_them(client: Client, orchestrator: Make, tmp_path: Path) -> None:
+    tape = {"cassette.file": str(tmp_path / "answers.jsonl")}
+    recorded = orchestrator({**tape, "cassette.mode": "record"}).map(
+        PROMPTS, client=client, concurrency=CONCURRENCY, model="small"
+    )
+    replayed = orchestrator({**tape, "cassette.mode": "replay"}, home="elsewhere").map(PROMPTS, model="small")
+    pd.testing.assert_frame_equal(recorded[SAME], replayed[SAME])

@@ -54,10 +54,10 @@ class Recorder:
         self._clean = clean
         self._models: list[str] = []
 
-    def over(self, providers: Delegated) -> Recorder:
+    def over(self, providers: Delegated, *, ready: Callable[[], Sequence[str]]) -> Recorder:
         """The same recorder, over others who answer."""
         other = copy(self)
-        other.providers = providers
+        other.providers, other._ready = providers, ready
         return other
 
     def state(self) -> State:
