@@ -68,6 +68,8 @@ def _values(session: RouteMagics, dest: str) -> Iterable[str]:
 
     if dest == "thread":
         return session.started.threads.names() if session.started is not None else []
+    if dest == "resume":
+        return [name for name in session.started.runs if " " not in name] if session.started is not None else []
     if dest == "compare":
         return [*NAMES, *_catalog(session).models]
     if dest in ("model", "ladder", "task"):

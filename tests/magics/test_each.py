@@ -12,6 +12,7 @@ from molt_magic.errors import InputError, ServerError, UnknownName
 from molt_magic.result import usd
 from molt_magic.types import Call
 from tests.magics.conftest import MakeNotebook
+from tests.magics.test_completion import complete
 
 
 def echo(call: Call) -> str:
@@ -127,6 +128,7 @@ def test_run_that_has_a_name_goes_on_where_it_was_interrupted(notebook: MakeNote
     cell = "%%route -m small --each df.text -o out --concurrency 1 --no-cache --resume letters\n{{text}}"
     ran = book.run(cell)
     assert "kept as 'letters'" in ran.outputs[-1]["text/plain"]
+    assert complete(book, "%%route --each df.text --resume le") == ["letters"]
     book.orchestrator.providers.script["small"] = ["done"]  # type: ignore[attr-defined]
     assert book.run(cell).error is None
     assert list(book["out"]["text"]) == ["done"] * 3
