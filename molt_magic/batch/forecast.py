@@ -12,6 +12,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from molt_magic import catalog, errors
 from molt_magic.log import DecisionLog
@@ -55,6 +56,10 @@ class Forecast:
             parts += [", ".join(f"{name} {share:.0%}" for name, share in shares)] if shares else []
             parts += [f"{share:.0%} cannot be asked: {reason}" for reason, share in self.refused.items()]
         return "; ".join(parts)
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """In a notebook, in words."""
+        printer.text(str(self))
 
 
 @dataclass(frozen=True, slots=True)

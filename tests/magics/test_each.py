@@ -145,6 +145,7 @@ def test_dry_run_shows_the_forecast_and_asks_nothing(notebook: MakeNotebook) -> 
     for said in ("nothing was called", "small 100%", f"{usd(ran.value.low_usd)} to {usd(ran.value.high_usd)}"):
         assert said in ran.outputs[0]["text/plain"]
     assert len(ran.outputs) == 1
+    assert "4 rows, 2 questions to ask; about $" in book.run("plan").stdout
 
 
 def test_most_that_all_rows_may_cost_ends_the_run(notebook: MakeNotebook) -> None:
