@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -193,7 +194,7 @@ class ScopeIndex:
         if self.path is None or self._graph is None or self._unsaved < at_least:
             return False
         # Written aside and renamed, so that a reader sees a whole file; two writers leave a pair that fails its checksum.
-        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}-{threading.get_ident()}.part")
         sweep(self.path.parent, "index-")
         try:
             os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))

@@ -129,8 +129,9 @@ class Neighbours:
                         return
                 time.sleep(SLICE_S)
         except Exception as error:  # noqa: BLE001  # nobody waits for it, and lookups do without
-            followed.untended = True
-            logger.warning("The vector index is not tended, and lookups will become slower: %s", error)
+            level = logging.DEBUG if followed.told else logging.WARNING
+            logger.log(level, "The vector index could not be tended; lookups become slower until it can: %s", error)
+            followed.told = True
 
 
 class _Followed:
@@ -139,7 +140,7 @@ class _Followed:
     def __init__(self, index: ScopeIndex) -> None:
         self.index = index
         self.tending: threading.Thread | None = None
-        self.untended = False  # it failed once, and would again
+        self.told = False  # that tending it failed
         self._version: tuple[str, int, int] | None = None
         self._last = 0  # number of the newest vector that was taken in
         self._added = 0  # since what is gone was looked for
@@ -167,13 +168,17 @@ class _Followed:
 
     @property
     def needs_tending(self) -> bool:
-        return (self.index.waiting or self._added > self._many) and not self.untended
+        return self.index.waiting or self._added > self._many
 
     def tidy(self, store: JsonStore) -> None:
         """What is worth doing once much has changed."""
         if self._added > self._many:  # entries that were replaced or have expired would pile up
             self.forget_the_gone(store)
-        self.index.save(at_least=self._many)
+        try:
+            self.index.save(at_least=self._many)
+        except OSError as error:
+            logger.warning("The vector index is kept in memory only, and the next kernel builds it again: %s", error)
+            self.index.path = None
 
     @property
     def _many(self) -> int:

@@ -173,6 +173,23 @@ def test_no_put_builds_the_graph_but_a_thread_beside_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_graphs")
+def test_an_index_that_cannot_be_written_is_said_once_and_goes_on_in_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("molt_magic.cache.neighbours.LEAST_CHANGES", 20)
+    cache = _cache(tmp_path / "answers")
+    cache.nearest("s", "w0 x0 y0")
+    followed = cache._near._followed["s"]
+    followed.index.path = tmp_path / "nowhere" / "index-1.hnsw"
+    for n in range(200):
+        cache.put(canonical_key({"n": n}), {"n": n}, scope="s", prompt=f"w{n} x{n} y{n}")
+        cache.settle()
+    assert len(followed.index._in_graph) > 150
+    assert [record.getMessage()[:44] for record in caplog.records] == ["The vector index is kept in memory only, and"]
+    cache.close()
+
+
+@pytest.mark.usefixtures("small_graphs")
 @pytest.mark.parametrize("harm", ["none", "missing", "damaged", "stale", "other database"])
 def test_the_cache_finds_every_entry_whatever_became_of_the_index_file(tmp_path: Path, harm: str) -> None:
     folder = tmp_path / "answers"
