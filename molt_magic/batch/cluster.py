@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("molt_magic")
 
-LOCAL_AT_ONCE = 4  # exchanges with local models on one worker: an engine answers two at a time, and two more wait there
-PATIENCE_S = 15.0  # that a worker is waited for where there is none
+_LOCAL_AT_ONCE = 4  # exchanges with local models on one worker: an engine answers two at a time, and two more wait there
+PATIENCE_S = 30.0  # that a worker is waited for where there is none: one that is started anew takes some seconds
 _LOOK_S = 0.5  # how often it is looked which workers there are
 _GREETING_S = 30.0  # that a worker may take to say what it can ask: it loads the package first
 _FAREWELL_S = 2.0  # what dropped exchanges are waited for, which hand over what had arrived
@@ -75,6 +75,7 @@ class Cluster:
         self._run = uuid.uuid4().hex[:8]
         self._numbers = itertools.count(1)
         self._workers: dict[str, _Worker] = {}
+        self._missing: dict[str, Missing | None] = {}  # of models, on the workers there are now
         self._passed_over: set[str] = set()  # addresses of workers that cannot be used
         self._lost: ClusterError | None = None  # why nothing can be asked any more
         self._loop: asyncio.AbstractEventLoop | None = None  # that of the run
@@ -93,6 +94,7 @@ class Cluster:
         except (OSError, RuntimeError) as error:  # what Dask raises where a connection breaks
             raise _out_of_reach(self.client, error) from None
         self._workers = {worker.address: worker for worker in hired}
+        self._missing.clear()
         self._tell_gaps()
         return self
 
@@ -115,6 +117,11 @@ class Cluster:
 
     def missing(self, spec: ModelSpec) -> Missing | None:
         """What is missing on every worker to ask a model; None where one can ask it."""
+        if spec.name not in self._missing:
+            self._missing[spec.name] = self._look(spec)
+        return self._missing[spec.name]
+
+    def _look(self, spec: ModelSpec) -> Missing | None:
         if any(worker.can(spec) for worker in self._workers.values()):
             return None
         found = next((worker.first_missing(spec) for worker in self._workers.values()), None)
@@ -143,8 +150,8 @@ class Cluster:
             worker = await self._place(spec, deployment, sent)
             try:
                 reply = await self._asked(worker, sent, on_delta)
-            except _Died:
-                died.append(worker.address)
+            except _Died as death:
+                died += [worker.address] if death.reached else []
                 if len(died) > 1:
                     raise self._died_twice(spec, died) from None
                 continue
@@ -274,6 +281,7 @@ class Cluster:
                 reached = time.monotonic()
                 for address in [address for address in self._workers if address not in there]:
                     self._bury(self._workers[address])
+                self._passed_over.intersection_update(there)
                 new = [a for a in there if a not in self._workers and a not in self._passed_over]
                 if new:
                     await self._welcome(new)
@@ -288,6 +296,7 @@ class Cluster:
                 logger.warning("%s", worker)
             else:
                 self._workers[worker.address] = worker
+        self._missing.clear()
         self._passed_over.update(address for address in addresses if address not in self._workers)
 
     def _bury(self, worker: _Worker) -> None:
@@ -298,7 +307,8 @@ class Cluster:
         worker.leave()
         for sent in worker.sent.values():
             if not sent.reply.done():
-                sent.reply.set_exception(_Died())
+                sent.reply.set_exception(_Died(reached=sent.number not in worker.outbox))
+        self._missing.clear()
         self._room.tell()
 
     def _lose(self, why: ClusterError) -> None:
@@ -313,8 +323,8 @@ class Cluster:
         if self._watching is not None:
             self._watching.cancel()
         farewell = [worker for worker in self._workers.values() if not worker.died]
-        visits = [self._on_client(self._sent(worker, Order(self._terms, last=True))) for worker in farewell]
-        with suppress(Exception):
+        with suppress(Exception):  # the run is over anyway
+            visits = [self._on_client(self._sent(worker, Order(self._terms, last=True))) for worker in farewell]
             await asyncio.wait([asyncio.wrap_future(one) for one in visits], timeout=_FAREWELL_S / 2)
         for worker in farewell:
             worker.leave()
@@ -469,7 +479,7 @@ class _Worker:
             return False
         if sent.suspect and any(other.suspect for other in self.sent.values()):
             return False
-        return sent.spec.provider != "local" or sum(s.spec.provider == "local" for s in self.sent.values()) < LOCAL_AT_ONCE
+        return sent.spec.provider != "local" or sum(s.spec.provider == "local" for s in self.sent.values()) < _LOCAL_AT_ONCE
 
     def order(self, terms: Terms) -> Order:
         """What the next visit brings; as much as may go at once."""
@@ -509,7 +519,15 @@ class _Silent(ClusterError):
 
 
 class _Died(Exception):
-    """The worker is gone."""
+    """The worker is gone.
+
+    Attributes:
+        reached: whether the question was on its way to it.
+    """
+
+    def __init__(self, *, reached: bool) -> None:
+        super().__init__()
+        self.reached = reached
 
 
 class _Signal:
