@@ -64,7 +64,7 @@ def _values(session: RouteMagics, dest: str) -> Iterable[str]:
     """The values a flag may have."""
     from molt_magic.strategies import NAMES
     from molt_magic.validators import FORMS as CHECKS
-    from molt_magic.views.answer import FORMATS
+    from molt_magic.views.forms import FORMATS
 
     if dest == "thread":
         return session.started.threads.names() if session.started is not None else []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
 from molt_magic.errors import InputError, UnknownName
-from molt_magic.views.answer import FORMATS
+from molt_magic.views.forms import FORMATS
 
 
 class Parser(argparse.ArgumentParser):

@@ -12,7 +12,7 @@ from traitlets import Enum, Float, TraitError, Unicode, validate
 
 from molt_magic.errors import ConfigError, MoltError, UnknownName
 from molt_magic.magics.errors import short
-from molt_magic.views import answer
+from molt_magic.views.forms import FORMATS
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
@@ -38,7 +38,7 @@ class RouteMagics(Magics):
     model = Unicode(None, allow_none=True, help="a model of the catalog, for strategy direct").tag(config=True)
     quality = Float(None, min=0.0, max=1.0, allow_none=True, help="threshold of predicted quality, 0 to 1").tag(config=True)
     max_cost = Float(None, min=0.0, allow_none=True, help="most that one prompt may cost, in USD").tag(config=True)
-    form = Enum(answer.FORMATS, default_value="markdown", help="how answers are shown").tag(config=True)
+    form = Enum(FORMATS, default_value="markdown", help="how answers are shown").tag(config=True)
     stream = Enum(
         ("auto", "on", "off"),
         help="show answers while they arrive; auto: where a person is watching, not in a headless run (also: MOLT_STREAM)",

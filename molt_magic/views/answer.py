@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Literal, get_args
 
 from molt_magic.errors import UnknownName
 from molt_magic.result import Result
 from molt_magic.views import formulas, listings, markdown, words
+from molt_magic.views.forms import FORMATS
 from molt_magic.views.tables import BORDER, Table
 from molt_magic.views.text import fenced, for_html, for_markdown, printable
-
-Format = Literal["markdown", "text", "json", "code"]
-FORMATS: tuple[str, ...] = get_args(Format)
 
 _PRE = f'style="{markdown.PRE}"'
 _INERT = formulas.CLOSED

@@ -52,7 +52,7 @@ def form(
         begin: the question, a comparison of one.
         take: handed each result; on a thread of its own.
         first: what the form says at first; without a model the first of `models` is chosen.
-        shown_as: how answers are shown, one of `answer.FORMATS`.
+        shown_as: how answers are shown, one of `forms.FORMATS`.
     """
     import ipywidgets as w
 

@@ -26,7 +26,7 @@ class Runner:
 
     Args:
         make: what is asked.
-        form: how answers are shown, one of `answer.FORMATS`.
+        form: how answers are shown, one of `forms.FORMATS`.
         begin: lays out the columns of a new run, or takes them away (None); on the notebook's thread.
         draw: shows how the run stands; at most ten times a second, on a thread of its own.
         end: shows what came of it; on the same thread.

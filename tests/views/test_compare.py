@@ -11,10 +11,10 @@ import pytest
 from molt_magic.errors import ServerError
 from molt_magic.orchestrator import Comparison, Orchestrator
 from molt_magic.types import Event
-from molt_magic.views.answer import FORMATS
 from molt_magic.views.compare import final
 from molt_magic.views.compare.board import Board
 from molt_magic.views.compare.form import CompareForm
+from molt_magic.views.forms import FORMATS
 from tests.conftest import MakeOrchestrator
 from tests.views.samples import HOSTILE
 from tests.views.test_live import until

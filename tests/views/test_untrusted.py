@@ -8,6 +8,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from molt_magic.views import answer, markdown
+from molt_magic.views.forms import FORMATS
 from molt_magic.views.tables import Page, Table
 from molt_magic.views.text import fenced, for_markdown, printable
 from tests.views.samples import HOSTILE, result
@@ -63,7 +64,7 @@ def alive_markdown(text: str) -> list[str]:
     return alive(reader.render(text))
 
 
-@pytest.mark.parametrize("form", answer.FORMATS)
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_answer_is_dead_in_every_medium(text: str, form: str) -> None:
     shown = answer.bundle(result(text), form)

@@ -19,7 +19,7 @@ class Board:
 
     Args:
         names: the columns, in order.
-        form: how answers are shown, one of `answer.FORMATS`.
+        form: how answers are shown, one of `forms.FORMATS`.
     """
 
     def __init__(self, names: Sequence[str], form: str = "markdown", *, planned: bool = False) -> None:

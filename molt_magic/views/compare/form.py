@@ -42,7 +42,7 @@ class CompareForm:
         names: strategies and models that are chosen at first; none: the strategies that choose a model.
         options: of every question; those of `Orchestrator.aroute`.
         mode: live, dry run or recorded.
-        form: how answers are shown, one of `answer.FORMATS`.
+        form: how answers are shown, one of `forms.FORMATS`.
         bind: gives a value a name in the notebook.
         name: the variable that every comparison is bound to; None: only on request.
 
