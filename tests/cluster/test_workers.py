@@ -18,9 +18,8 @@ from distributed import Client, LocalCluster
 
 import molt_magic
 from molt_magic import errors
-from molt_magic.batch import cluster as clusters
-from molt_magic.batch.cluster import Cluster
-from molt_magic.batch.worker import packed
+from molt_magic.batch.cluster import Cluster, line
+from molt_magic.batch.cluster.worker import packed
 from molt_magic.orchestrator import Orchestrator
 from molt_magic.types import NO_PARAMS, Call, Completion, Message
 from tests import servers
@@ -168,7 +167,7 @@ def test_worker_of_another_version_is_refused(client: Client, orchestrator: Make
 
 
 def test_cluster_without_workers_is_told(orchestrator: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clusters, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(line, "PATIENCE_S", 0.2)
     with (
         LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as empty,
         Client(empty) as client,

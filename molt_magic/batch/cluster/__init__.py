@@ -12,18 +12,18 @@ import concurrent.futures
 import itertools
 import logging
 import pickle
-import re
 import time
-import uuid
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import molt_magic
-from molt_magic.batch.worker import Greeting, Order, Question, Reply, Terms, greet, packed, version, visit
+from molt_magic.batch.cluster import line
+from molt_magic.batch.cluster.crew import Died, Sent, Signal, Worker
+from molt_magic.batch.cluster.line import LOOK_S, Line, no_workers
+from molt_magic.batch.cluster.worker import Order, Question, Reply, Terms, packed
 from molt_magic.config import Settings
-from molt_magic.errors import BadRequest, ClusterError, ConnectionFailed, InputError
+from molt_magic.errors import BadRequest, ClusterError, ConnectionFailed
 from molt_magic.providers.base import Heard, Missing
 from molt_magic.types import Call, Completion, Deployment, ModelSpec
 
@@ -32,13 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("molt_magic")
 
-_LOCAL_AT_ONCE = 4  # exchanges with local models on one worker: an engine answers two at a time, and two more wait there
-PATIENCE_S = 30.0  # that a worker is waited for where there is none: one that is started anew takes some seconds
-_LOOK_S = 0.5  # how often it is looked which workers there are
-_GREETING_S = 30.0  # that a worker may take to say what it can ask: it loads the package first
 _FAREWELL_S = 2.0  # what dropped exchanges are waited for, which hand over what had arrived
-_VISIT_BYTES = 4_000_000  # of questions that one visit brings: Dask warns of tasks over 10 MB
-_PRIORITY = 10  # before other work that waits on a worker: a visit takes milliseconds
 
 
 class Cluster:
@@ -67,23 +61,19 @@ class Cluster:
     """
 
     def __init__(self, client: Client, *, settings: Settings, models: Mapping[str, ModelSpec], concurrency: int) -> None:
-        _check(client)
-        self.client: Any = client  # typed in part only
         self.concurrency = concurrency
-        self._terms = Terms(settings.network, settings.local.context_tokens)
-        self._models = tuple(models.values())
-        self._run = uuid.uuid4().hex[:8]
+        self._line = Line(client, Terms(settings.network, settings.local.context_tokens), tuple(models.values()))
         self._numbers = itertools.count(1)
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[str, Worker] = {}
         self._missing: dict[str, Missing | None] = {}  # of models, on the workers there are now
         self._passed_over: set[str] = set()  # addresses of workers that cannot be used
         self._lost: ClusterError | None = None  # why nothing can be asked any more
         self._loop: asyncio.AbstractEventLoop | None = None  # that of the run
         self._watching: asyncio.Task[None] | None = None
-        self._room = _Signal()
+        self._room = Signal()
 
     def __enter__(self) -> Cluster:
-        found = self._on_client(self._hired())
+        found = self._line.start(self._line.hired())
         try:
             while not found.done():
                 concurrent.futures.wait([found], 0.1)  # in short steps, so that an interrupt is seen
@@ -92,7 +82,7 @@ class Cluster:
             found.cancel()
             raise
         except (OSError, RuntimeError) as error:  # what Dask raises where a connection breaks
-            raise _out_of_reach(self.client, error) from None
+            raise self._line.broken(error) from None
         self._workers = {worker.address: worker for worker in hired}
         self._missing.clear()
         self._tell_gaps()
@@ -146,11 +136,11 @@ class Cluster:
             raise BadRequest(message, provider=spec.provider, fix="Give plain numbers, text, lists and dicts.") from None
         died: list[str] = []
         while True:
-            sent = _Sent(number, question, spec, suspect=bool(died))
+            sent = Sent(number, question, spec, suspect=bool(died))
             worker = await self._place(spec, deployment, sent)
             try:
                 reply = await self._asked(worker, sent, on_delta)
-            except _Died as death:
+            except Died as death:
                 died += [worker.address] if death.reached else []
                 if len(died) > 1:
                     raise self._died_twice(spec, died) from None
@@ -167,7 +157,7 @@ class Cluster:
 
     # one exchange
 
-    async def _place(self, spec: ModelSpec, deployment: Deployment, sent: _Sent) -> _Worker:
+    async def _place(self, spec: ModelSpec, deployment: Deployment, sent: Sent) -> Worker:
         """The least busy worker that can ask this, once it has room. Raises ClusterError."""
         since: float | None = None  # when there was no worker at all
         while True:
@@ -184,14 +174,14 @@ class Cluster:
                 since = None
             elif since is None:
                 since = time.monotonic()
-            elif time.monotonic() - since > PATIENCE_S:
-                self._lose(_no_workers(PATIENCE_S))
+            elif time.monotonic() - since > line.PATIENCE_S:
+                self._lose(no_workers())
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
+                async with asyncio.timeout(LOOK_S):
                     await self._room.wait()
 
-    async def _asked(self, worker: _Worker, sent: _Sent, on_delta: Heard) -> Reply:
-        """Have it asked by a worker. Raises _Died, CancelledError once what had arrived was handed over."""
+    async def _asked(self, worker: Worker, sent: Sent, on_delta: Heard) -> Reply:
+        """Have it asked by a worker. Raises Died, CancelledError once what had arrived was handed over."""
         worker.outbox[sent.number] = sent.question
         self._soon(worker)
         try:
@@ -201,7 +191,7 @@ class Cluster:
                 raise  # it never went
             worker.drops.append(sent.number)
             self._soon(worker)
-            with suppress(TimeoutError, _Died):
+            with suppress(TimeoutError, Died):
                 async with asyncio.timeout(_FAREWELL_S):
                     arrived = await asyncio.shield(sent.reply)
                     if arrived.streamed:
@@ -221,24 +211,24 @@ class Cluster:
 
     # visits to a worker
 
-    def _soon(self, worker: _Worker) -> None:
+    def _soon(self, worker: Worker) -> None:
         """Visit a worker, after this turn of the loop: what is asked in it goes together."""
         if not worker.due:
             worker.due = True
             asyncio.get_running_loop().call_soon(self._visit, worker)
 
-    def _visit(self, worker: _Worker) -> None:
+    def _visit(self, worker: Worker) -> None:
         worker.due = False
         news = bool(worker.outbox or worker.drops)
         if worker.died or len(worker.visits) > 1 or not (news or (worker.sent and not worker.visits)):
             return  # of two visits one is on its way back: what there is to bring goes with the next
-        order = worker.order(self._terms)
+        order = worker.order(self._line.terms)
         task = asyncio.get_running_loop().create_task(self._visited(worker, order))
         worker.visits.add(task)
 
-    async def _visited(self, worker: _Worker, order: Order) -> None:
+    async def _visited(self, worker: Worker, order: Order) -> None:
         try:
-            replies = await asyncio.wrap_future(self._on_client(self._sent(worker, order)))
+            replies = await asyncio.wrap_future(self._line.start(self._line.visited(worker, order)))
         except Exception as error:  # noqa: BLE001  # whatever Dask raises: what was under way there is out of reach
             logger.warning("a visit to the worker %s failed: %s: %s", worker.address, type(error).__name__, error)
             self._bury(worker)
@@ -252,17 +242,6 @@ class Cluster:
         if worker.sent or worker.outbox or worker.drops:
             self._soon(worker)
 
-    async def _sent(self, worker: _Worker, order: Order) -> tuple[Reply, ...]:
-        """A visit as a task of Dask; on the client's loop."""
-        key = f"{worker.name_of(order)}-{uuid.uuid4().hex}"
-        terms: dict[str, Any] = {"workers": [worker.address], "allow_other_workers": False, "pure": False, "retries": 0}
-        future = self.client.submit(visit, f"{self._run}-{worker.stay}", packed(order), key=key, priority=_PRIORITY, **terms)
-        try:
-            replies: tuple[Reply, ...] = pickle.loads(await future)  # noqa: S301  # Dask's own way of sending
-            return replies
-        finally:
-            future.release()
-
     # who is there
 
     def _begin(self) -> None:
@@ -275,9 +254,9 @@ class Cluster:
         """Look again and again which workers there are; a scheduler that is not reached may come back."""
         reached = time.monotonic()
         while self._lost is None:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(LOOK_S)
             try:
-                there = await asyncio.wrap_future(self._on_client(self._present()))
+                there = await asyncio.wrap_future(self._line.start(self._line.present()))
                 reached = time.monotonic()
                 for address in [address for address in self._workers if address not in there]:
                     self._bury(self._workers[address])
@@ -286,12 +265,12 @@ class Cluster:
                 if new:
                     await self._welcome(new)
             except Exception as error:  # noqa: BLE001  # whatever Dask raises
-                if self.client.status != "connecting" or time.monotonic() - reached > PATIENCE_S:
-                    self._lose(_out_of_reach(self.client, error))
+                if self._line.client.status != "connecting" or time.monotonic() - reached > line.PATIENCE_S:
+                    self._lose(self._line.broken(error))
             self._room.tell()
 
     async def _welcome(self, addresses: list[str]) -> None:
-        for worker in await asyncio.wrap_future(self._on_client(self._greeted(addresses))):
+        for worker in await asyncio.wrap_future(self._line.start(self._line.greeted(addresses))):
             if isinstance(worker, ClusterError):
                 logger.warning("%s", worker)
             else:
@@ -299,7 +278,7 @@ class Cluster:
         self._missing.clear()
         self._passed_over.update(address for address in addresses if address not in self._workers)
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, worker: Worker) -> None:
         """A worker is gone: what was in flight on it has to be asked elsewhere."""
         if self._workers.get(worker.address) is worker:
             del self._workers[worker.address]
@@ -307,7 +286,7 @@ class Cluster:
         worker.leave()
         for sent in worker.sent.values():
             if not sent.reply.done():
-                sent.reply.set_exception(_Died(reached=sent.number not in worker.outbox))
+                sent.reply.set_exception(Died(reached=sent.number not in worker.outbox))
         self._missing.clear()
         self._room.tell()
 
@@ -324,227 +303,16 @@ class Cluster:
             self._watching.cancel()
         farewell = [worker for worker in self._workers.values() if not worker.died]
         with suppress(Exception):  # the run is over anyway
-            visits = [self._on_client(self._sent(worker, Order(self._terms, last=True))) for worker in farewell]
+            visits = [self._line.start(self._line.visited(worker, Order(self._line.terms, last=True))) for worker in farewell]
             await asyncio.wait([asyncio.wrap_future(one) for one in visits], timeout=_FAREWELL_S / 2)
         for worker in farewell:
             worker.leave()
 
-    # what is done on the client's loop
-
-    def _on_client(self, coro: Any) -> concurrent.futures.Future[Any]:
-        """Run a coroutine on the client's loop. Raises ClusterError where that has ended."""
-        loop = getattr(self.client.loop, "asyncio_loop", None)
-        if self.client.status != "running" or loop is None or loop.is_closed():
-            coro.close()
-            raise _out_of_reach(self.client, None)
-        return asyncio.run_coroutine_threadsafe(coro, loop)
-
-    async def _present(self) -> list[str]:
-        return list(await _awaited(self.client.nthreads()))  # of all that tells the addresses the cheapest, and nobody logs it
-
-    async def _hired(self) -> list[_Worker]:
-        """Every worker, once there are some. Raises ClusterError where one cannot be used."""
-        since = time.monotonic()
-        while not (found := await self._present()):
-            if time.monotonic() - since > PATIENCE_S:
-                raise _no_workers(PATIENCE_S)
-            await asyncio.sleep(_LOOK_S)
-        try:
-            there = await _awaited(self.client.run_on_scheduler(version))  # it unpickles what it hands on
-        except (ImportError, AttributeError) as lacking:
-            raise _other_version("The scheduler", lacking) from None
-        if there != molt_magic.__version__:
-            raise _other_version("The scheduler", there)
-        met = await self._greeted(found)
-        hired = [worker for worker in met if isinstance(worker, _Worker)]
-        for unusable in met:
-            if isinstance(unusable, _Silent) and hired:
-                logger.warning("%s", unusable)
-            elif isinstance(unusable, ClusterError):
-                raise unusable
-        return hired
-
-    async def _greeted(self, addresses: list[str]) -> list[_Worker | ClusterError]:
-        """What workers say of themselves."""
-        return await asyncio.gather(*(self._greeted_one(address) for address in addresses))
-
-    async def _greeted_one(self, address: str) -> _Worker | ClusterError:
-        terms, models = packed(self._terms), packed(self._models)
-        try:
-            async with asyncio.timeout(_GREETING_S):
-                said = await _awaited(self.client.run(greet, terms, models, workers=[address], on_error="return"))
-        except (OSError, TimeoutError) as error:
-            return _met(address, error)
-        return _met(address, said.get(address))
-
     def _tell_gaps(self) -> None:
         """Say which models some workers can ask and others cannot."""
-        for spec in self._models:
+        for spec in self._line.models:
             without = [worker for worker in self._workers.values() if not worker.can(spec)]
             if without and len(without) < len(self._workers):
                 names = ", ".join(worker.address for worker in without)
                 why = without[0].first_missing(spec)
                 logger.warning("%s is not asked by the workers %s: %s", spec.name, names, why.reason if why else "")
-
-
-def _check(client: object) -> None:
-    """Raises InputError, ClusterError."""
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ClusterError("distributed is not installed.", fix="pip install 'molt-magic[dask]'") from None
-    if not isinstance(client, Client):
-        raise InputError(
-            f"client must be a dask.distributed.Client, not {type(client).__name__}.",
-            fix='from dask.distributed import Client; client = Client("tcp://scheduler:8786")',
-        )
-    if client.asynchronous:
-        raise InputError("The client is an asynchronous one.", fix="Make it without asynchronous=True.")
-
-
-def _met(address: str, said: object) -> _Worker | ClusterError:
-    """A worker by its greeting, or why it cannot be used."""
-    where = f"The worker {address}"
-    if not isinstance(said, bytes):
-        if isinstance(said, ImportError | AttributeError):
-            return _other_version(where, said)
-        return _Silent(f"{where} does not answer ({type(said).__name__}).", fix="Look at its log.")
-    greeting: Greeting = pickle.loads(said)  # noqa: S301  # Dask's own way of sending
-    if greeting.version != molt_magic.__version__:
-        return _other_version(where, greeting.version)
-    if greeting.error is not None:
-        return ClusterError(f"{where} cannot be used: {greeting.error.message}", fix=greeting.error.fix)
-    return _Worker(address, greeting.missing)
-
-
-def _other_version(where: str, found: object) -> ClusterError:
-    what = f"molt_magic {found}" if isinstance(found, str) else f"no molt_magic that fits ({type(found).__name__}: {found})"
-    return ClusterError(
-        f"{where} has {what}, and here is {molt_magic.__version__}.",
-        fix="Install the same version there, in the environment that it is started from.",
-    )
-
-
-def _no_workers(waited_s: float) -> ClusterError:
-    message = f"The cluster has had no workers for {waited_s:g} s."
-    return ClusterError(message, fix="Start some: dask worker tcp://scheduler:8786, or cluster.scale(4).")
-
-
-def _out_of_reach(client: Client, error: Exception | None) -> ClusterError:
-    if client.status == "connecting":
-        why = "its scheduler does not answer"
-    elif client.status == "running":
-        why = f"it raised {type(error).__name__}"
-    else:
-        why = "its client is closed"
-    return ClusterError(f"The cluster is out of reach: {why}.", fix="Connect again; a run with a name can be resumed.")
-
-
-async def _awaited(given: Any) -> Any:
-    """What a method of the client gives on the client's own loop: an awaitable."""
-    return await given if isinstance(given, Awaitable) else given
-
-
-class _Worker:
-    """A worker, as the coordinator sees it."""
-
-    def __init__(self, address: str, missing: Mapping[tuple[str, str], Missing]) -> None:
-        self.address = address
-        self.missing = missing  # (model, deployment) -> what is missing there
-        self.died = False
-        self.turn = 0  # the number of the exchange that it was given last
-        self.stay = uuid.uuid4().hex[:8]  # a worker that comes back under its old address begins anew
-        self.sent: dict[int, _Sent] = {}  # in flight
-        self.outbox: dict[int, bytes] = {}  # Questions that the next visit brings, by their numbers
-        self.drops: list[int] = []  # exchanges that it ends
-        self.visits: set[asyncio.Task[Any] | None] = set()
-        self.due = False  # a visit begins with the next turn of the loop
-
-    def can(self, spec: ModelSpec) -> bool:
-        """Whether it can ask a model, by one deployment at least."""
-        names = [d.name for d in spec.deployments] or [spec.name]
-        return any((spec.name, name) not in self.missing for name in names)
-
-    def first_missing(self, spec: ModelSpec) -> Missing | None:
-        """What is missing to ask a model, as its first deployment says it."""
-        return next((missing for (model, _), missing in self.missing.items() if model == spec.name), None)
-
-    def has_room(self, sent: _Sent, concurrency: int) -> bool:
-        """Whether it can take one more.
-
-        Of exchanges whose worker died it takes one at a time: were it one of them that kills workers, only that one would see a
-        second die, and no innocent.
-        """
-        if len(self.sent) >= concurrency:
-            return False
-        if sent.suspect and any(other.suspect for other in self.sent.values()):
-            return False
-        return sent.spec.provider != "local" or sum(s.spec.provider == "local" for s in self.sent.values()) < _LOCAL_AT_ONCE
-
-    def order(self, terms: Terms) -> Order:
-        """What the next visit brings; as much as may go at once."""
-        asked: list[bytes] = []
-        while self.outbox and (not asked or sum(map(len, asked)) < _VISIT_BYTES):
-            asked.append(self.outbox.pop(next(iter(self.outbox))))
-        drops, self.drops = tuple(self.drops), []
-        return Order(terms, tuple(asked), drops)
-
-    def leave(self) -> None:
-        """End the visits to it."""
-        for task in self.visits:
-            if task is not None:
-                task.cancel()
-
-    def name_of(self, order: Order) -> str:
-        """What a visit is called on Dask's pages."""
-        newest = next(reversed(self.sent.values()), None)
-        if order.asked and newest is not None:
-            return f"molt-exchange-{re.sub(r'[^A-Za-z0-9.]+', '_', newest.spec.name)}"
-        return "molt-exchange-end" if order.last else "molt-exchange-answers"
-
-
-class _Sent:
-    """An exchange in flight."""
-
-    def __init__(self, number: int, question: bytes, spec: ModelSpec, *, suspect: bool) -> None:
-        self.number = number
-        self.question = question
-        self.spec = spec
-        self.suspect = suspect  # its worker died
-        self.reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-
-
-class _Silent(ClusterError):
-    """A worker does not answer: the run goes on without it."""
-
-
-class _Died(Exception):
-    """The worker is gone.
-
-    Attributes:
-        reached: whether the question was on its way to it.
-    """
-
-    def __init__(self, *, reached: bool) -> None:
-        super().__init__()
-        self.reached = reached
-
-
-class _Signal:
-    """Wakes all who wait."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[asyncio.Future[None], None] = {}  # whoever came first is woken first
-
-    async def wait(self) -> None:
-        waits: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[waits] = None
-        try:
-            await waits
-        finally:
-            self._waiting.pop(waits, None)
-
-    def tell(self) -> None:
-        for waits in self._waiting:
-            if not waits.done():
-                waits.set_result(None)
