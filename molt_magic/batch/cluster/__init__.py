@@ -70,6 +70,7 @@ class Cluster:
         self._lost: ClusterError | None = None  # why nothing can be asked any more
         self._loop: asyncio.AbstractEventLoop | None = None  # that of the run
         self._watching: asyncio.Task[None] | None = None
+        self._welcoming: asyncio.Task[None] | None = None
         self._room = Signal()
 
     def __enter__(self) -> Cluster:
@@ -262,21 +263,28 @@ class Cluster:
                     self._bury(self._workers[address])
                 self._passed_over.intersection_update(there)
                 new = [a for a in there if a not in self._workers and a not in self._passed_over]
-                if new:
-                    await self._welcome(new)
+                if new and (self._welcoming is None or self._welcoming.done()):
+                    self._welcoming = asyncio.create_task(self._welcome(new))  # one that hangs must not hide a death
             except Exception as error:  # noqa: BLE001  # whatever Dask raises
                 if self._line.client.status != "connecting" or time.monotonic() - reached > line.PATIENCE_S:
                     self._lose(self._line.broken(error))
             self._room.tell()
 
     async def _welcome(self, addresses: list[str]) -> None:
-        for worker in await asyncio.wrap_future(self._line.start(self._line.greeted(addresses))):
+        """Take in workers that have come."""
+        try:
+            met = await asyncio.wrap_future(self._line.start(self._line.greeted(addresses)))
+        except Exception as error:  # noqa: BLE001  # whatever Dask raises: they are looked for again
+            logger.warning("new workers could not be asked what they can do: %s", type(error).__name__)
+            return
+        for worker in met:
             if isinstance(worker, ClusterError):
                 logger.warning("%s", worker)
             else:
                 self._workers[worker.address] = worker
         self._missing.clear()
         self._passed_over.update(address for address in addresses if address not in self._workers)
+        self._room.tell()
 
     def _bury(self, worker: Worker) -> None:
         """A worker is gone: what was in flight on it has to be asked elsewhere."""
@@ -299,8 +307,9 @@ class Cluster:
 
     async def _ended(self) -> None:
         """The run is over."""
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in (self._watching, self._welcoming):
+            if task is not None:
+                task.cancel()
         farewell = [worker for worker in self._workers.values() if not worker.died]
         with suppress(Exception):  # the run is over anyway
             visits = [self._line.start(self._line.visited(worker, Order(self._line.terms, last=True))) for worker in farewell]
