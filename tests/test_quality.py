@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from molt_magic.embed import StaticEmbedder
 from molt_magic.errors import InputError
 from molt_magic.quality import Predictor, QualityModel
+from molt_magic.quality import outcomes as outcomes_module
 from molt_magic.quality.blend import blend_weights
 from molt_magic.quality.calibrate import apply_curves, fit_curve
 from molt_magic.quality.latent import filled
@@ -354,6 +355,16 @@ def test_a_fit_rests_on_older_outcomes_too_than_those_a_session_began_with() -> 
     late.learn(log[-90:])
     fitted_in(late)
     assert say(late, "What colour is the boat?")[1].startswith("fitted on 150 outcomes, ")
+
+
+def test_of_too_many_prompts_the_newest_of_each_model_are_fitted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes_module, "MOST_PROMPTS", 6)
+    records = {name: outcomes_module.Record() for name in MODELS}
+    for i in range(30):
+        records[MODELS[i % 3]].take(outcome(i, f"prompt {i}", MODELS[i % 3], 1.0), embedder_id=EMBEDDER.id)
+    table = outcomes_module.table_of(records, EMBEDDER.dim)
+    assert table.models == list(MODELS)
+    assert sorted(table.prompts) == [f"prompt {i}" for i in range(24, 30)]
 
 
 def test_what_came_in_after_the_fit_moves_the_prediction() -> None:

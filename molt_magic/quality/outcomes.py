@@ -116,20 +116,26 @@ def table_of(records: Mapping[str, Record], dim: int) -> Table:
     """The table to fit on, of the newest prompts."""
     models = list(records)
     rows: dict[str, int] = {}
+    ages: list[int] = []  # of each prompt, in answers of a model that came later
     tasks: list[str | None] = []
     vectors: list[Vector] = []
     cells: list[tuple[int, int, float]] = []
     for j, record in enumerate(records.values()):
+        age = len(record.scores)
         for prompt, vector, task, score in zip(record.prompts, record.vectors, record.tasks, record.scores, strict=True):
+            age -= 1
             if not prompt or len(vector) != dim:
                 continue
             row = rows.setdefault(prompt, len(rows))
             if row == len(tasks):
                 tasks.append(task)
                 vectors.append(vector)
-            tasks[row] = tasks[row] or task
+                ages.append(age)
+            tasks[row], ages[row] = tasks[row] or task, min(ages[row], age)
             cells.append((row, j, score))
-    return _table(list(rows), tasks, vectors, models, cells)
+    # the newest of each model alike: they may have been asked different prompts
+    kept = np.sort(np.argsort(np.array(ages, dtype=np.int64), kind="stable")[:MOST_PROMPTS])
+    return _table(list(rows), tasks, vectors, models, cells, kept)
 
 
 def _table(
@@ -138,18 +144,18 @@ def _table(
     vectors: Sequence[Vector],
     models: list[str],
     cells: list[tuple[int, int, float]],
+    kept: npt.NDArray[np.int64],
 ) -> Table:
     total, count = np.zeros((len(prompts), len(models))), np.zeros((len(prompts), len(models)))
     for row, column, score in cells:
         total[row, column] += score
         count[row, column] += 1
     scores = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-    kept = slice(max(0, len(prompts) - MOST_PROMPTS), None)
     asked = count[kept].sum(axis=0) > 0
     return Table(
-        prompts[kept],
+        [prompts[row] for row in kept],
         scores[kept][:, asked],
         [model for model, was in zip(models, asked, strict=True) if was],
-        tasks[kept],
-        np.array(vectors[kept], dtype=np.float32),
+        [tasks[row] for row in kept],
+        np.array([vectors[row] for row in kept], dtype=np.float32),
     )
