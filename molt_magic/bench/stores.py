@@ -159,7 +159,7 @@ def key_of(text: str) -> str:
 
 
 @contextmanager
-def appending(folder: Path, decision: Decision) -> Iterator[Callable[[object], None]]:
+def appending(folder: Path, decision: Decision) -> Iterator[Callable[[object], object]]:
     """Writes a decision like this one to a log in the folder."""
     numbers = itertools.count()
     log = DecisionLog(folder / "decisions.sqlite")

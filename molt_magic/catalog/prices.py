@@ -41,7 +41,7 @@ def cost_usd(spec: ModelSpec, usage: Usage) -> float | None:
     if spec.prices != _UNSET:  # any price of the user's: flat arithmetic, the list fills in what the user left out
         return _flat(prices_of(spec), usage, cached, written)
     if not (cached or written) and (kept := _kept(spec, usage.input_tokens)) is not None:
-        return _flat(kept, usage, 0, 0)
+        return _linear(kept, usage.input_tokens, usage.output_tokens)
     if _listed(spec.vendor, spec.model) is None:
         return None
     from genai_prices import Usage as Tokens
@@ -62,8 +62,10 @@ def cost_usd(spec: ModelSpec, usage: Usage) -> float | None:
 def estimate_usd(spec: ModelSpec, input_tokens: int, output_tokens: int) -> float | None:
     """The expected price in USD of a call with so many tokens, nothing of it cached; None where a price is unknown.
 
-    The same figure as `cost_usd`.
+    The same figure as `cost_usd`, without the pains: it is asked of every model for every prompt.
     """
+    if spec.provider != "local" and spec.prices == _UNSET and (kept := _kept(spec, input_tokens)) is not None:
+        return _linear(kept, input_tokens, output_tokens)
     return cost_usd(spec, Usage(input_tokens=input_tokens, output_tokens=output_tokens))
 
 
@@ -133,30 +135,32 @@ def _hour() -> int:
     return int(time.time() // 3600)
 
 
-def _kept(spec: ModelSpec, input_tokens: int) -> Prices | None:
-    """The list's prices as they are kept for the hour, where tokens alone make the price: flat arithmetic with them takes
-    2 us, fast enough for every model and every prompt, and the list's own takes 170 us."""
+def _linear(kept: tuple[float, float], input_tokens: int, output_tokens: int) -> float:
+    return (input_tokens * kept[0] + output_tokens * kept[1]) / _MTOK
+
+
+def _kept(spec: ModelSpec, input_tokens: int) -> tuple[float, float] | None:
+    """The list's prices of input and output as they are kept for the hour, where tokens alone make the price: the list's own
+    arithmetic takes 170 us."""
     kept = _lowest(spec.vendor, spec.model, _hour())
-    return None if kept is None or input_tokens > kept[1] else kept[0]
+    return None if kept is None or input_tokens > kept[2] else kept[:2]
 
 
 @lru_cache(maxsize=256)
-def _lowest(vendor: str, model: str, hour: int) -> tuple[Prices, float] | None:  # noqa: ARG001 - the hour is part of the key: prices change on the hour
-    """The list's prices of a model's lowest tier, and up to how many input tokens they hold; None where tokens alone do not
-    make the price, or it is not known."""
+def _lowest(vendor: str, model: str, hour: int) -> tuple[float, float, float] | None:  # noqa: ARG001 - the hour is part of the key: prices change on the hour
+    """The list's prices of input and output in a model's lowest tier, and up to how many input tokens they hold; None where
+    tokens alone do not make the price, or it is not known."""
     listed = _listed(vendor, model)
     if listed is None:
         return None
-    price = _price_now(listed)
+    price: Any = _price_now(listed)
     into, out = price.input_mtok, price.output_mtok
     if into is None or out is None:
         return None
     if getattr(price, "requests_kcount", None) is not None:  # a fee per request, as Perplexity has
         return None
     until = min((tier.start for kind in (into, out) for tier in getattr(kind, "tiers", ())), default=math.inf)
-    return Prices(
-        input_usd_per_mtok=_first(None, price, "input_mtok"), output_usd_per_mtok=_first(None, price, "output_mtok")
-    ), until
+    return float(getattr(into, "base", into)), float(getattr(out, "base", out)), until
 
 
 def _first(own: float | None, price: Any, name: str) -> float | None:

@@ -31,7 +31,8 @@ _OUTCOME = "decision_id, model, task, score, source, embedder, vector, prompt"
 _TEXT = "COALESCE(outcomes.prompt, (SELECT prompt FROM decisions AS d WHERE d.decision_id = outcomes.decision_id), '')"
 _READ = f"seq, decision_id, model, task, score, source, embedder, vector, {_TEXT}"
 _LIST = ", ".join(COLUMNS)
-_INSERT = f"INSERT INTO decisions ({_LIST}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  # our own column names
+_VALUES = ", ".join("?" * len(COLUMNS))
+_INSERT = f"INSERT INTO decisions ({_LIST}) VALUES ({_VALUES}) ON CONFLICT (decision_id) DO NOTHING"  # noqa: S608  # our own column names
 _ASKED_AT_ONCE = 999  # ids in one statement; before 3.32 SQLite took no more
 _QUALITY, _QUALITY_SOURCE = COLUMNS.index("quality"), COLUMNS.index("quality_source")
 
@@ -66,8 +67,8 @@ class DecisionLog:
 
     # -- writing
 
-    def append(self, decision: Decision, outcomes: Sequence[Outcome] = ()) -> None:
-        """Write a decision and its outcomes, together or not at all.
+    def append(self, decision: Decision, outcomes: Sequence[Outcome] = ()) -> int:
+        """Write a decision and its outcomes, together or not at all; returns its row.
 
         Raises:
             StoreError: the file cannot be written, the decision is in it already, or holds what JSON cannot.
@@ -79,12 +80,14 @@ class DecisionLog:
         except (TypeError, ValueError, RecursionError) as error:
             raise StoreError(f"Decision {decision.decision_id} cannot be logged: {error}.") from error
         with self._database.writing() as connection:
-            if _exists(connection, decision.decision_id):
+            written = connection.execute(_INSERT, row)
+            if not written.rowcount:
                 raise StoreError(
                     f"Decision {decision.decision_id} is in the log already.", fix="Give every decision its own id."
                 )
-            connection.execute(_INSERT, row)
-            _insert_outcomes(connection, outcomes, texts=self.prompts)
+            if outcomes:
+                _insert_outcomes(connection, outcomes, texts=self.prompts)
+            return int(written.lastrowid or 0)
 
     def feedback(self, decision_id: str, score: float, source: Source = "user", *, outcomes: Sequence[Outcome] = ()) -> None:
         """Say how good an answer was; see `mark`."""

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from molt_magic.embed import Embedder
@@ -46,7 +47,7 @@ class Learning:
         self.embedder = embedder
         self.afresh = afresh
         self._lock = threading.Lock()
-        self._version: object = None  # of the log when it was last taken in
+        self._version: tuple[Path, int, int, int] | None = None  # of the log when it was last taken in
         self._answered = 0  # row of the newest decision whose lengths were taken in
         self._began: int | None = None  # row of the last outcome that was there and not taken in
         self._seen = 0  # row of the newest outcome that was taken in
@@ -90,6 +91,22 @@ class Learning:
             for _, task, prompt, attempts in rows:
                 self.quality.learn_lengths(_lengths(task, prompt, json.loads(attempts)))
             self._answered, read = rows[-1][0] if rows else self._answered, len(rows)
+
+    def logged(self, decision: Decision, row: int, outcomes: Sequence[Outcome]) -> None:
+        """Take in a decision that was written to the log just now, without reading it again where nothing else is new.
+
+        Args:
+            row: of the log.
+            outcomes: that were written with it.
+        """
+        log = self.log()
+        if log is None or outcomes or self.afresh or self._answered != row - 1:
+            return  # the next question catches up
+        with self._lock:
+            version = (log.path, *log.version())
+            if self._version is not None and version == (*self._version[:-1], self._version[-1] + 1):
+                self.quality.learn_lengths(_lengths(decision.task, decision.prompt, decision.attempts))
+                self._answered, self._version = row, version
 
     def lengths(self, decision: Decision, *, logged: bool) -> None:
         """Learn how long the answers of a decision were, where they cannot be read from the log (see `catch_up`)."""

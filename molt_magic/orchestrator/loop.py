@@ -80,8 +80,10 @@ class Asking(Running["Result"]):
 def join(running: Sequence[Running[Any]]) -> None:
     """Wait until all have ended; on KeyboardInterrupt cancel them, let them write down what they had, and re-raise."""
     try:
-        while concurrent.futures.wait(running, POLL_S).not_done:
-            pass
+        for one in running:
+            while not one.done():
+                with contextlib.suppress(TimeoutError, concurrent.futures.CancelledError):
+                    one.exception(POLL_S)
     except KeyboardInterrupt:
         for one in running:
             one.cancel()

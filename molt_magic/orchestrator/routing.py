@@ -249,8 +249,10 @@ class Routing:
         learning = self._parts.learning
         if asked.log and not asked.dry_run:
             try:
-                self._parts.log.append(decision, learning.lasting(decision, learning.outcomes(decision, attempts)))
+                outcomes = learning.lasting(decision, learning.outcomes(decision, attempts))
+                row = self._parts.log.append(decision, outcomes)
                 asked.logged = True
+                learning.logged(decision, row, outcomes)
             except errors.MoltError as raised:
                 unlogged = raised  # the answer is paid for: it is kept, and handed over with the error
         if not (asked.dry_run or asked.recorded):

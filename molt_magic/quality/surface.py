@@ -19,6 +19,13 @@ Matrix = npt.NDArray[np.float64]
 READ_CHARS = 6000  # of a prompt; what comes after changes none of the numbers much
 
 _WORD = re.compile(r"[^\W\d_]+")
+
+
+def _whole(words: str) -> str:
+    """The expression for one of some words, as a whole."""
+    return rf"\b(?:{words})\b"
+
+
 _COUNTED = tuple(
     re.compile(pattern, flags)
     for pattern, flags in (
@@ -26,28 +33,34 @@ _COUNTED = tuple(
         (r"[=+*/^<>\\$|{}\[\]]", 0),
         (r"[{};]\s*$|^\s*(?:def|class|import|return|for|if|while|assert)\b|=>|[=!<>]=", re.MULTILINE),
         (r"[.!?](?:\s|$)", 0),
-        (r"\b(?:not|except|least|false|incorrect|never|no|none|neither)\b", re.IGNORECASE),
+        (_whole("not|except|least|false|incorrect|never|no|none|neither"), re.IGNORECASE),
         (r"(?<=[^\W\d_A-Z,] )[A-Z][a-z]+", 0),  # names, inside a sentence
-        (r"\b(?:i|my|me|you|your|he|she|his|her|they)\b", re.IGNORECASE),
+        (_whole("i|my|me|you|your|he|she|his|her|they"), re.IGNORECASE),
         (r"(?:tion|ment|ity|ness|ism|ology|osis|itis|ical)s?\b", 0),  # learned words
-        (r"\b(?:the|of|a|an|in|to|and)\b", re.IGNORECASE),
+        (_whole("the|of|a|an|in|to|and"), re.IGNORECASE),
     )
 )
 _FOUND = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        r"\b(?:which|what)\b",
+        _whole("which|what"),
         r"\bhow (?:many|much)\b",
-        r"\bwhy\b",
-        r"\bhow\b",
-        r"\bif\b",
-        r"\b(?:write|create|implement|function)\b",
+        _whole("why"),
+        _whole("how"),
+        _whole("if"),
+        _whole("write|create|implement|function"),
         r"\b1[5-9]\d\d\b|\b20\d\d\b",  # a year
         r"[$%€£]",
-        r"\bstatement\b|\bfollowing\b",
+        _whole("statement|following"),
         r"__",
     )
 )
+# of the expressions above for whole words, the words: an ASCII text without one of them need not be looked through
+_WORDS_OF = {
+    pattern: frozenset(pattern.pattern[5:-3].split("|"))
+    for pattern in (*_COUNTED, *_FOUND)
+    if re.fullmatch(r"\\b\(\?:[a-z|]+\)\\b", pattern.pattern)
+}
 _ALPHANUMERIC = string.ascii_letters + string.digits
 _SPACE = string.whitespace + "\x1c\x1d\x1e\x1f"  # as `str.isspace` has it
 _OPTION = re.compile(r"^\s*\(?[A-J1-9][.):]\s*(.+)$", re.MULTILINE)
@@ -64,6 +77,11 @@ def surface(prompts: Sequence[str]) -> Matrix:
 def _looks(text: str, length: int) -> list[float]:
     chars = max(len(text), 1)
     words = _WORD.findall(text)
+    said, ascii_only = {word.lower() for word in words}, text.isascii()
+
+    def absent(pattern: re.Pattern[str]) -> bool:
+        return ascii_only and (those := _WORDS_OF.get(pattern)) is not None and said.isdisjoint(those)
+
     sizes = [len(word) for word in words] or [0]
     lines = text.split("\n")
     widths = [len(line) for line in lines]
@@ -80,18 +98,18 @@ def _looks(text: str, length: int) -> list[float]:
         text.count('"') + text.count("'"),
         text.count("("),
         sum(word[0].isupper() for word in words),
-        *(len(pattern.findall(text)) for pattern in _COUNTED),
+        *(0 if absent(pattern) else len(pattern.findall(text)) for pattern in _COUNTED),
     ]
     shares = [
         _mean(sizes),
         _mean([size > 6 for size in sizes]),
         _mean([size < 4 for size in sizes]),
-        len({word.lower() for word in words}) / max(len(words), 1),
+        len(said) / max(len(words), 1),
         _count(text, str.isdigit, string.digits) / chars,
         _count(text, str.isupper, string.ascii_uppercase) / chars,
         (len(text) - _count(text, str.isalnum, _ALPHANUMERIC) - _count(text, str.isspace, _SPACE)) / chars,
-        not text.isascii(),
-        *(pattern.search(text) is not None for pattern in _FOUND),
+        not ascii_only,
+        *(not absent(pattern) and pattern.search(text) is not None for pattern in _FOUND),
     ]
     return [*map(math.log1p, counts), *map(float, shares), *_options(text)]
 

@@ -36,11 +36,15 @@ class Connections(httpx.AsyncBaseTransport):
         self._places = asyncio.Semaphore(most)
         self._most_idle = most_idle
         self._network = Network()
-        self._idle: defaultdict[Origin, deque[httpcore.AsyncHTTPConnection]] = defaultdict(deque)  # the last used last
+        self._idle: defaultdict[Origin, deque[httpcore.AsyncHTTP11Connection]] = defaultdict(deque)  # the last used last
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; its place and connection are free again when the response is closed. Raises httpx.HTTPError."""
+        """Send a request, its timeouts among its extensions; its place is free again when the response is closed.
+
+        Raises:
+            httpx.HTTPError: of the kind that fits.
+        """
         url = request.url
         origin = (url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
         asked = httpcore.Request(
@@ -53,7 +57,7 @@ class Connections(httpx.AsyncBaseTransport):
         await self._places.acquire()
         try:
             with _in_httpx_words():
-                connection = await self._connection(origin)
+                connection = await self._connection(origin, request.extensions["timeout"]["connect"])
                 response = await connection.handle_async_request(asked)
         except BaseException:
             self._places.release()
@@ -69,7 +73,7 @@ class Connections(httpx.AsyncBaseTransport):
         for connection in idle:
             await connection.aclose()
 
-    async def _connection(self, origin: Origin) -> httpcore.AsyncHTTPConnection:
+    async def _connection(self, origin: Origin, connect_s: float) -> httpcore.AsyncHTTP11Connection:
         """The connection to this origin that was used last, or a new one; those whose time is over are closed."""
         idle = self._idle[origin]
         while idle and idle[0].has_expired():
@@ -80,14 +84,13 @@ class Connections(httpx.AsyncBaseTransport):
                 return connection
             await connection.aclose()
         scheme, host, port = origin
-        return httpcore.AsyncHTTPConnection(
-            httpcore.Origin(scheme.encode(), host.encode(), port),
-            ssl_context=self._certificates,
-            keepalive_expiry=KEEP_S,
-            network_backend=self._network,
-        )
+        stream = await self._network.connect_tcp(host, port, timeout=connect_s)
+        if scheme == "https":
+            stream = await stream.start_tls(self._certificates, server_hostname=host, timeout=connect_s)
+        name = httpcore.Origin(scheme.encode(), host.encode(), port)
+        return httpcore.AsyncHTTP11Connection(name, stream, keepalive_expiry=KEEP_S)
 
-    async def _back(self, origin: Origin, connection: httpcore.AsyncHTTPConnection) -> None:
+    async def _back(self, origin: Origin, connection: httpcore.AsyncHTTP11Connection) -> None:
         """Take a connection back after its response."""
         self._places.release()
         if connection.is_idle() and not self._closed and sum(map(len, self._idle.values())) < self._most_idle:
