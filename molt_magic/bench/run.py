@@ -38,12 +38,12 @@ OnProgress = Callable[[str, float | None], None]
 class Sizes:
     """How much is measured."""
 
-    rounds: int = 25  # of everything that answers at once
+    rounds: int = 20  # of everything that answers at once
     block: int = 20  # calls in a round
     flights: int = 3  # rounds of many calls in flight
     calls: int = 1_000  # in such a round
     at_once: int = 50  # of them in flight
-    starts: int = 7  # of every program that imports
+    starts: int = 5  # of every program that imports
     entries: tuple[int, ...] = (1_000, 10_000, 100_000)  # of the cache, growing
     parts: tuple[str, ...] = PARTS  # of the bench
     peers: bool = False  # others beside us, where they are installed

@@ -63,9 +63,9 @@ def parser() -> argparse.ArgumentParser:
         "--json", type=Path, default=Path("molt-bench.json"), metavar="FILE", help="every figure goes here (./molt-bench.json)"
     )
     timed.add_argument("--only", metavar="A,B", help="of calls, flights, imports, caches (all)")
-    timed.add_argument("--rounds", type=_count, metavar="N", help="of everything that answers at once (25)")
+    timed.add_argument("--rounds", type=_count, metavar="N", help="of everything that answers at once (20)")
     timed.add_argument("--calls", type=_count, metavar="N", help="in a round of many calls in flight (1000)")
-    timed.add_argument("--starts", type=_count, metavar="N", help="of every program that imports (7)")
+    timed.add_argument("--starts", type=_count, metavar="N", help="of every program that imports (5)")
     timed.add_argument("--entries", type=_counts, metavar="N,N", help="sizes of the cache, growing (1000,10000,100000)")
     timed.set_defaults(run=_bench)
 
