@@ -325,6 +325,7 @@ class Orchestrator:
             UnknownName: no such column, strategy, model, task or validator.
             ConfigError: the configuration is wrong.
             StoreError: the file of the run cannot be used, or another process has it.
+            ClusterError: the workers cannot be used: there are none, they have another version, the scheduler is not reached.
             KeyboardInterrupt: what was in flight is cancelled and logged.
                 Both carry as their `frame` what there is.
         """

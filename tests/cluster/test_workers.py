@@ -177,8 +177,11 @@ def test_cluster_without_workers_is_told(orchestrator: Make, monkeypatch: pytest
     assert "dask worker" in caught.value.fix
 
 
-def test_client_that_is_closed_in_the_midst_ends_the_run(cluster: LocalCluster, orchestrator: Make, server: ChatServer) -> None:
-    client = Client(cluster)
+def test_client_that_is_closed_in_the_midst_ends_the_run_which_another_goes_on_with(
+    cluster: LocalCluster, orchestrator: Make, server: ChatServer
+) -> None:
+    client, orch = Client(cluster), orchestrator()
+    prompts = [f"Where is {i}?" for i in range(100)]
 
     def close() -> None:
         while sum(server.requests.values()) < 20:
@@ -186,10 +189,13 @@ def test_client_that_is_closed_in_the_midst_ends_the_run(cluster: LocalCluster, 
         client.close()
 
     threading.Thread(target=close, daemon=True).start()
-    frame = orchestrator().map([f"Where is {i}?" for i in range(400)], client=client, concurrency=2, model="small")
-    assert (frame["status"] == "ok").sum() >= 10
+    frame = orch.map(prompts, client=client, concurrency=2, model="small", resume="where")
+    assert 10 <= (frame["status"] == "ok").sum() < 100
     assert frame["error"].iloc[-1].startswith("cluster: not asked: The cluster is out of reach: its client is closed")
-    assert sum(server.requests.values()) < 100
+    with Client(cluster) as another:
+        frame = orch.map(prompts, client=another, concurrency=2, model="small", resume="where")
+    assert set(frame["status"]) == {"ok"}
+    assert sum(server.requests.values()) <= len(prompts) + 2 * WORKERS  # what was in flight when it was closed
 
 
 # how an exchange ends
