@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -298,3 +300,12 @@ def test_wrong_settings_are_refused() -> None:
         make_embedder(model="text-embedding-3-large")
     with pytest.raises(ConfigError, match="secret"):
         make_embedder(provider="openai")
+
+
+def test_the_embedder_tells_nobody_of_itself(tmp_path: Path) -> None:
+    """onnxruntime's telemetry leaves an identifier in the home folder, and a queue of what it sends."""
+    code = "from molt_magic.embed import MiniLMEmbedder; MiniLMEmbedder().embed(['a'])"
+    quiet = {name: value for name, value in os.environ.items() if not name.startswith("ORT_") and name != "CI"}
+    env = {**quiet, "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env)
+    assert [str(path) for path in tmp_path.rglob("*")] == []

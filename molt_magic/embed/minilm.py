@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Sequence
 from importlib.resources import files
@@ -74,9 +75,14 @@ def _load() -> tuple[Any, Any]:
         if _loaded is None:
             model = _read_model()
             words = _checked(files("molt_magic").joinpath("data", "minilm_tokenizer.json").read_bytes(), _TOKENIZER_SHA256)
+            # its official builds tell Microsoft of every process and model, since 1.29 on all systems: of ours they tell nothing,
+            # unless the user says so. The variable is read once, by the import; on Windows the call is what counts
+            os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
             import onnxruntime
             from tokenizers import Tokenizer
 
+            if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
+                onnxruntime.disable_telemetry_events()
             tokenizer = Tokenizer.from_str(words.decode("utf-8"))
             tokenizer.enable_truncation(MiniLMEmbedder.max_tokens)  # the file says 128, and pads to it
             tokenizer.no_padding()
