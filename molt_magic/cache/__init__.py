@@ -181,7 +181,7 @@ class Cache:
         }
 
     def settle(self) -> None:
-        """Wait until what was stored has found its place: lookups are then as fast as they will be."""
+        """Give all that was stored its place in the index now: lookups are then as fast as they will be."""
         self._near.settle()
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ Vector = NDArray[np.float32]
 FORMAT = 1
 EXACT_BELOW = 8_000  # up to here a product in numpy (0.2 to 0.6 ms) is about as fast as the graph, and misses nothing
 WAITING_SHARE = 16  # of `exact_below`, one part in so many may wait beside the graph: a look at them costs next to nothing
-AT_ONCE = 8  # vectors that go into the graph between two looks at the clock, a third of a millisecond each where there are many
+AT_ONCE = 2  # vectors that go into the graph between two looks at the clock, a third of a millisecond each where there are many
 UNIT_TOLERANCE = 1e-3
 
 
@@ -83,6 +83,11 @@ class ScopeIndex:
     def waiting(self) -> bool:
         """Whether so many wait for the graph that it is time to `settle`."""
         return len(self) >= self.exact_below and len(self._seqs) * WAITING_SHARE >= self.exact_below
+
+    @property
+    def far_behind(self) -> bool:
+        """Whether so many wait that looking at them makes lookups slow."""
+        return len(self._seqs) > self.exact_below
 
     def add(self, rows: Iterable[tuple[int, bytes]]) -> None:
         """Take vectors (float32 bytes); those of a wrong length, or not of unit length, are left out."""

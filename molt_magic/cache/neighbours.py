@@ -26,7 +26,8 @@ COUNT = 8  # looked at in turn: the nearest may have expired or be refused
 SCOPES_IN_MEMORY = 32
 LEAST_CHANGES = 2_000  # in a scope before what is gone is looked for, or the graph written
 SHARE_CHANGED = 4  # and at least one in so many of its vectors: both cost as much as there are
-SLICE_S = 0.003  # that the thread works at a time, and that a lookup may have to wait for it
+SLICE_S = 0.001  # that the thread works at a time, and that a lookup may have to wait for it ...
+PAUSE_S = 0.01  # ... and that it rests in between, unless it is so far behind that lookups are slow
 READ_AT_ONCE = 5_000  # vectors
 
 
@@ -69,10 +70,12 @@ class Neighbours:
                 self._tend(followed)
 
     def settle(self) -> None:
-        """Wait until nothing is left for a thread to do."""
-        for followed in list(self._followed.values()):
-            if followed.tending is not None:
-                followed.tending.join()
+        """Do now, in one go, what a thread does by and by."""
+        with self._lock:
+            for followed in self._followed.values():
+                while followed.index.settle(1.0):
+                    pass
+                followed.tidy(self.store)
 
     def clear(self) -> None:
         """Forget every index, and remove the graphs."""
@@ -86,7 +89,7 @@ class Neighbours:
         with self._lock:
             try:
                 for followed in self._followed.values():
-                    followed.index.settle(10 * SLICE_S)
+                    followed.index.settle(30 * SLICE_S)
                     followed.index.save()
             finally:
                 self._followed.clear()
@@ -127,7 +130,8 @@ class Neighbours:
                     if not followed.index.settle(SLICE_S):
                         followed.tidy(self.store)
                         return
-                time.sleep(SLICE_S)
+                    pause = SLICE_S if followed.index.far_behind else PAUSE_S
+                time.sleep(pause)
         except Exception as error:  # noqa: BLE001  # nobody waits for it, and lookups do without
             level = logging.DEBUG if followed.told else logging.WARNING
             logger.log(level, "The vector index could not be tended; lookups become slower until it can: %s", error)
