@@ -87,10 +87,10 @@ class Killer(ChatServer):
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await servers._request(reader)
         if b"poison" in request.body:
-            port = writer.get_extra_info("peername")[1]
-            asking = next(one for one in psutil.net_connections("tcp4") if one.laddr and one.laddr.port == port)
-            assert asking.pid
-            os.kill(asking.pid, signal.SIGKILL)
+            here, there = (writer.get_extra_info(name)[1] for name in ("sockname", "peername"))
+            ends = psutil.net_connections("tcp4")
+            pids = [e.pid for e in ends if e.pid and e.raddr and (e.laddr.port, e.raddr.port) == (there, here)]
+            os.kill(pids[0], signal.SIGKILL)
         await asyncio.sleep(self.takes_s)
         for piece in _answer(request.json).pieces:
             writer.write(piece)
