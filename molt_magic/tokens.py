@@ -60,7 +60,8 @@ _encoding: Encoding | None = None
 
 def count_text(text: str, family: str = "openai") -> int:
     """How many tokens `text` is, for a tokenizer family (a key of `RATIOS`; an unknown one counts as `other`)."""
-    return _corrected(sum(_length(window) for window in _windows(text)), family)
+    tokens = _length(text) if len(text) <= _WINDOW else sum(map(_length, _windows(text)))
+    return _corrected(tokens, family)
 
 
 def count_messages(messages: Sequence[Message], family: str = "openai") -> int:

@@ -13,14 +13,13 @@ from molt_magic.types import Attempt, Call, Choice, Request, Situation
 
 def question_keys(strategy: str, situation: Situation, engine: Engine) -> QuestionKeys:
     """What a whole question is called in the cache."""
-    shape = canonical_key(_shape(strategy, situation, engine))
-    messages = [message_to_json(m) for m in situation.request.messages]
-    whole = canonical_key({"shape": shape, "messages": messages})
-    if not situation.request.prompt or situation.request.needs:
-        return QuestionKeys(whole, None)
+    request = situation.request
+    messages = [dict(message_to_json(m)) for m in request.messages]
     last = max(i for i, m in enumerate(messages) if m["role"] == "user")
-    messages[last] = {**messages[last], "content": ""}
-    return QuestionKeys(whole, canonical_key({"shape": shape, "messages": messages}))
+    asked = messages[last].pop("content")
+    scope = canonical_key({**_shape(strategy, situation, engine), "messages": messages})
+    whole = canonical_key({"scope": scope, "asked": asked})
+    return QuestionKeys(whole, scope if request.prompt and not request.needs else None)
 
 
 async def recall(strategy: str, situation: Situation, *, engine: Engine, trace: Trace) -> Choice | None:

@@ -121,6 +121,7 @@ class Lengths:
         self._sums: dict[str, _Sums] = {}
         self._solved: _Solved | None = None
         self._learned = self._due = 0  # answers; how many there must be for solving anew
+        self._said: tuple[Floats, _Solved, float] | None = None
         self._last = ("", looks(""))  # every model is asked about the same prompt
 
     def learn(self, answer: Answered) -> None:
@@ -153,10 +154,17 @@ class Lengths:
             self._solved = _solve(self._sums)
             self._due = self._learned + 1 + self._learned // SOLVED_FOR
         solved = self._solved
-        middle = float(row @ solved.weights.get(model, solved.shared))
+        own = solved.weights.get(model)
+        middle = float(row @ own) if own is not None else self._shared(row, solved)
         if task is not None:
             middle += solved.own_offsets.get((model, task), solved.offsets.get(task, 0.0))
         return middle, solved.spread.get(model, 0.0)
+
+    def _shared(self, row: Floats, solved: _Solved) -> float:
+        """What the weights of all models say; most models have no answers yet, and all are asked about the same prompt."""
+        if self._said is None or self._said[0] is not row or self._said[1] is not solved:
+            self._said = (row, solved, float(row @ solved.shared))
+        return self._said[2]
 
     def _beyond(self, y: float, model: str, task: str | None, row: Floats) -> float:
         """The expected log of a length that is over y: the mean of a normal distribution cut off there."""
