@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -44,8 +45,9 @@ class Neighbours:
         self.store = store
         self.directory = directory
         self.distance = distance
-        self._lock = threading.RLock()
+        self._held = threading.RLock()
         self._followed: OrderedDict[str, _Followed] = OrderedDict()
+        self._pid = os.getpid()
 
     def near(self, scope: str, embedder: Embedder, vector: Vector) -> list[tuple[VectorRow, float]]:
         """Up to COUNT living entries of the scope within the distance, nearest first."""
@@ -95,6 +97,14 @@ class Neighbours:
                 self._followed.clear()
 
     # -- within
+
+    @property
+    def _lock(self) -> threading.RLock:
+        """Of the indexes. In a process that was forked it may have been in the thread's hands, and a graph half changed: that
+        process begins anew."""
+        if self._pid != os.getpid():
+            self._held, self._followed, self._pid = threading.RLock(), OrderedDict(), os.getpid()
+        return self._held
 
     def _follow(self, scope: str, embedder: Embedder) -> _Followed:
         """The scope's index, up to date with what any process has stored."""
