@@ -114,10 +114,11 @@ def child(url: str, rows: int, concurrency: int, max_cost: float | None, cache: 
             on_event=lambda event: told.append(event.text),
         )
         spent = orch.runs.to_frame()["cost_usd"].item()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # all closed, and before the frame is written down
     frame.to_pickle(out)
     figures = {"seconds": round(time.perf_counter() - begun, 1), "cpu_s": round(time.process_time(), 1), "spent": spent}
     figures |= {
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mb": round(peak),
         "events": len(told),
         "last": told[-1],
     }
