@@ -32,6 +32,7 @@ class Connections(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, certificates: ssl.SSLContext, *, most: int, most_idle: int) -> None:
+        certificates.set_alpn_protocols(["http/1.1"])
         self._certificates = certificates
         self._places = asyncio.Semaphore(most)
         self._most_idle = most_idle
