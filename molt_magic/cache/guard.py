@@ -15,6 +15,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 from molt_magic.cache import phrasing
 from molt_magic.cache.words import (
@@ -47,6 +48,7 @@ from molt_magic.cache.words import (
     YES_NO,
 )
 
+_KEPT = 16  # texts whose forms are remembered: what is asked is compared with several neighbours, by several checks each
 _LONG = 80  # words; beyond, a prompt is a document with a question, and only spacing and punctuation may differ
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})  # noqa: RUF001
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
@@ -116,12 +118,12 @@ def refusal(asked: str, stored: str, *, verified: bool = False) -> str | None:
     if {word.lower() for word in (*words_one, *words_two)} & about:
         # about language itself: an article or a comma may be the point
         return None if _nearly_literal(one) == _nearly_literal(two) else "it is about words, and words differ"
-    if not all(phrasing.is_english(_WORD.findall(_bare(text))) for text in (one, two)):
+    if not (_is_english(one) and _is_english(two)):
         return None if _lines(one) == _lines(two) else "the language is not known, and words differ"
     if "\n" in one + two or max(len(words_one), len(words_two)) > _LONG:
         return None if _lines(one) == _lines(two) else "long prompts differ"
     # capitals inside either prompt make a name, of which every word counts ("The Office", "an Apple")
-    names = {word.lower() for words in (words_one, words_two) for word in words[1:] if word[0].isupper()}
+    names = frozenset(word.lower() for words in (words_one, words_two) for word in words[1:] if word[0].isupper())
     plain_one, moving_one = _plain(_bare(one), names, lenient=verified)
     plain_two, moving_two = _plain(_bare(two), names, lenient=verified)
     if plain_one[0] != plain_two[0]:
@@ -143,6 +145,7 @@ def same_text(asked: str, stored: str) -> bool:
 # -- what must agree as it stands
 
 
+@lru_cache(maxsize=_KEPT)
 def _tidy(text: str) -> str:
     """One form of the same text. Not NFKC, which would make x² an x2. Indentation is kept: it may be code."""
     text = unicodedata.normalize("NFC", text).translate(_QUOTES)
@@ -163,6 +166,7 @@ def _quoted(text: str) -> list[str]:
     return [double or single for double, single in _QUOTED.findall(text)]
 
 
+@lru_cache(maxsize=_KEPT)
 def _signs(text: str) -> list[str]:
     """Each sign with the word on either side of it, in order: "2 - x" is not "x - 2", even where the words agree."""
     found = []
@@ -222,6 +226,7 @@ def _shouted(word: str, others: set[str]) -> bool:
 # -- the plain form
 
 
+@lru_cache(maxsize=_KEPT)
 def core(text: str) -> str:
     """What a prompt asks, for an embedder: without greeting, thanks and wishes ("tell me"), in lower case."""
     sentence = " ".join(part for word in _bare(_tidy(text)).lower().rstrip(".!? ").split(" ") for part in _expand(word))
@@ -233,9 +238,9 @@ def gist(text: str) -> str:
     """The plain form of a short English prompt, for the first embedder: one vector for all its phrasings."""
     tidy = _quiet(_tidy(text))
     words = _WORD.findall(tidy)
-    if "\n" in tidy or not 1 < len(words) <= _LONG or not phrasing.is_english(_WORD.findall(_bare(tidy))):
+    if "\n" in tidy or not 1 < len(words) <= _LONG or not _is_english(tidy):
         return core(text)
-    names = {word.lower() for word in words[1:] if word[0].isupper()}
+    names = frozenset(word.lower() for word in words[1:] if word[0].isupper())
     (kind, *counted), _ = _plain(_bare(tidy), names, lenient=True)
     return " ".join(counted if kind in (*counted[:1], " ".join(counted[:2]), "statement", "yes or no") else [kind, *counted])
 
@@ -244,6 +249,7 @@ def _ungrouped(text: str) -> str:
     return _GROUPED.sub(lambda match: match[0].replace(",", ""), text)
 
 
+@lru_cache(maxsize=_KEPT)
 def _bare(text: str) -> str:
     """Without greeting and thanks; a fronted phrase at its end, 1,000 as 1000."""
     text = _ungrouped(text)
@@ -269,7 +275,13 @@ def _nearly_literal(text: str) -> str:
     return " ".join([*_expand(first), *rest])
 
 
-def _plain(text: str, names: set[str], *, lenient: bool) -> tuple[list[str], Counter[str]]:
+@lru_cache(maxsize=_KEPT)
+def _is_english(text: str) -> bool:
+    return phrasing.is_english(_WORD.findall(_bare(text)))
+
+
+@lru_cache(maxsize=_KEPT)
+def _plain(text: str, names: frozenset[str], *, lenient: bool) -> tuple[list[str], Counter[str]]:
     """The kind of question and the words that count, in order; and how often forms of be and do occur."""
     words = _possessives(_WORD.findall(phrasing.countries(text) if lenient else text))
     lowered = [f"={word.lower()}" if i and word in _NAMED_ARTICLES else word.lower() for i, word in enumerate(words)]
@@ -307,7 +319,7 @@ def _kind(tokens: list[str]) -> str:
     return "statement"
 
 
-def _may_go(tokens: list[str], place: int, kept: set[str] | None, names: set[str], lenient: bool) -> bool:
+def _may_go(tokens: list[str], place: int, kept: frozenset[str] | None, names: frozenset[str], lenient: bool) -> bool:
     """Whether the token is grammar only: a form of be or do (those are counted apart), or an article that decides nothing.
 
     `kept` are the words before which an article counts; None: before every word.
@@ -324,7 +336,7 @@ def _may_go(tokens: list[str], place: int, kept: set[str] | None, names: set[str
     return before not in LETTER_FOLLOWS
 
 
-def _is_noun_phrase(rest: list[str], names: set[str], *, short: bool) -> bool:
+def _is_noun_phrase(rest: list[str], names: frozenset[str], *, short: bool) -> bool:
     """Of more than one word: "what is (the) interquartile range", "(the) Indian army", "(the) CEO of WhatsApp".
 
     But neither "the time" nor "the matter"; nor "an Apple", "the Office".
@@ -378,7 +390,7 @@ def _only_sides_changed(one: list[str], two: list[str]) -> bool:
     return start < middle and two == [*one[:start], *one[middle + 1 :], "and", *one[start:middle]]
 
 
-def _in_order(tokens: list[str], names: set[str]) -> list[str]:
+def _in_order(tokens: list[str], names: frozenset[str]) -> list[str]:
     """ "India and Pakistan", "Pakistan and India": two names of one word each, joined, in the order of the alphabet."""
     done = list(tokens)
     for i in range(1, len(done) - 1):
