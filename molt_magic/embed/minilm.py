@@ -75,7 +75,7 @@ def _load() -> tuple[Any, Any]:
         if _loaded is None:
             model = _read_model()
             words = _checked(files("molt_magic").joinpath("data", "minilm_tokenizer.json").read_bytes(), _TOKENIZER_SHA256)
-            # its official builds tell Microsoft of every process and model, since 1.29 on all systems: of ours they tell nothing,
+            # its official builds tell Microsoft of every process and model, since 1.29 on all systems: of ours nothing,
             # unless the user says so. The variable is read once, by the import; on Windows the call is what counts
             os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
             import onnxruntime
