@@ -16,6 +16,7 @@ from molt_magic.errors import StoreError
 from molt_magic.log.flusher import Flusher
 from molt_magic.log.schema import migrate
 
+_LATE_PAGES = 3000  # of a journal, 12 MB, from which on a writer brings it into the database himself
 JOURNAL_BYTES = 16 * 2**20  # of a journal that nobody reads
 
 # Connections inherited through a fork: closing or finalising them in the child is what SQLite forbids.
@@ -148,7 +149,9 @@ class Database:
                 raise
             self._connection, self._pid = connection, os.getpid()
             self._opens += 1
-            self._flusher = Flusher(self.path.with_name(f"{self.path.name}-wal")) if self.flushed else None
+            if self.flushed:
+                self._flusher = Flusher(self.path)
+                connection.execute(f"PRAGMA wal_autocheckpoint = {_LATE_PAGES}")  # where its thread cannot keep up
         return self._connection
 
     def _prepare_file(self) -> None:

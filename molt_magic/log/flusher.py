@@ -1,18 +1,22 @@
-"""Brings what was committed from the system's memory to the disk, a moment later and in a thread of its own."""
+"""Brings what was committed from the system's memory to the disk, a moment later and in a thread of its own; and from the
+journal into the database, for which a writer would have to wait."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 logger = logging.getLogger("molt_magic")
 
 PAUSE_S = 0.005  # before a sync, so that one stands for many, and a busy log does not wake the thread for each row
 IDLE_S = 10.0  # without anything to do, after which the thread ends; the next commit begins another
+
+COMMITS = 100  # after which the journal is brought into the database: some 4 MB
 
 _sync = getattr(os, "fdatasync", os.fsync)  # as SQLite does it: times of a file need not be on the disk
 
@@ -25,11 +29,13 @@ class Flusher:
     beside SQLite's own descriptors: it takes no lock on a journal that closing ours could drop, unlike on the database.
 
     Args:
-        journal: the file; where it is not there, there is nothing to sync.
+        database: the file. Where its journal is not there, there is nothing to sync.
     """
 
-    def __init__(self, journal: Path) -> None:
-        self.journal = journal
+    def __init__(self, database: Path) -> None:
+        self.database = database
+        self.journal = database.with_name(f"{database.name}-wal")
+        self._commits = 0  # since the journal was brought in
         self._due = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -39,6 +45,7 @@ class Flusher:
 
     def committed(self) -> None:
         """Something was written: sync it soon."""
+        self._commits += 1
         if self._due.is_set():  # it has not begun yet
             return
         with self._lock:
@@ -88,7 +95,16 @@ class Flusher:
                 return
             try:
                 self.flush()
+                if self._commits >= COMMITS:
+                    self._commits = 0
+                    self._bring_in()
             except OSError as error:
                 level = logging.DEBUG if self._told else logging.WARNING
                 logger.log(level, "%s cannot be synced to the disk (%s): a power cut may take its end", self.journal, error)
                 self._told = True
+
+    def _bring_in(self) -> None:
+        """Empty the journal into the database, in nobody's way. What cannot be done now is left to writers."""
+        with suppress(sqlite3.Error), closing(sqlite3.connect(self.database, timeout=0)) as connection:
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
