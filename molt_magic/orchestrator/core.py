@@ -326,8 +326,8 @@ class Orchestrator:
             ConfigError: the configuration is wrong.
             StoreError: the file of the run cannot be used, or another process has it.
             ClusterError: the workers cannot be used: there are none, they have another version, the scheduler is not reached.
-            KeyboardInterrupt: what was in flight is cancelled and logged. What ends a run in its midst, as this does, carries as
-                its `frame` what there is.
+            KeyboardInterrupt: what was in flight is cancelled and logged. What ends a run in its midst, as this does, carries
+                what there is as its `frame`.
         """
         from molt_magic.batch import Asks, ask_column  # a layer above: this is the one door to it from here
 
