@@ -26,9 +26,8 @@ from molt_magic.providers import Exchanger
 from molt_magic.result import Result
 from molt_magic.types import OnEvent
 
-AHEAD = (
-    64  # questions that are written down at once before they are asked: a write to the disk for each would cost as much as it
-)
+# questions that are written down at once before they are asked: a write to the disk for each would cost as much as it
+AHEAD = 64
 LONGEST_REST_S = 120.0  # that a question waits for models that were asked too much
 REST_S = 1.0  # at the least, and each time as long as all before it
 FEWEST = 3  # failures alike, before it is believed that all rows will fail alike
