@@ -12,7 +12,7 @@ import json
 import math
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -60,8 +60,7 @@ _encoding: Encoding | None = None
 
 def count_text(text: str, family: str = "openai") -> int:
     """How many tokens `text` is, for a tokenizer family (a key of `RATIOS`; an unknown one counts as `other`)."""
-    tokens = _length(text) if len(text) <= _WINDOW else sum(map(_length, _windows(text)))
-    return _corrected(tokens, family)
+    return _corrected(_tokens(text), family)
 
 
 def count_messages(messages: Sequence[Message], family: str = "openai") -> int:
@@ -71,20 +70,31 @@ def count_messages(messages: Sequence[Message], family: str = "openai") -> int:
         messages: the conversation; tool calls count as their JSON, an image as `IMAGE_TOKENS`.
         family: tokenizer family.
     """
+    return count_messages_for(messages, [family])[family]
+
+
+def count_messages_for(messages: Sequence[Message], families: Iterable[str]) -> dict[str, int]:
+    """The same for each of some families: the text is cut into tokens once."""
     if not messages:
-        return 0
-    per_message, priming = _CHAT_FORMAT.get(family, _OPENAI_FORMAT)
-    total = priming
-    if all(message.role != "system" for message in messages):
-        total += _OWN_SYSTEM.get(family, 0)
+        return dict.fromkeys(families, 0)
+    texts, images, system = [], 0, False
     for message in messages:
-        total += per_message + count_text(message.text, family)
+        texts.append(_tokens(message.text))
+        system = system or message.role == "system"
         if message.tool_calls:
-            calls = json.dumps([dict(call) for call in message.tool_calls], ensure_ascii=False, default=dict)
-            total += count_text(calls, family)
+            texts.append(_tokens(json.dumps([dict(call) for call in message.tool_calls], ensure_ascii=False, default=dict)))
         if not isinstance(message.content, str):
-            total += IMAGE_TOKENS * sum(part.get("type") != "text" for part in message.content)
-    return total
+            images += sum(part.get("type") != "text" for part in message.content)
+    counts = {}
+    for family in families:
+        per_message, total = _CHAT_FORMAT.get(family, _OPENAI_FORMAT)
+        if not system:
+            total += _OWN_SYSTEM.get(family, 0)
+        total += per_message * len(messages) + IMAGE_TOKENS * images
+        for tokens in texts:
+            total += _corrected(tokens, family)
+        counts[family] = total
+    return counts
 
 
 def truncate(text: str, max_tokens: int, family: str = "openai") -> str:
@@ -128,6 +138,11 @@ _OWN_SYSTEM: Mapping[str, int] = MappingProxyType({"qwen": 21})
 # An image of 1024 x 1024 in high detail: 85 + 4 tiles of 170, OpenAI's guide to images and vision (GPT-4o). An image's size is
 # not looked at, so this is the order of magnitude only.
 IMAGE_TOKENS = 765
+
+
+def _tokens(text: str) -> int:
+    """How many tokens of o200k_base `text` is."""
+    return _length(text) if len(text) <= _WINDOW else sum(map(_length, _windows(text)))
 
 
 def _corrected(tokens: int, family: str) -> int:

@@ -64,8 +64,14 @@ def estimate_usd(spec: ModelSpec, input_tokens: int, output_tokens: int) -> floa
 
     The same figure as `cost_usd`, without the pains: it is asked of every model for every prompt.
     """
-    if spec.provider != "local" and spec.prices == _UNSET and (kept := _kept(spec, input_tokens)) is not None:
-        return _linear(kept, input_tokens, output_tokens)
+    into, out = spec.prices.input_usd_per_mtok, spec.prices.output_usd_per_mtok
+    if into is not None and out is not None:
+        return _linear((into, out), input_tokens, output_tokens)
+    if spec.prices == _UNSET:
+        if spec.provider == "local":
+            return 0.0
+        if (kept := _kept(spec, input_tokens)) is not None:
+            return _linear(kept, input_tokens, output_tokens)
     return cost_usd(spec, Usage(input_tokens=input_tokens, output_tokens=output_tokens))
 
 

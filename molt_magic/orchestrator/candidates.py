@@ -60,28 +60,27 @@ def assess(
             expected to have; None: there is no limit.
     """
     prompt, needs, limit = request.prompt, request.needs, answer_limit(request.params)
-    counts: dict[str, int] = {}
+    counts = tokens.count_messages_for(request.messages, {spec.family for spec in specs.values()})
+    outputs = quality.expected_tokens_each(specs, request.task, prompt, limit)
+    predictions = quality.predict_each(specs.values(), task=request.task, vector=vector, prompt=prompt)
     found = []
-    for spec in specs.values():
-        if spec.family not in counts:
-            counts[spec.family] = tokens.count_messages(request.messages, spec.family)
+    for spec, output, prediction in zip(specs.values(), outputs, predictions, strict=True):
         count = counts[spec.family]
-        output = quality.expected_tokens(spec.name, request.task, prompt, limit)
-        prediction = quality.predict(spec, task=request.task, vector=vector, prompt=prompt)
         unable = unavailable(spec)
         if unable is None:
             unable = _unfit(spec, request, needs, count, window_cap, fits_whole)
-        candidate = Candidate(
-            spec=spec,
-            expected_cost_usd=catalog.estimate_usd(spec, count, output),
-            predicted_quality=prediction.quality,
-            evidence=prediction.evidence,
-            n_evidence=prediction.n,
-            quality_low=prediction.low,
-            skipped=unable or (None if too_dear is None else too_dear(spec, count, output)),
-            reachable=unable is None,
+        found.append(
+            Candidate(
+                spec=spec,
+                expected_cost_usd=catalog.estimate_usd(spec, count, output),
+                predicted_quality=prediction.quality,
+                evidence=prediction.evidence,
+                n_evidence=prediction.n,
+                quality_low=prediction.low,
+                skipped=unable or (None if too_dear is None else too_dear(spec, count, output)),
+                reachable=unable is None,
+            )
         )
-        found.append(candidate)
     return tuple(found)
 
 

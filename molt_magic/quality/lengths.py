@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,9 +75,13 @@ def looks(prompt: str) -> Floats:
         row[4:_FIGURES] = 1.0, math.log(max(int(amount[1]), 1) * each) - 5.0
     words = set(_WORD.findall(text))
     for i, some in enumerate(_WORDS, _FIGURES):
-        row[i] = float(not words.isdisjoint(some))
+        if not words.isdisjoint(some):
+            row[i] = 1.0
     for i, phrases in enumerate(_PHRASES, _FIGURES + len(_WORDS)):
-        row[i] = float(any(phrase in text for phrase in phrases))
+        for phrase in phrases:
+            if phrase in text:
+                row[i] = 1.0
+                break
     return np.array(row)
 
 
@@ -121,7 +125,6 @@ class Lengths:
         self._sums: dict[str, _Sums] = {}
         self._solved: _Solved | None = None
         self._learned = self._due = 0  # answers; how many there must be for solving anew
-        self._said: tuple[Floats, _Solved, float] | None = None
         self._last = ("", looks(""))  # every model is asked about the same prompt
 
     def learn(self, answer: Answered) -> None:
@@ -131,7 +134,7 @@ class Lengths:
             y = self._beyond(y, answer.model, answer.task, row)
         sums = self._sums.setdefault(answer.model, _Sums())
         sums.n += 1.0
-        sums.xx += np.outer(row, row)
+        sums.xx += row[:, None] * row
         sums.xy += y * row
         sums.yy += y * y
         if answer.task is not None:
@@ -141,34 +144,34 @@ class Lengths:
 
     def expected(self, model: str, task: str | None, prompt: str = "") -> float:
         """Expected length of the model's answer, in tokens: the mean, not the middle one."""
-        middle, variance = self._predicted(model, task, self._row(prompt))
-        return math.exp(middle + min(variance, MOST_SPREAD**2) / 2.0)
+        return self.expected_each([model], task, prompt)[0]
+
+    def expected_each(self, models: Iterable[str], task: str | None, prompt: str = "") -> list[float]:
+        """The same of each model."""
+        row, solved = self._row(prompt), self._up_to_date()
+        unseen: float | None = None  # most models have no answers yet, and the same is expected of all of those
+        found = []
+        for model in models:
+            if model in solved.weights:
+                found.append(_mean(*_predicted(solved, model, task, row)))
+            else:
+                unseen = _mean(*_predicted(solved, model, task, row)) if unseen is None else unseen
+                found.append(unseen)
+        return found
 
     def seen(self, model: str) -> float:
         """How many answers of a model were taken in."""
         return self._sums[model].n if model in self._sums else 0.0
 
-    def _predicted(self, model: str, task: str | None, row: Floats) -> tuple[float, float]:
-        """Mean and variance of the log of a length."""
+    def _up_to_date(self) -> _Solved:
         if self._solved is None or self._learned >= self._due:
             self._solved = _solve(self._sums)
             self._due = self._learned + 1 + self._learned // SOLVED_FOR
-        solved = self._solved
-        own = solved.weights.get(model)
-        middle = float(row @ own) if own is not None else self._shared(row, solved)
-        if task is not None:
-            middle += solved.own_offsets.get((model, task), solved.offsets.get(task, 0.0))
-        return middle, solved.spread.get(model, 0.0)
-
-    def _shared(self, row: Floats, solved: _Solved) -> float:
-        """What the weights of all models say; most models have no answers yet, and all are asked about the same prompt."""
-        if self._said is None or self._said[0] is not row or self._said[1] is not solved:
-            self._said = (row, solved, float(row @ solved.shared))
-        return self._said[2]
+        return self._solved
 
     def _beyond(self, y: float, model: str, task: str | None, row: Floats) -> float:
         """The expected log of a length that is over y: the mean of a normal distribution cut off there."""
-        middle, variance = self._predicted(model, task, row)
+        middle, variance = _predicted(self._up_to_date(), model, task, row)
         n = self._sums[model].n if model in self._sums else 0.0
         spread = math.sqrt(variance + WORTH * SPREAD**2 / (n + WORTH))
         z = (y - middle) / spread
@@ -182,6 +185,19 @@ class Lengths:
         if self._last[0] != prompt:
             self._last = (prompt, looks(prompt))
         return self._last[1]
+
+
+def _predicted(solved: _Solved, model: str, task: str | None, row: Floats) -> tuple[float, float]:
+    """Mean and variance of the log of a length."""
+    middle = float(row @ solved.weights.get(model, solved.shared))
+    if task is not None:
+        middle += solved.own_offsets.get((model, task), solved.offsets.get(task, 0.0))
+    return middle, solved.spread.get(model, 0.0)
+
+
+def _mean(middle: float, variance: float) -> float:
+    """Of a log-normal distribution of this middle and variance of its logarithm."""
+    return math.exp(middle + min(variance, MOST_SPREAD**2) / 2.0)
 
 
 def _solve(sums: dict[str, _Sums]) -> _Solved:

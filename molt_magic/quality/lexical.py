@@ -67,6 +67,4 @@ def terms_of(prompt: str) -> Counter[int]:
     if len(prompt) > READ_CHARS * 3 // 2:
         prompt = f"{prompt[:READ_CHARS]}\n{prompt[-READ_CHARS // 2 :]}"
     words = [zlib.crc32(word.encode()) for word in _TOKEN.findall(prompt.lower())]
-    found = Counter(words)
-    found.update([(a * 0x9E3779B1 + b) & 0xFFFFFFFF for a, b in pairwise(words)])
-    return found
+    return Counter(words + [(a * 0x9E3779B1 + b) & 0xFFFFFFFF for a, b in pairwise(words)])

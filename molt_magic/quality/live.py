@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,14 +47,25 @@ NEAR_AT_MOST = 10_000  # outcomes of a model that are looked at, the newest, whe
 _LAST = 20  # answers of a model by which it is known how far a fit has seen
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """Predicted quality of one model for one prompt."""
 
     quality: float  # in [0, 1]
     low: float  # lower confidence bound, in [0, 1]
     n: float  # effective number of outcomes
     evidence: str  # what it rests on, in words
+
+
+class _Expected(NamedTuple):
+    """What is expected of a model before anything that came in since."""
+
+    model: str
+    quality: float
+    sure: float  # what a saving may rest on
+    worth: float  # outcomes
+    said: str
+    since: int = 0  # outcomes that are in it already
+    fitted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,54 +238,41 @@ class QualityModel:
         return bool(self._records)
 
     def predict(self, spec: ModelSpec, *, task: str | None, vector: Vector | None, prompt: str = "") -> Prediction:
-        """Predicted quality of `spec` for a prompt.
+        """Predicted quality of `spec` for a prompt; see `predict_each`."""
+        return self.predict_each([spec], task=task, vector=vector, prompt=prompt)[0]
+
+    def predict_each(
+        self, specs: Iterable[ModelSpec], *, task: str | None, vector: Vector | None, prompt: str = ""
+    ) -> list[Prediction]:
+        """Predicted quality of each of some models for a prompt.
 
         Args:
-            spec: the model, whose `prior_quality` counts as PRIOR_OUTCOMES outcomes.
+            specs: the models; the `prior_quality` of each counts as PRIOR_OUTCOMES outcomes.
             task: the prompt's task where known.
             vector: float32 of shape (dim,), unit length; None: by task only.
             prompt: its text; without it, or without a vector, what was fitted cannot be asked.
         """
         with self._lock:
-            record = self._records.get(spec.name)
             found = self._assessed(prompt, task, vector)
-            expected, worth, since, said = spec.prior_quality, PRIOR_OUTCOMES, 0, ""
-            sure, only = expected, "prior only"
             if found is not None and self._fit is not None:
-                models = self._fit.predictor.models
-                if spec.name in models:
-                    j = models.index(spec.name)
-                    expected = sure = float(found.quality[0, j])
-                    worth = PRIOR_OUTCOMES + float(found.n[0, j])
-                    since = self._seen_of(self._fit, spec.name)
-                    seen, near = self._fit.seen.get(spec.name, 0), found.neighbours[0, j]
-                    said = f"fitted on {seen:,} outcomes, {near} of them among the {NEIGHBOURS} nearest prompts"
-                else:
-                    expected = sure = _as_hard(spec.prior_quality, self._fit.predictor, found)
-            elif prompt:
-                shift = self._shifted(prompt)
-                expected = _moved(spec.prior_quality, shift)
-                sure = min(expected, spec.prior_quality)
-                if abs(shift) >= _FELT:
+                expected = [self._fitted(spec, self._fit, found) for spec in specs]
+            else:
+                shift = self._shifted(prompt) if prompt else None
+                only = "prior only"
+                if shift is not None and abs(shift) >= _FELT:
                     only = f"prior, for a prompt this {'easy' if shift > 0 else 'hard'}"
-            learned = near = 0
-            n = good = 0.0
-            if record is not None and (learned := len(record.scores) - since):
-                weights, scores = record.weights(task, vector, since=since)
-                n, good, near = float(weights.sum()), float(weights @ scores), int((weights >= SAME_TASK).sum())
-        mean, held = (worth * expected + good) / (worth + n), (worth * sure + good) / (worth + n)
-        low = max(0.0, held - Z * math.sqrt(held * (1.0 - held) / (worth + n + 1.0)))
-        if not said:
-            said = f"{near} near of {learned} outcomes" if near else only
-        elif near:
-            said += f", {near} near since"
-        return Prediction(mean, low, worth - PRIOR_OUTCOMES + n, said)
+                expected = [_unfitted(spec, shift, only) for spec in specs]
+            return [_predicted(each, self._records.get(each.model), task, vector) for each in expected]
 
     def expected_tokens(self, model: str, task: str | None, prompt: str, limit: int | None) -> int:
         """Expected length in tokens of the model's answer to this prompt, under the request's limit."""
+        return self.expected_tokens_each([model], task, prompt, limit)[0]
+
+    def expected_tokens_each(self, models: Iterable[str], task: str | None, prompt: str, limit: int | None) -> list[int]:
+        """The same of each of some models."""
         with self._lock:
-            mean = self._lengths.expected(model, task, prompt)
-        return int(min(mean, limit) if limit else mean)
+            means = self._lengths.expected_each(models, task, prompt)
+        return [int(min(mean, limit) if limit else mean) for mean in means]
 
     def answers_seen(self, model: str) -> float:
         """How many answers of a model its expected lengths rest on."""
@@ -282,6 +280,18 @@ class QualityModel:
             return self._lengths.seen(model)
 
     # -- within
+
+    def _fitted(self, spec: ModelSpec, fit: _Fit, found: Assessment) -> _Expected:
+        """What a fit says of a model."""
+        models = fit.predictor.models
+        if spec.name not in models:
+            expected = _as_hard(spec.prior_quality, fit.predictor, found)
+            return _Expected(spec.name, expected, expected, PRIOR_OUTCOMES, "prior only")
+        j = models.index(spec.name)
+        expected, near = float(found.quality[0, j]), found.neighbours[0, j]
+        said = f"fitted on {fit.seen.get(spec.name, 0):,} outcomes, {near} of them among the {NEIGHBOURS} nearest prompts"
+        worth, since = PRIOR_OUTCOMES + float(found.n[0, j]), self._seen_of(fit, spec.name)
+        return _Expected(spec.name, expected, expected, worth, said, since, fitted=True)
 
     def _assessed(self, prompt: str, task: str | None, vector: Vector | None) -> Assessment | None:
         """What was fitted says of a prompt, for all models at once; None: nothing was, or it cannot be asked."""
@@ -337,6 +347,26 @@ class QualityModel:
         if "last" not in note:  # of a time when it was not written down how far it had seen
             return None
         return _Fit(predictor, dict(note["seen"]), dict(note["last"]), int(note["begins"]))
+
+
+def _predicted(of: _Expected, record: Record | None, task: str | None, vector: Vector | None) -> Prediction:
+    """What is expected of a model, moved by what came in since."""
+    _, quality, sure, worth, said, since, fitted = of
+    n = 0.0
+    if record is not None and (learned := len(record.scores) - since):
+        weights, scores = record.weights(task, vector, since=since)
+        n, good = float(weights.sum()), float(weights @ scores)
+        quality, sure = (worth * quality + good) / (worth + n), (worth * sure + good) / (worth + n)
+        if near := int((weights >= SAME_TASK).sum()):
+            said = f"{said}, {near} near since" if fitted else f"{near} near of {learned} outcomes"
+    low = max(0.0, sure - Z * math.sqrt(sure * (1.0 - sure) / (worth + n + 1.0)))
+    return Prediction(quality, low, worth - PRIOR_OUTCOMES + n, said)
+
+
+def _unfitted(spec: ModelSpec, shift: float | None, said: str) -> _Expected:
+    """The prior of a model for a prompt that is easier or harder than usual."""
+    expected = spec.prior_quality if shift is None else _moved(spec.prior_quality, shift)
+    return _Expected(spec.name, expected, min(expected, spec.prior_quality), PRIOR_OUTCOMES, said)
 
 
 def _as_hard(prior: float, predictor: Predictor, found: Assessment) -> float:

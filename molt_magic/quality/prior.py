@@ -60,10 +60,14 @@ class _Easy:
 
     def of(self, prompt: str) -> float:
         """How easy a prompt is."""
-        terms = [(n, *self.worth[term]) for term, n in terms_of(prompt).items() if term in self.worth]
-        weights = [(1.0 + math.log(n)) * rarity for n, rarity, _ in terms]
-        length = math.sqrt(sum(weight * weight for weight in weights)) or 1.0
-        words = sum(weight * worth for weight, (_, _, worth) in zip(weights, terms, strict=True)) / length
+        words = squares = 0.0
+        for term, n in terms_of(prompt).items():
+            if (known := self.worth.get(term)) is not None:
+                rarity, worth = known
+                weight = rarity if n == 1 else (1.0 + math.log(n)) * rarity
+                words += weight * worth
+                squares += weight * weight
+        words /= math.sqrt(squares) or 1.0
         return self.offset + words + float(self.likeness.of(surface([prompt])[0]) @ self.worths)
 
 
