@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,17 +15,19 @@ from molt_magic.orchestrator.engine import attempt_cost
 from molt_magic.serial import message_to_json
 from molt_magic.types import Attempt, CacheState, Candidate, Choice, ContextAction, Decision, Request, Verdict
 
+_HASHED = json.JSONEncoder(sort_keys=True, default=str)
+
 Status = Literal["ok", "best_effort", "interrupted", "error", "planned"]
 
 
 def new_id() -> str:
     """A decision's id: 16 hexadecimal digits, random."""
-    return uuid.uuid4().hex[:16]
+    return secrets.token_hex(8)
 
 
 def prompt_hash(request: Request) -> str:
     """SHA-256 over the messages, so that equal questions can be found without storing them."""
-    text = json.dumps([message_to_json(m) for m in request.messages], sort_keys=True, default=str)
+    text = _HASHED.encode([message_to_json(m) for m in request.messages])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -82,7 +84,7 @@ def decision(
         served_model=completion.model if completion else None,
         provider=None if answer is None else answer.provider,
         deployment=None if answer is None else answer.deployment,
-        candidates=tuple(candidate_json(c, c.name in eligible) for c in choice.candidates),
+        candidates=tuple([candidate_json(c, c.spec.name in eligible) for c in choice.candidates]),
         attempts=tuple(attempt_json(a, keep_text) for a in attempts),
         n_attempts=sum(a.call.purpose == "answer" for a in attempts),
         escalations=choice.escalations,
@@ -119,13 +121,15 @@ def decision(
 
 def with_verdicts(attempts: Sequence[Attempt], verdicts: Mapping[int, Verdict]) -> tuple[Attempt, ...]:
     """The attempts, each with the verdict on it."""
+    if not verdicts:
+        return tuple(attempts)
     return tuple(replace(a, verdict=verdicts[a.index]) if a.index in verdicts else a for a in attempts)
 
 
 def candidate_json(candidate: Candidate, eligible: bool) -> dict[str, Any]:
     """A candidate as the log keeps it. `skipped` is also why the strategy passed over one that was eligible."""
     return {
-        "model": candidate.name,
+        "model": candidate.spec.name,
         "expected_cost_usd": candidate.expected_cost_usd,
         "predicted_quality": round(candidate.predicted_quality, 4),
         "quality_low": round(candidate.quality_low, 4),
