@@ -10,6 +10,7 @@ import json
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("molt_magic.cache")
 
+REMEMBERED = 64  # vectors of prompts that may be asked for at the same time
 CLOCK_SLACK_S = 60.0  # an entry from further in the future was written before the clock was set back
 
 
@@ -83,7 +85,7 @@ class Cache:
         self._kept: JsonStore | MemoryStore = self._store if prompts else MemoryStore(max_bytes=max_bytes)
         self._lock = threading.RLock()  # of the making of what is made late; never held while embedding
         self._neighbours: Neighbours | None = None
-        self._recent: tuple[str, Vector] | None = None  # the last prompt's vector: a miss is stored soon after
+        self._recent: OrderedDict[str, Vector] = OrderedDict()  # of the last prompts: a miss is stored soon after
         self._told: set[str] = set()
         self._counts = {"hits": 0, "misses": 0, "semantic_hits": 0, "semantic_refused": 0}
         self._trouble: str | None = None
@@ -124,9 +126,9 @@ class Cache:
             if 4 * len(text) > self.max_bytes:
                 raise StoreError(f"An answer of {len(text):,} bytes is too large for a cache of {self.max_bytes:,}.")
             row = self._semantic_row(key, scope, prompt) if scope is not None and prompt is not None else None
-            self._kept.put(key, text, expire_s=self.ttl_seconds, row=row, also=also)
+            seq = self._kept.put(key, text, expire_s=self.ttl_seconds, row=row, also=also)
             if row is not None:
-                self._near.stored(row.scope)
+                self._near.stored(row, seq)
 
     def forget(self, key: str) -> bool:
         """Take back one entry; whether there was one. Raises StoreError if the cache cannot be written."""
@@ -235,9 +237,8 @@ class Cache:
         from molt_magic.cache import guard
         from molt_magic.cache.vectors import unit_rows
 
-        recent = self._recent
-        if recent is not None and recent[0] == prompt:
-            return recent[1]
+        if (recent := self._recent.get(prompt)) is not None:
+            return recent
         with self._lock:
             if self._embedder is None:
                 self._embedder = self._make_embedder()
@@ -246,7 +247,10 @@ class Cache:
         if vector is None:
             return None
         row: Vector = vector[0]
-        self._recent = (prompt, row)
+        with self._lock:
+            self._recent[prompt] = row
+            while len(self._recent) > REMEMBERED:
+                self._recent.popitem(last=False)
         return row
 
     def _means_the_same(self, asked: str, stored: str) -> bool:

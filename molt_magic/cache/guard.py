@@ -58,6 +58,7 @@ _NUMBER = re.compile(r"(?:(?<!\w)\.)?\d(?:[\d.,:/-]*\d)?|[^\W\d_]+(?:-[^\W\d_]+)
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 # What joins letters into an identifier, a path, an address or a hyphenated word belongs to the word.
 _WORD = re.compile(r"\w+(?:['.\-/@:&+#]+\w+)*(?:\+\+|#)?")
+_ANY_SIGN = re.compile(r"[^\w\s.,;:?]")  # without one of these there is no sign
 _SIGN = re.compile(
     r"[^\w\s.,;:!?'\"\-]"  # brackets, operators, currencies, emoji
     r"|(?<![^\W\d_])-(?=\s*\.?\d)|(?<=\d)\s*-|(?<!\S)-+(?=\w)"  # minus, and the dashes of a flag
@@ -70,6 +71,7 @@ _IDENTIFIER = re.compile(
 _FRONTED = re.compile(rf"((?:{'|'.join(MOVABLE.split())}) [^,.?!;:\n]{{1,60}}), ([^.?!\n]+)([.?!]*)", re.IGNORECASE)
 _ASKING = "|".join(sorted(AFTER_GREETING))
 _GREETING = re.compile(rf"(?:{GREETINGS})[,!.:]* (?=(?:{_ASKING})\b)", re.IGNORECASE)
+_THANKING = ("plea", "thank", "cheer")  # what the words of thanks have; no `s`, which has other forms that a pattern knows
 _THANKS = re.compile(
     r"(?:[,.?!;]\s*|(?= please[.!?\s]*$)(?<!say)(?<!word) )(?:please[,.?!]? )?"
     r"(?:please|(?:many )?thanks|thank you|cheers)(?: very much| so much| in advance)?[.!?\s]*$",
@@ -148,9 +150,21 @@ def same_text(asked: str, stored: str) -> bool:
 @lru_cache(maxsize=_KEPT)
 def _tidy(text: str) -> str:
     """One form of the same text. Not NFKC, which would make x² an x2. Indentation is kept: it may be code."""
-    text = unicodedata.normalize("NFC", text).translate(_QUOTES)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).translate(_QUOTES)
     lines = (line.rstrip() for line in text.strip().splitlines())
-    return "\n".join(re.sub(r"(?<=\S)[ \t\u00a0]+", " ", line) for line in lines if line)
+    return "\n".join(_spaced(line) for line in lines if line)
+
+
+def _spaced(line: str) -> str:
+    if not any(space in line for space in ("  ", "\t", "\u00a0")):
+        return line
+    return re.sub(r"(?<=\S)[ \t\u00a0]+", " ", line)
+
+
+@lru_cache(maxsize=_KEPT)
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text)
 
 
 def _quiet(text: str) -> str:
@@ -169,7 +183,9 @@ def _quoted(text: str) -> list[str]:
 @lru_cache(maxsize=_KEPT)
 def _signs(text: str) -> list[str]:
     """Each sign with the word on either side of it, in order: "2 - x" is not "x - 2", even where the words agree."""
-    found = []
+    found: list[str] = []
+    if _ANY_SIGN.search(text) is None:
+        return found
     for sign in _SIGN.finditer(text):
         before, after = re.search(r"(\w*)\s*$", text[: sign.start()][-40:]), re.match(r"\s*(\w*)", text[sign.end() :][:40])
         sides = [side[1] if side else "" for side in (before, after)]
@@ -237,7 +253,7 @@ def core(text: str) -> str:
 def gist(text: str) -> str:
     """The plain form of a short English prompt, for the first embedder: one vector for all its phrasings."""
     tidy = _quiet(_tidy(text))
-    words = _WORD.findall(tidy)
+    words = _words(tidy)
     if "\n" in tidy or not 1 < len(words) <= _LONG or not _is_english(tidy):
         return core(text)
     names = frozenset(word.lower() for word in words[1:] if word[0].isupper())
@@ -246,6 +262,8 @@ def gist(text: str) -> str:
 
 
 def _ungrouped(text: str) -> str:
+    if "," not in text:
+        return text
     return _GROUPED.sub(lambda match: match[0].replace(",", ""), text)
 
 
@@ -257,8 +275,10 @@ def _bare(text: str) -> str:
         text = text[greeting.end() :]
     if any(sign in text for sign in ':"\n'):
         return text  # what stands at the end may be what the prompt is about
-    text = _THANKS.sub("", text)
-    fronted = _FRONTED.fullmatch(text)
+    lowered = text.lower()
+    if any(thanking in lowered for thanking in _THANKING):
+        text = _THANKS.sub("", text)
+    fronted = _FRONTED.fullmatch(text) if ", " in text else None
     return f"{fronted[2]} {fronted[1][0].lower()}{fronted[1][1:]}{fronted[3]}" if fronted else text
 
 
@@ -277,15 +297,16 @@ def _nearly_literal(text: str) -> str:
 
 @lru_cache(maxsize=_KEPT)
 def _is_english(text: str) -> bool:
-    return phrasing.is_english(_WORD.findall(_bare(text)))
+    return phrasing.is_english(_words(_bare(text)))
 
 
 @lru_cache(maxsize=_KEPT)
 def _plain(text: str, names: frozenset[str], *, lenient: bool) -> tuple[list[str], Counter[str]]:
     """The kind of question and the words that count, in order; and how often forms of be and do occur."""
-    words = _possessives(_WORD.findall(phrasing.countries(text) if lenient else text))
+    words = _words(phrasing.countries(text) if lenient else text)
+    words = _possessives(words) if "'s" in text else words
     lowered = [f"={word.lower()}" if i and word in _NAMED_ARTICLES else word.lower() for i, word in enumerate(words)]
-    sentence = " ".join(part for word in lowered for part in _expand(word))
+    sentence = " ".join([CONTRACTIONS.get(word, word) for word in lowered])
     wish = _WISH.match(sentence)
     sentence = sentence[wish.end() :] if wish else sentence
     asked, sentence = phrasing.question(sentence) if lenient else _instruction(sentence)
@@ -295,11 +316,15 @@ def _plain(text: str, names: frozenset[str], *, lenient: bool) -> tuple[list[str
     # "what is the time", "what is time": of a short question the article may be half; in a formula `a` is a variable
     short = kind in QUESTION_WORDS and sum(token not in MOVING and token not in ARTICLES for token in tokens) <= 3
     kept = names if not short and not _signs(text) else None
-    counted = [_CANONICAL.get(token, token) for i, token in enumerate(tokens) if not _may_go(tokens, i, kept, names, lenient)]
+    counted = [
+        _CANONICAL.get(token, token)
+        for i, token in enumerate(tokens)
+        if token not in MOVING and not (token in ARTICLES and _may_go(tokens, i, kept, names, lenient))
+    ]
     if lenient:
         question = kind != "statement"
         counted = [token if token in names else _gentle(token, question) for token in counted if token not in TONE]
-        counted = _in_order(counted, names)
+        counted = _in_order(counted, names) if names else counted
     return [kind, *counted], moving
 
 
@@ -320,12 +345,10 @@ def _kind(tokens: list[str]) -> str:
 
 
 def _may_go(tokens: list[str], place: int, kept: frozenset[str] | None, names: frozenset[str], lenient: bool) -> bool:
-    """Whether the token is grammar only: a form of be or do (those are counted apart), or an article that decides nothing.
+    """Whether the article at this place decides nothing. (Forms of be and do may all go, and are counted apart.)
 
     `kept` are the words before which an article counts; None: before every word.
     """
-    if tokens[place] not in ARTICLES:
-        return tokens[place] in MOVING
     before, after = ["", *tokens][place], [*tokens, ""][place + 1]
     if lenient and _is_noun_phrase(
         tokens[place + 1 :], names, short=kept is None and (before, tokens[place]) != ("are", "the")
@@ -347,6 +370,7 @@ def _is_noun_phrase(rest: list[str], names: frozenset[str], *, short: bool) -> b
     return short and sum(token not in MOVING and token not in ARTICLES for token in rest) > 1
 
 
+@lru_cache(maxsize=4096)
 def _gentle(token: str, question: bool) -> str:
     for step in (SPELLINGS, _SYNONYM, _AGREES):
         token = step.get(token, token)

@@ -38,8 +38,8 @@ class MemoryStore:
         expire_s: float,
         row: object = None,  # noqa: ARG002  # there are no vectors
         also: Sequence[str] = (),
-    ) -> None:
-        """Store `text` for `expire_s` seconds, under other keys `also`."""
+    ) -> int:
+        """Store `text` for `expire_s` seconds, under other keys `also`; 0, for there is no vector."""
         with self._lock:
             for name in (key, *also):
                 self._drop(name)
@@ -47,6 +47,7 @@ class MemoryStore:
                 self._bytes += len(text)
             while self._bytes > self.max_bytes:
                 self._drop(next(iter(self._texts)))
+        return 0
 
     def delete(self, key: str) -> bool:
         """Drop an entry; whether there was one."""

@@ -56,7 +56,7 @@ class Neighbours:
             for attempt in range(3):
                 if attempt == 2:
                     followed.forget_the_gone(self.store)
-                near = [(seq, far) for seq, far in followed.index.nearest(vector, COUNT) if far <= self.distance]
+                near = followed.index.nearest(vector, COUNT, within=self.distance)
                 rows = [(self.store.row(seq), far) for seq, far in near]
                 gone = [seq for (seq, _), (row, _) in zip(near, rows, strict=True) if row is None]
                 if not gone:
@@ -64,11 +64,11 @@ class Neighbours:
                 followed.index.forget(gone)  # expired, taken back or replaced since: look again among the living
             return [(row, far) for row, far in rows if row is not None]
 
-    def stored(self, scope: str) -> None:
-        """Take in what was just stored, if the scope is followed; else its next lookup does."""
+    def stored(self, row: VectorRow, seq: int) -> None:
+        """Take in what was just stored under this number, if the scope is followed; else its next lookup does."""
         with self._lock:
-            if (followed := self._followed.get(scope)) is not None:
-                followed.catch_up(self.store)
+            if (followed := self._followed.get(row.scope)) is not None:
+                followed.take(self.store, row, seq)
                 self._tend(followed)
 
     def settle(self) -> None:
@@ -173,6 +173,17 @@ class _Followed:
             self.index.add(store.vectors(new[start : start + READ_AT_ONCE]))
         self._last, self._version = max(seqs, default=self._last), version
         self._added += len(new)
+
+    def take(self, store: JsonStore, row: VectorRow, seq: int) -> None:
+        """Take in the vector that this process has just stored; it is not read back where nothing else was written since."""
+        version, before, identity = store.version(), self._version, self.index.identity
+        alone = before is not None and version == (before[0], before[1], before[2] + 1)
+        if not (alone and seq > self._last and (identity.store, identity.embedder) == (version[0], row.embedder)):
+            self.catch_up(store)
+            return
+        self.index.add([(seq, row.vector)])
+        self._last, self._version = seq, version
+        self._added += 1
 
     def forget_the_gone(self, store: JsonStore) -> None:
         """Forget what the store has no more."""

@@ -68,24 +68,26 @@ _AS_I = {
 }  # fmt: skip
 _COUNTRIES = (
     (
+        ("US", "U.S", "nited"),
         re.compile(r"\b(?:U\.S\.A\b\.?|U\.S\b\.?|USA\b|US\b(?! dollars?\b)|[Uu]nited [Ss]tates(?: of [Aa]merica)?\b)"),
         "United-States",
     ),
-    (re.compile(r"\b(?:U\.K\b\.?|UK\b|[Uu]nited [Kk]ingdom\b)"), "United-Kingdom"),
+    (("UK", "U.K", "nited"), re.compile(r"\b(?:U\.K\b\.?|UK\b|[Uu]nited [Kk]ingdom\b)"), "United-Kingdom"),
 )
 _PHRASES = (
-    (re.compile(r"\bpros and cons\b"), "advantages and disadvantages"),
-    (re.compile(r"\b(make|making|makes) (?=(?:more |some |extra |easy |quick )?money\b)"), "earn "),
-    (re.compile(r"\bin order to\b"), "to"),
-    (re.compile(r"\bdiffer(?:ence|ences) of (?=.* and )"), "difference between "),
-    (re.compile(r"\b(kind|sort)(s?) of\b"), r"type\2 of"),
-    (re.compile(r"\bwhom\b"), "who"),
-    (re.compile(r"^which one (?=is|are)"), "which "),
-    (re.compile(r"\bthat (?=(?:i|you|he|she|it|they|we|one|people|someone)\b)"), ""),
-    (re.compile(r"\b(there|have|has) any (?=\w)"), r"\1 "),
-    (re.compile(r"\b(are|is) there (?:a|an|some) (?=\w)"), r"\1 there "),
-    (re.compile(r"(?<=[a-z]{2})-(?=[a-z]{2})"), " "),
+    (("pros and cons",), re.compile(r"\bpros and cons\b"), "advantages and disadvantages"),
+    (("money",), re.compile(r"\b(make|making|makes) (?=(?:more |some |extra |easy |quick )?money\b)"), "earn "),
+    (("in order to",), re.compile(r"\bin order to\b"), "to"),
+    (("differ",), re.compile(r"\bdiffer(?:ence|ences) of (?=.* and )"), "difference between "),
+    (("kind", "sort"), re.compile(r"\b(kind|sort)(s?) of\b"), r"type\2 of"),
+    (("whom",), re.compile(r"\bwhom\b"), "who"),
+    (("which one ",), re.compile(r"^which one (?=is|are)"), "which "),
+    (("that ",), re.compile(r"\bthat (?=(?:i|you|he|she|it|they|we|one|people|someone)\b)"), ""),
+    ((" any ",), re.compile(r"\b(there|have|has) any (?=\w)"), r"\1 "),
+    ((" there ",), re.compile(r"\b(are|is) there (?:a|an|some) (?=\w)"), r"\1 there "),
+    (("-",), re.compile(r"(?<=[a-z]{2})-(?=[a-z]{2})"), " "),
     (
+        (" for", " on"),
         re.compile(
             r"\b(purpose|procedure|process|reason|scope|solution|requirement|criteria|use|need|topic|syllabus)(s?) (?:for|on)\b"
         ),
@@ -97,28 +99,39 @@ _PHRASES = (
 def is_english(words: list[str]) -> bool:
     """Whether a prompt is surely English: words that only English has, and more of them than words of other languages."""
     lowered = [word.lower() for word in words]
-    known = sum(1 + (word in QUESTION_WORDS or word == "the") for word in lowered if word in ENGLISH or word in CONTRACTIONS)
-    others = sum(word in OTHER_LANGUAGES for word in lowered)
+    others = sum([word in OTHER_LANGUAGES for word in lowered])
     if lowered and lowered[0] in ENGLISH_OPENINGS and not others:
         return True
+    known = sum([1 + (word in QUESTION_WORDS or word == "the") for word in lowered if word in ENGLISH or word in CONTRACTIONS])
     return known >= 2 and known > others
 
 
 def countries(text: str) -> str:
     """The two countries of many names under one each."""
-    for pattern, name in _COUNTRIES:
-        text = pattern.sub(name, text)
+    for hints, pattern, name in _COUNTRIES:
+        if _has_any(hints, text):
+            text = pattern.sub(name, text)
     return text
+
+
+def _has_any(hints: tuple[str, ...], text: str) -> bool:
+    """Whether there is one of these in it: quicker to see than that a pattern which needs one does not match."""
+    for hint in hints:  # noqa: SIM110  # a generator would take longer than the look
+        if hint in text:
+            return True
+    return False
 
 
 def question(sentence: str) -> tuple[str | None, str]:
     """A sentence in lower case, one space between words: its kind if it is one of those above, and what is asked."""
-    for pattern, instead in _PHRASES:
-        sentence = pattern.sub(instead, sentence)
+    for hints, pattern, instead in _PHRASES:
+        if _has_any(hints, sentence):
+            sentence = pattern.sub(instead, sentence)
     if (asked := _HOW_TO.match(sentence)) is not None:
         rest = _anyone(_infinitive(sentence[asked.end() :]), asked[0])
         return "how to", _by_place(rest)
-    sentence = _BEST_LAST.sub(r"what are best \1\2", sentence, count=1)
+    if "best" in sentence:
+        sentence = _BEST_LAST.sub(r"what are best \1\2", sentence, count=1)
     better = _BETTER.match(sentence)
     if better is not None:
         sides = sorted(re.sub(r"^(?:an?|the) ", "", side) for side in better.groups()[1:])
@@ -130,7 +143,10 @@ def question(sentence: str) -> tuple[str | None, str]:
     if sentence.startswith("which "):
         sentence = f"what {sentence[6:]}"
     if sentence.startswith(("what ", "who ")):
-        sentence = _LIST.sub(r"\1 ", _GOOD.sub("what are best ", sentence, count=1), count=1)
+        if _has_any(("good", "great", "best", "top"), sentence):
+            sentence = _GOOD.sub("what are best ", sentence, count=1)
+        if _has_any(("some", "any", "few"), sentence):
+            sentence = _LIST.sub(r"\1 ", sentence, count=1)
         if _TOP.search(sentence):
             sentence = _by_place(_PERFECT.sub(r"\1 ", _TAIL.sub("", sentence)))
     if sentence.startswith("why "):

@@ -83,29 +83,31 @@ class JsonStore:
     def get(self, key: str) -> str | None:
         """The text stored under `key`, or None; a row that is not plain text is dropped unread."""
         try:
-            text: str | None = self._run(lambda db: db.get(key))
-            return text
+            return self._run(lambda db: db.text(key))
         except Refused as refused:
             logger.warning("The cache held %s: dropped unread. Was %s written by another program?", refused, self._path)
             self.delete(key)
             return None
 
-    def put(self, key: str, text: str, *, expire_s: float, row: VectorRow | None = None, also: Sequence[str] = ()) -> None:
-        """Store `text` for `expire_s` seconds, under other keys `also`, its vector with it in the same transaction."""
+    def put(self, key: str, text: str, *, expire_s: float, row: VectorRow | None = None, also: Sequence[str] = ()) -> int:
+        """Store `text` for `expire_s` seconds, under other keys `also`, its vector with it in the same transaction; the number
+        of the vector, 0 if there is none."""
 
-        def write(db: Database) -> None:
+        def write(db: Database) -> int:
+            seq = 0
             with db.transact():
-                for name in (key, *also):
-                    db.set(name, text, expire=expire_s)
+                db.set_all((key, *also), text, expire_s=expire_s)
                 if row is not None:
-                    db._sql(
+                    stored = db._sql(
                         "INSERT OR REPLACE INTO Vector (key, scope, embedder, prompt, vector) SELECT ?, ?, ?, ?, ?"
                         " WHERE EXISTS (SELECT 1 FROM Cache WHERE key = ? AND raw = 1)",
                         (key, row.scope, row.embedder, row.prompt, row.vector, key),
                     )
+                    seq = int(stored.lastrowid) if stored.rowcount > 0 else 0
             self._writes += 1
+            return seq
 
-        self._run(write)
+        return self._run(write)
 
     def delete(self, key: str) -> bool:
         """Drop an entry and its vector; whether there was one."""
@@ -203,7 +205,7 @@ class JsonStore:
         self._prepare_files()
         self._check_settings()
         # the type is given with the settings, so that those found in the file never choose one
-        settings = {**SETTINGS, "size_limit": self.max_bytes, "cull_limit": 10}
+        settings = {**SETTINGS, "size_limit": self.max_bytes, "cull_limit": 0}
         db = Database(str(self.directory), timeout=self.busy_s, disk=RawJsonDisk, **settings)
         try:
             self._identity = self._prepare_tables(db)

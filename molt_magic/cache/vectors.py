@@ -14,8 +14,10 @@ def unit_rows(embedder: Embedder, texts: Sequence[str]) -> Vector | None:
     """Vectors of unit length, or None where a text has none (no known token)."""
     import numpy as np
 
-    vectors = np.asarray(embedder.embed(texts), dtype=np.float32)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors: Vector = np.asarray(embedder.embed(texts), dtype=np.float32)
+    lengths: Vector = np.sqrt(
+        np.add.reduce(vectors * vectors, axis=1, keepdims=True)
+    )  # as np.linalg.norm, without its preliminaries
     if not np.isfinite(lengths).all() or (lengths <= 1e-6).any():
         return None
     unit: Vector = vectors / lengths

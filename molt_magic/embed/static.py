@@ -46,7 +46,7 @@ class StaticEmbedder:
                 # encode, not encode_batch: its thread pool prints a warning into the notebook when the kernel forks later
                 ids += tokenizer.encode(text[start : start + _WINDOW], add_special_tokens=False).ids
             if ids and text.strip():
-                rows[row] = table[ids].mean(axis=0, dtype=np.float32)
+                rows[row] = np.add.reduce(table[ids], axis=0, dtype=np.float32) / len(ids)  # the mean
         return unit_rows(rows)
 
     def _load(self) -> tuple[Tokenizer, NDArray[np.float16]]:

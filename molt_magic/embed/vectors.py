@@ -13,7 +13,7 @@ def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """`rows` scaled to unit length; a row of zeros stays one."""
     import numpy as np
 
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths = np.sqrt(np.add.reduce(rows * rows, axis=1, keepdims=True))  # as np.linalg.norm, without its preliminaries
     scaled = np.zeros_like(rows)
     np.divide(rows, lengths, out=scaled, where=lengths > 0)
     return scaled
