@@ -52,9 +52,8 @@ def instruction(text: str) -> tuple[str, str]:
     first, last = paragraphs[0].split(), paragraphs[-1].split() if len(paragraphs) > 1 else []
     closing = " ".join(last) if len(last) <= CLOSING_WORDS else ""
     opening = " ".join(first[:INSTRUCTION_WORDS])
-    material_first = len(first) > 2 * CLOSING_WORDS or looks_like_code(paragraphs[0]) > 1
-    if material_first and closing and not looks_like_code(paragraphs[-1]):
-        return closing, ""
+    if closing and (len(first) > 2 * CLOSING_WORDS or looks_like_code(paragraphs[0]) > 1):
+        return (opening, closing) if looks_like_code(paragraphs[-1]) else (closing, "")
     return opening, closing
 
 
@@ -63,9 +62,8 @@ def looks_like_code(text: str) -> int:
     return sum(1 for _ in _CODE.finditer(text[:READ_CHARS]))
 
 
-def terms(text: str) -> set[str]:
-    """Words, word beginnings and word pairs of the instruction, with names of languages and numbers as their kind."""
-    opening, closing = instruction(text)
+def terms(opening: str, closing: str) -> set[str]:
+    """Words, word beginnings and word pairs of an instruction, with names of languages and numbers as their kind."""
     words = _WORD.findall(opening.lower())
     kinds = [_kind(word) for word in words]
     found = {f"word {word}" for word in words}
@@ -76,9 +74,12 @@ def terms(text: str) -> set[str]:
     return found
 
 
-def looks(text: str) -> list[float]:
-    """Length, code, question mark, material, script, quotes, brevity and ending of a prompt, as numbers of about one."""
-    opening, _ = instruction(text)
+def looks(text: str, opening: str) -> list[float]:
+    """Length, code, question mark, material, script, quotes, brevity and ending of a prompt, as numbers of about one.
+
+    Args:
+        opening: of its instruction.
+    """
     words = len(text[: 4 * READ_CHARS].split())
     head = text[:READ_CHARS]
     foreign = 0 if head.isascii() else sum(ord(character) > 0x24F for character in head)  # past Latin and its extensions

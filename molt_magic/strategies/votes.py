@@ -32,6 +32,7 @@ Truth = tuple[str | None, float]  # (task, ridge: how far this example may be wr
 
 # Shares of the likeness. Chosen by leave-one-out over the shipped examples.
 VECTOR_SHARE, TERM_SHARE, LOOKS_SHARE = 1.0, 3.0, 0.3
+_ROOTS = tuple(math.sqrt(share) for share in (VECTOR_SHARE, TERM_SHARE, LOOKS_SHARE))
 INSTRUCTION_WORDS = 20  # of the instruction, for its vector
 FEW_EXAMPLES = 50  # with fewer, a term that occurs once still counts
 NEIGHBOURS = 5  # shown with a guess
@@ -134,30 +135,49 @@ class Features:
     @staticmethod
     def fit(embedder: Embedder, texts: Sequence[str], *, most_terms: int | None = None) -> Features:
         """The terms of these texts (the `most_terms` commonest), and the means to look away from."""
-        counted = Counter(term for text in texts for term in terms(text))
+        said = [instruction(text) for text in texts]
+        counted = Counter(term for each in said for term in terms(*each))
         least = 2 if len(texts) >= FEW_EXAMPLES else 1
         common = sorted((term for term, n in counted.items() if n >= least), key=lambda term: (-counted[term], term))
         vocabulary = {term: i for i, term in enumerate(sorted(common[:most_terms]))}
-        seen = np.array([looks(text) for text in texts])
+        seen = np.array([looks(text, opening) for text, (opening, _) in zip(texts, said, strict=True)])
         return Features(
             vocabulary=vocabulary,
             rarity=np.array([math.log(1 + len(texts) / counted[term]) for term in vocabulary]),
-            mean_vector=_vectors(embedder, texts).mean(axis=0),
+            mean_vector=_vectors(embedder, said).mean(axis=0),
             looks_mean=seen.mean(axis=0),
             looks_scale=(seen.std(axis=0) + 1e-9) * math.sqrt(seen.shape[1]),
         )
 
     def of(self, embedder: Embedder, texts: Sequence[str]) -> Matrix:
         """A row a text: its vector first, then its terms, then its looks."""
-        vectors = _unit(_vectors(embedder, texts) - self.mean_vector)
+        said = [instruction(text) for text in texts]
+        vectors = _unit(_vectors(embedder, said) - self.mean_vector)
         words = np.zeros((len(texts), len(self.vocabulary)))
-        for row, text in enumerate(texts):
-            known = [self.vocabulary[term] for term in terms(text) if term in self.vocabulary]
-            words[row, known] = self.rarity[known]
-        seen = (np.array([looks(text) for text in texts]) - self.looks_mean) / self.looks_scale
-        shares = (VECTOR_SHARE, TERM_SHARE, LOOKS_SHARE)
-        blocks = (vectors, _unit(words), seen)
-        return np.hstack([math.sqrt(share) * block for share, block in zip(shares, blocks, strict=True)])
+        for row, each in zip(words, said, strict=True):
+            known = self._known(each)
+            row[known] = self.rarity[known]
+        seen = np.array([looks(text, opening) for text, (opening, _) in zip(texts, said, strict=True)])
+        blocks = (vectors, _unit(words), (seen - self.looks_mean) / self.looks_scale)
+        return np.hstack([share * block for share, block in zip(_ROOTS, blocks, strict=True)])
+
+    def of_one(self, embedder: Embedder, text: str) -> tuple[Matrix, list[int], Matrix]:
+        """What is not zero of the row of a text: its vector; the places of the rest, those behind the vector counted from 0;
+        and what is there. Most terms are not in the text."""
+        said = instruction(text)
+        known = self._known(said)
+        blocks = (
+            _one_unit(_vectors(embedder, [said])[0] - self.mean_vector),
+            _one_unit(self.rarity[known]),
+            (np.array(looks(text, said[0])) - self.looks_mean) / self.looks_scale,
+        )
+        vector, words, seen = (share * block for share, block in zip(_ROOTS, blocks, strict=True))
+        size = len(self.vocabulary)
+        return vector, [*known, *range(size, size + len(seen))], np.concatenate([words, seen])
+
+    def _known(self, said: tuple[str, str]) -> list[int]:
+        """The places of the terms of an instruction, ascending: a sum over them is the same in every process."""
+        return sorted([place for term in terms(*said) if (place := self.vocabulary.get(term)) is not None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +188,8 @@ class Few:
     labels: tuple[str | None, ...]
     tasks: tuple[str, ...]
     features: Features
-    columns: Matrix  # an example a column; their inner products are their likeness
+    vectors: Matrix  # an example a row ...
+    columns: Matrix  # ... and a column of what is behind its vector; inner products are likeness
     weights: Matrix  # examples x classes
     left_out: Matrix
     calibration: Calibration
@@ -182,8 +203,9 @@ class Few:
         weights = inverse @ truth
         # what the others say of example i, without fitting n times: y_i - weight_i / inverse_ii
         left_out = truth - weights / np.diag(inverse)[:, None]
-        columns = np.ascontiguousarray(rows.T)
-        return cls(texts, labels, tasks, features, columns, weights, left_out, _calibrated(left_out, truth))
+        size = len(features.mean_vector)
+        vectors, columns = np.ascontiguousarray(rows[:, :size]), np.ascontiguousarray(rows[:, size:].T)
+        return cls(texts, labels, tasks, features, vectors, columns, weights, left_out, _calibrated(left_out, truth))
 
     def say(self, embedder: Embedder, texts: Sequence[str]) -> Matrix:
         return np.vstack([self._likeness(embedder, text) @ self.weights for text in texts])
@@ -195,9 +217,8 @@ class Few:
 
     def _likeness(self, embedder: Embedder, text: str) -> Matrix:
         """Of one text to every example, as a row."""
-        feature = self.features.of(embedder, [text])[0]
-        used = np.flatnonzero(feature)  # a tenth of them: most terms are not in the text
-        likeness: Matrix = (feature[used] @ self.columns[used])[None, :]
+        vector, places, rest = self.features.of_one(embedder, text)
+        likeness: Matrix = (self.vectors @ vector + rest @ self.columns[places])[None, :]
         return likeness
 
 
@@ -291,16 +312,16 @@ def _calibrated(left_out: Matrix, truth: Matrix) -> Calibration:
 
 
 def _first(likeness: Matrix) -> list[tuple[int, float]]:
-    order = np.argsort(-likeness, kind="stable")[:NEIGHBOURS]
-    return [(int(i), float(np.clip(likeness[i], 0, 1))) for i in order]
+    count = min(NEIGHBOURS, len(likeness))
+    least = np.partition(likeness, -count)[-count]
+    near = np.flatnonzero(likeness >= least).tolist()
+    found = sorted(zip((-likeness[near]).tolist(), near, strict=True))[:count]
+    return [(i, min(max(-of, 0.0), 1.0)) for of, i in found]
 
 
-def _vectors(embedder: Embedder, texts: Sequence[str]) -> Matrix:
-    return np.asarray(embedder.embed([_opening(text) for text in texts]), dtype=np.float64)
-
-
-def _opening(text: str) -> str:
-    return " ".join(instruction(text)[0].split()[:INSTRUCTION_WORDS])
+def _vectors(embedder: Embedder, said: Sequence[tuple[str, str]]) -> Matrix:
+    """Of the openings of instructions."""
+    return np.asarray(embedder.embed([" ".join(opening.split()[:INSTRUCTION_WORDS]) for opening, _ in said]), dtype=np.float64)
 
 
 def _unit(rows: Matrix) -> Matrix:
@@ -308,5 +329,10 @@ def _unit(rows: Matrix) -> Matrix:
     return scaled
 
 
+def _one_unit(row: Matrix) -> Matrix:
+    scaled: Matrix = row / max(math.sqrt(row @ row), 1e-9)
+    return scaled
+
+
 def _logistic(x: Matrix) -> Matrix:
-    return 1 / (1 + np.exp(-np.clip(x, -50, 50)))
+    return 1 / (1 + np.exp(-np.minimum(np.maximum(x, -50), 50)))
