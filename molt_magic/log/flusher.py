@@ -7,16 +7,16 @@ import logging
 import os
 import sqlite3
 import threading
-import time
 from contextlib import closing, suppress
 from pathlib import Path
 
 logger = logging.getLogger("molt_magic")
 
-PAUSE_S = 0.005  # before a sync, so that one stands for many, and a busy log does not wake the thread for each row
+# before a sync, so that one stands for many: a thread that wakes for every row takes the interpreter from who asks
+PAUSE_S = 0.05
 IDLE_S = 10.0  # without anything to do, after which the thread ends; the next commit begins another
 
-COMMITS = 100  # after which the journal is brought into the database: some 4 MB
+COMMITS = 200  # after which the journal is brought into the database: some 8 MB
 
 _sync = getattr(os, "fdatasync", os.fsync)  # as SQLite does it: times of a file need not be on the disk
 
@@ -39,7 +39,7 @@ class Flusher:
         self._due = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._ended = False
+        self._ended = threading.Event()
         self._folder_synced = False
         self._told = False
 
@@ -76,7 +76,8 @@ class Flusher:
     def close(self) -> None:
         """End the thread; a sync that is under way is waited for."""
         with self._lock:
-            self._ended, thread = True, self._thread
+            thread = self._thread
+            self._ended.set()
             self._due.set()
         if thread is not None and thread.is_alive():
             thread.join()
@@ -88,11 +89,9 @@ class Flusher:
                     if not self._due.is_set():
                         self._thread = None
                         return
-            if not self._ended:
-                time.sleep(PAUSE_S)
-            self._due.clear()
-            if self._ended:
+            if self._ended.wait(PAUSE_S):
                 return
+            self._due.clear()
             try:
                 self.flush()
                 if self._commits >= COMMITS:

@@ -6,7 +6,8 @@ import dataclasses
 import json
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from molt_magic.errors import StoreError
@@ -15,6 +16,9 @@ from molt_magic.types import Decision
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 JSON_COLUMNS = ("candidates", "attempts")
 COLUMNS = tuple(field.name for field in dataclasses.fields(Decision))
+_JSON = tuple(COLUMNS.index(name) for name in JSON_COLUMNS)
+_PROMPT = COLUMNS.index("prompt")
+_values: Callable[[Decision], tuple[Any, ...]] = attrgetter(*COLUMNS)
 
 # `PRAGMA user_version` counts the migrations a file has had. Never edit one that was released; append another.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -180,17 +184,18 @@ def _version(connection: sqlite3.Connection, path: object) -> int:
 
 def to_row(decision: Decision, *, prompts: bool) -> tuple[Any, ...]:
     """A decision as the values of COLUMNS; without its prompt anywhere in it if `prompts` is False."""
-    values = {name: getattr(decision, name) for name in COLUMNS}
+    values = list(_values(decision))
     if not prompts:
-        prompt = values["prompt"]
-        values = {name: without_prompt(value, prompt) for name, value in values.items()} | {"prompt": None}
-    for name in JSON_COLUMNS:
-        text = _WRITER.encode(values[name])
+        prompt = decision.prompt
+        values = [without_prompt(value, prompt) for value in values]
+        values[_PROMPT] = None
+    for place in _JSON:
+        text = _WRITER.encode(values[place])
         if not text.isascii():
             # half of a broken emoji, as its escape: the reader must get text, not the half again, which no file could hold
             text = _HALF.sub(lambda half: f"\\\\u{ord(half.group()):04x}", text)
-        values[name] = text
-    return tuple(storable(values[name]) for name in COLUMNS)
+        values[place] = text
+    return tuple([storable(value) if isinstance(value, str) else value for value in values])
 
 
 def from_row(row: Sequence[Any]) -> Decision:

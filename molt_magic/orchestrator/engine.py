@@ -233,16 +233,18 @@ class Engine:
             call, action = await self._fit(call, spec, trace)
         except errors.PromptTooLong as error:
             return self.record(trace, Attempt(len(trace.attempts), call, error=error, provider=spec.provider))
-        if call.purpose == "answer":
+        if call.purpose == "answer" and trace.on_event is not None:
             trace.emit(Event("attempt", model=spec.name))
         attempt = await self._answer(call, spec, trace)
         return self.record(trace, replace(attempt, context=action))
 
     def record(self, trace: Trace, attempt: Attempt) -> Attempt:
         """Append an attempt to the trace, numbered, and tell the caller."""
-        attempt = replace(attempt, index=len(trace.attempts))
+        if attempt.index != len(trace.attempts):
+            attempt = replace(attempt, index=len(trace.attempts))
         trace.attempts.append(attempt)
-        trace.emit(Event("attempt_end", model=attempt.call.model, attempt=attempt))
+        if trace.on_event is not None:
+            trace.emit(Event("attempt_end", model=attempt.call.model, attempt=attempt))
         return attempt
 
     async def _fit(self, call: Call, spec: ModelSpec, trace: Trace) -> tuple[Call, ContextAction]:
@@ -265,13 +267,11 @@ class Engine:
             memory=trace.memory,
         )
         messages, action = await self.drive(fitting, trace)
-        return replace(call, messages=messages), action
+        return call if messages is call.messages else replace(call, messages=messages), action
 
     async def _reserve(self, call: Call, spec: ModelSpec, trace: Trace) -> Hold | None:
-        """Hold what a call may cost, where there is a limit. Raises BudgetExceeded, StoreError."""
+        """Hold what a call may cost. Raises BudgetExceeded, StoreError."""
         allowed = trace.request.max_cost_usd
-        if not self.budget.applies(allowed, trace.run):
-            return None
         count = tokens.count_messages(call.messages, spec.family)
         quoted = quote(spec, count, call.params, call.schema, self._expected_tokens(call, trace))
 
@@ -327,9 +327,11 @@ class Engine:
     async def _buy(self, base: Attempt, spec: ModelSpec, trace: Trace, key: str | None = None) -> Attempt:
         """Ask the provider, within the budgets; what it cost counts, whatever became of it."""
         begun = time.perf_counter()
+        hold: Hold | None = None
         try:
-            async with until(trace.deadline, f"{spec.name} was asked", provider=spec.provider):
-                hold = await self._reserve(base.call, spec, trace)
+            if self.budget.applies(trace.request.max_cost_usd, trace.run):
+                async with until(trace.deadline, f"{spec.name} was asked", provider=spec.provider):
+                    hold = await self._reserve(base.call, spec, trace)
         except (errors.BudgetExceeded, errors.OutOfTime) as refused:
             return replace(base, error=refused, latency_s=time.perf_counter() - begun)
         recorded, cost = len(trace.attempts), None

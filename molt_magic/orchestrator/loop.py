@@ -29,6 +29,8 @@ class Running(concurrent.futures.Future[T]):
         super().__init__()
         self._loop = loop
         self._task: asyncio.Task[T] | None = None
+        self._under_way = threading.Lock()  # held until it has ended
+        self._under_way.acquire()
         loop.call_soon_threadsafe(self._begin, coro)
 
     def cancel(self) -> bool:
@@ -38,6 +40,13 @@ class Running(concurrent.futures.Future[T]):
         with contextlib.suppress(RuntimeError):  # the loop is closed: nothing runs any more
             # later by one turn of the loop: a task that is cancelled before its first step never starts, and writes nothing
             self._loop.call_soon_threadsafe(self._loop.call_soon, self._end)
+        return True
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; whether it has ended. Cheaper than waiting for a result, which looks after other futures too."""
+        if not self._under_way.acquire(timeout=seconds):
+            return False
+        self._under_way.release()  # whoever waits as well
         return True
 
     def _begin(self, coro: Coroutine[Any, Any, T]) -> None:
@@ -56,6 +65,7 @@ class Running(concurrent.futures.Future[T]):
             self.set_exception(error)
         else:
             self.set_result(task.result())
+        self._under_way.release()
 
 
 class Asking(Running["Result"]):
@@ -81,9 +91,8 @@ def join(running: Sequence[Running[Any]]) -> None:
     """Wait until all have ended; on KeyboardInterrupt cancel them, let them write down what they had, and re-raise."""
     try:
         for one in running:
-            while not one.done():
-                with contextlib.suppress(TimeoutError, concurrent.futures.CancelledError):
-                    one.exception(POLL_S)
+            while not one.wait(POLL_S):
+                pass
     except KeyboardInterrupt:
         for one in running:
             one.cancel()

@@ -78,7 +78,7 @@ class Routing:
         try:
             engine = self._engine(asked)
             candidates = await self._candidates(asked, engine, began)
-            choice = replace(choice, candidates=candidates)
+            choice = Choice(None, choice.reason, candidates)
             trace.deadline = self._deadline(asked, began)
             choice = await self._decide(asked, engine, trace, candidates)
             error = failure(choice, trace.attempts, lambda names: self._fixes(names, engine), asked.refused)

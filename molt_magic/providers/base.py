@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Protocol, runtime_checkable
 
 from molt_magic.errors import OutOfTime, ProviderError, StoreError
@@ -103,10 +104,9 @@ def out_of_time(deadline: Deadline, what: str, *, provider: str = "") -> OutOfTi
     return OutOfTime(message, provider=provider, fix=f"Raise {deadline.setting}.")
 
 
-@asynccontextmanager
-async def until(
+def until(
     deadline: Deadline | None, what: str, *, left_s: float | None = None, provider: str = ""
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[None]:
     """End what runs inside at the deadline.
 
     Args:
@@ -116,14 +116,32 @@ async def until(
     Raises:
         OutOfTime: it was ended.
     """
-    if deadline is None:
-        yield
-        return
-    limit = asyncio.timeout(max(0.0, deadline.at - time.monotonic()) if left_s is None else left_s)
-    try:
-        async with limit:
-            yield
-    except TimeoutError:
-        if not limit.expired():
-            raise  # raised by what runs inside
-        raise out_of_time(deadline, what, provider=provider) from None
+    return _ENDLESS if deadline is None else _Until(deadline, what, left_s, provider)
+
+
+_ENDLESS = nullcontext()
+
+
+class _Until(AbstractAsyncContextManager[None]):
+    """A class, as there are several around every call, and a generator costs three times as much."""
+
+    __slots__ = ("_deadline", "_limit", "_provider", "_what")
+
+    def __init__(self, deadline: Deadline, what: str, left_s: float | None, provider: str) -> None:
+        self._deadline = deadline
+        self._what = what
+        self._provider = provider
+        self._limit = asyncio.timeout(max(0.0, deadline.at - time.monotonic()) if left_s is None else left_s)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self._limit.__aexit__(kind, error, traceback)
+        except TimeoutError:
+            raise out_of_time(self._deadline, self._what, provider=self._provider) from None
+        if isinstance(error, TimeoutError) and self._limit.expired():  # else raised by what runs inside
+            raise out_of_time(self._deadline, self._what, provider=self._provider) from None

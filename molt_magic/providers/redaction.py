@@ -79,12 +79,10 @@ class Redaction:
 
     def completion(self, said: Completion) -> Completion:
         """A completion without the key."""
-        return replace(
-            said,
-            text=self.text(said.text),
-            model=self.text(said.model)[:_LONGEST_NAME],
-            tool_calls=tuple(self.data(call) for call in said.tool_calls),
-        )
+        text, model = self.text(said.text), self.text(said.model)[:_LONGEST_NAME]
+        if text == said.text and model == said.model and not said.tool_calls:
+            return said
+        return replace(said, text=text, model=model, tool_calls=tuple(self.data(call) for call in said.tool_calls))
 
     def error(self, error: E) -> E:
         """The error without the key, and without what it came of: that holds the request, and the request the key."""

@@ -54,11 +54,17 @@ def or_unknown(read: ReadsUsage) -> Callable[[Any], Usage]:
 def sound(completion: Completion, spec: ModelSpec) -> Completion:
     """The completion, fit to be priced, stored and shown. Raises TypeError and the like for tool calls that are none."""
     probabilities = completion.logprobs
+    text = with_whole_characters(completion.text)
+    model = with_whole_characters(completion.model) if isinstance(completion.model, str) else spec.model
+    usage = _believed(completion, spec)
+    as_it_is = usage is completion.usage and text == completion.text and model == completion.model
+    if as_it_is and probabilities is None and not completion.tool_calls:
+        return completion
     return replace(
         completion,
-        text=with_whole_characters(completion.text),
-        model=with_whole_characters(completion.model) if isinstance(completion.model, str) else spec.model,
-        usage=_believed(completion, spec),
+        text=text,
+        model=model,
+        usage=usage,
         logprobs=probabilities if probabilities and all(map(math.isfinite, probabilities)) else None,
         tool_calls=tuple(_tool_call(call, index) for index, call in enumerate(completion.tool_calls)),
     )
@@ -85,6 +91,8 @@ def _believed(completion: Completion, spec: ModelSpec) -> Usage:
         return Usage()
     if usage.input_tokens == 0 or (usage.output_tokens == 0 and completion.text):
         return Usage()
+    if usage.cached_tokens + usage.cache_write_tokens <= usage.input_tokens and usage.reasoning_tokens <= usage.output_tokens:
+        return usage
     cached = min(usage.cached_tokens, usage.input_tokens)
     return replace(
         usage,

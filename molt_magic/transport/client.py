@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from molt_magic.errors import BadRequest, MalformedAnswer, Unauthorized
+from molt_magic.errors import BadRequest, MalformedAnswer, TimedOut, Unauthorized
 from molt_magic.files import make_folder
 from molt_magic.transport.connections import Connections
 from molt_magic.transport.download import OnProgress, fetch
@@ -153,15 +153,10 @@ class Transport:
         """
         total = self.total_s if total_s is None else total_s
         silence = self.first_token_s if silence_s is None else silence_s
-        pool = self._pool(url)
-        timeouts = {"connect": self.connect_s, "read": silence, "write": silence, "pool": total}
         limit = asyncio.timeout(total)
         try:
             async with limit:
-                with mapped(url, provider):
-                    sent = _sent(headers, json, provider)
-                    request = httpx.Request(method, _parsed(url), **sent, extensions={"timeout": timeouts})
-                    response = await pool.handle_async_request(request)
+                response = await self._sent(method, url, headers, json, provider, silence_s=silence)
                 try:
                     yield Reply(response, url=url, max_bytes=self.max_bytes, provider=provider)
                 finally:
@@ -169,7 +164,25 @@ class Transport:
         except TimeoutError:
             if not limit.expired():
                 raise  # raised by what runs inside the block, not by our limit
-            raise timed_out(f"{host_of(url)} took longer than {total:g} s.", "network.total_s", provider) from None
+            raise _too_slow(url, total, provider) from None
+
+    async def _sent(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        json: Any,
+        provider: str,
+        *,
+        silence_s: float | None,
+    ) -> httpx.Response:
+        """Send a request; its response, to be read and closed."""
+        pool = self._pool(url)
+        with mapped(url, provider):
+            sent = _sent(headers, json, provider)
+            return await pool.send(
+                method, _parsed(url), sent["headers"], sent.get("content"), connect_s=self.connect_s, silence_s=silence_s
+            )
 
     async def post_json(
         self,
@@ -181,11 +194,20 @@ class Transport:
         total_s: float | None = None,
     ) -> Answer:
         """POST JSON and read the whole answer, whatever its status."""
-        # silence may last as long as the answer takes: nothing is sent until it is whole
-        async with self.stream(
-            "POST", url, headers=headers, json=body, provider=provider, silence_s=total_s or self.total_s, total_s=total_s
-        ) as reply:
-            return await reply.read()
+        total = self.total_s if total_s is None else total_s
+        limit = asyncio.timeout(total)
+        try:
+            async with limit:
+                # silence may last as long as the answer takes: nothing is sent until it is whole
+                response = await self._sent("POST", url, headers, body, provider, silence_s=None)
+                try:
+                    return await Reply(response, url=url, max_bytes=self.max_bytes, provider=provider).read()
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise _too_slow(url, total, provider) from None
 
     async def get_json(
         self, url: str, *, headers: Mapping[str, str] | None = None, provider: str = "", total_s: float | None = None
@@ -219,7 +241,7 @@ class Transport:
                 if len(body) > self.max_bytes:
                     raise too_large(self.max_bytes, provider)
                 if time.monotonic() > deadline:
-                    raise timed_out(f"{host_of(url)} took longer than {total:g} s.", "network.total_s", provider)
+                    raise _too_slow(url, total, provider)
             return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
 
     def download(self, url: str, part_path: Path, on_progress: OnProgress | None = None) -> int:
@@ -258,7 +280,7 @@ class Transport:
             if loop.is_running():
                 asyncio.run_coroutine_threadsafe(pools.aclose(), loop)
 
-    def _pool(self, url: str) -> httpx.AsyncBaseTransport:
+    def _pool(self, url: str) -> Connections | _Proxied:
         """What sends a request to this address in the running loop."""
         self._look_at(url)
         loop = asyncio.get_running_loop()
@@ -309,7 +331,7 @@ class _Pools:
             await self.proxied.aclose()
 
 
-class _Proxied(httpx.AsyncBaseTransport):
+class _Proxied:
     """As httpx reads HTTP_PROXY, NO_PROXY and the like."""
 
     def __init__(self) -> None:
@@ -317,7 +339,19 @@ class _Proxied(httpx.AsyncBaseTransport):
         with proxies_understood():
             self._client = httpx.AsyncClient(verify=_certificates(), limits=limits, follow_redirects=False, mounts=_DIRECT)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def send(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        *,
+        connect_s: float,
+        silence_s: float | None,
+    ) -> httpx.Response:
+        """As `Connections.send`."""
+        timeouts = {"connect": connect_s, "read": silence_s, "write": silence_s, "pool": None}
+        request = httpx.Request(method, url, headers=headers, content=content, extensions={"timeout": timeouts})
         return await self._client.send(request, stream=True)
 
     async def aclose(self) -> None:
@@ -334,6 +368,10 @@ def _parsed(url: str) -> httpx.URL:
 def _certificates() -> ssl.SSLContext:
     """The trusted certificates, `SSL_CERT_FILE` and `SSL_CERT_DIR` honoured; read once, it takes a tenth of a second."""
     return httpx.create_ssl_context()
+
+
+def _too_slow(url: str, total_s: float, provider: str) -> TimedOut:
+    return timed_out(f"{host_of(url)} took longer than {total_s:g} s.", "network.total_s", provider)
 
 
 def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> dict[str, Any]:

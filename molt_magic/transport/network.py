@@ -94,13 +94,19 @@ class _Ends(asyncio.Protocol):
         """Wait for something to be so. Raises TimeoutError."""
         if ready():
             return
+        if timeout is None:
+            await self._woken(ready)
+            return
         async with asyncio.timeout(timeout):
-            while not ready():
-                self._waiter = asyncio.get_running_loop().create_future()
-                try:
-                    await self._waiter
-                finally:
-                    self._waiter = None
+            await self._woken(ready)
+
+    async def _woken(self, ready: Callable[[], bool]) -> None:
+        while not ready():
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

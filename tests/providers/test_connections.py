@@ -14,7 +14,6 @@ import trustme
 from molt_magic.transport.connections import Connections
 
 pytestmark = pytest.mark.anyio
-TIMEOUTS = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0}
 
 
 class Keeping:
@@ -63,9 +62,12 @@ async def running(keeping: Keeping, *, most: int = 200, authority: trustme.CA | 
         server.close()
 
 
+async def ask(connections: Connections, keeping: Keeping, size: int) -> httpx.Response:
+    return await connections.send("GET", httpx.URL(f"{keeping.url}/{size}"), {}, None, connect_s=5.0, silence_s=5.0)
+
+
 async def get(connections: Connections, keeping: Keeping, size: int = 2) -> None:
-    request = httpx.Request("GET", f"{keeping.url}/{size}", extensions={"timeout": TIMEOUTS})
-    response = await connections.handle_async_request(request)
+    response = await ask(connections, keeping, size)
     assert len(await response.aread()) == size
     await response.aclose()
 
@@ -100,8 +102,7 @@ async def test_a_response_that_is_left_in_the_midst_ends_its_connection_and_give
     keeping = Keeping()
     async with running(keeping, most=1) as connections:
         for _ in range(3):
-            request = httpx.Request("GET", f"{keeping.url}/9000000", extensions={"timeout": TIMEOUTS})
-            response = await connections.handle_async_request(request)
+            response = await ask(connections, keeping, 9_000_000)
             async for _ in response.aiter_bytes():
                 break
             await response.aclose()
