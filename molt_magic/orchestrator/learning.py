@@ -99,14 +99,19 @@ class Learning:
             row: of the log.
             outcomes: that were written with it.
         """
-        log = self.log()
-        if log is None or outcomes or self.afresh or self._answered != row - 1:
+        if outcomes or self.afresh:
             return  # the next question catches up
         with self._lock:
-            version = (log.path, *log.version())
-            if self._version is not None and version == (*self._version[:-1], self._version[-1] + 1):
-                self.quality.learn_lengths(_lengths(decision.task, decision.prompt, decision.attempts))
-                self._answered, self._version = row, version
+            if (
+                (log := self.log()) is None
+                or self._version is None
+                or self._version[0] != log.path
+                or self._answered != row - 1
+            ):
+                return
+            self.quality.learn_lengths(_lengths(decision.task, decision.prompt, decision.attempts))
+            # the log as it is now, if this row is all that came to it; if not, the next question sees that it is another
+            self._answered, self._version = row, (*self._version[:-1], self._version[-1] + 1)
 
     def lengths(self, decision: Decision, *, logged: bool) -> None:
         """Learn how long the answers of a decision were, where they cannot be read from the log (see `catch_up`)."""
