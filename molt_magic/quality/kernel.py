@@ -45,21 +45,21 @@ class Likeness:
 
     mean: Matrix
     deviation: Matrix
-    points: Matrix  # (l, d), times -2
-    squares: Matrix  # (l,), of the points as they are
+    points: Matrix
+    squares: Matrix  # (l,)
 
     @classmethod
     def to(cls, landmarks: Landmarks) -> Likeness:
         """To these landmarks."""
         points = landmarks.points
-        return cls(landmarks.mean, landmarks.deviation, -2.0 * points, (points * points).sum(axis=1))
+        return cls(landmarks.mean, landmarks.deviation, points, (points * points).sum(axis=1))
 
     def of(self, looks: Matrix) -> Matrix:
         """How like each landmark (l,) a prompt of these looks (d,) is."""
         standard = np.minimum(np.maximum((looks - self.mean) / self.deviation, -_CLIP), _CLIP)
         # einsum: for so little a product BLAS wakes its threads, and waits for them where the machine is busy
         products = np.einsum("ij,j->i", self.points, standard)
-        return _near(standard @ standard + self.squares + products, len(standard))
+        return _near(standard @ standard + self.squares - 2 * products, len(standard))
 
 
 def whitening(points: Matrix) -> Matrix:

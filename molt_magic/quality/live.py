@@ -56,18 +56,6 @@ class Prediction(NamedTuple):
     evidence: str  # what it rests on, in words
 
 
-class _Expected(NamedTuple):
-    """What is expected of a model before anything that came in since."""
-
-    model: str
-    quality: float
-    sure: float  # what a saving may rest on
-    worth: float  # outcomes
-    said: str
-    since: int = 0  # outcomes that are in it already
-    fitted: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class _Fit:
     """A predictor, and the outcomes it was made of: later ones are counted on top."""
@@ -255,14 +243,18 @@ class QualityModel:
         with self._lock:
             found = self._assessed(prompt, task, vector)
             if found is not None and self._fit is not None:
-                expected = [self._fitted(spec, self._fit, found) for spec in specs]
-            else:
-                shift = self._shifted(prompt) if prompt else None
-                only = "prior only"
-                if shift is not None and abs(shift) >= _FELT:
-                    only = f"prior, for a prompt this {'easy' if shift > 0 else 'hard'}"
-                expected = [_unfitted(spec, shift, only) for spec in specs]
-            return [_predicted(each, self._records.get(each.model), task, vector) for each in expected]
+                return [self._fitted(spec, self._fit, found, task, vector) for spec in specs]
+            shift = self._shifted(prompt) if prompt else None
+            said = "prior only"
+            if shift is not None and abs(shift) >= _FELT:
+                said = f"prior, for a prompt this {'easy' if shift > 0 else 'hard'}"
+            predictions = []
+            for spec in specs:
+                prior = spec.prior_quality
+                expected = prior if shift is None else _moved(prior, shift)
+                record = self._records.get(spec.name)
+                predictions.append(_predicted(record, task, vector, expected, min(expected, prior), PRIOR_OUTCOMES, said))
+            return predictions
 
     def expected_tokens(self, model: str, task: str | None, prompt: str, limit: int | None) -> int:
         """Expected length in tokens of the model's answer to this prompt, under the request's limit."""
@@ -281,17 +273,17 @@ class QualityModel:
 
     # -- within
 
-    def _fitted(self, spec: ModelSpec, fit: _Fit, found: Assessment) -> _Expected:
-        """What a fit says of a model."""
-        models = fit.predictor.models
+    def _fitted(self, spec: ModelSpec, fit: _Fit, found: Assessment, task: str | None, vector: Vector | None) -> Prediction:
+        """What a fit and what came in since say of a model."""
+        record, models = self._records.get(spec.name), fit.predictor.models
         if spec.name not in models:
             expected = _as_hard(spec.prior_quality, fit.predictor, found)
-            return _Expected(spec.name, expected, expected, PRIOR_OUTCOMES, "prior only")
+            return _predicted(record, task, vector, expected, expected, PRIOR_OUTCOMES, "prior only")
         j = models.index(spec.name)
         expected, near = float(found.quality[0, j]), found.neighbours[0, j]
         said = f"fitted on {fit.seen.get(spec.name, 0):,} outcomes, {near} of them among the {NEIGHBOURS} nearest prompts"
         worth, since = PRIOR_OUTCOMES + float(found.n[0, j]), self._seen_of(fit, spec.name)
-        return _Expected(spec.name, expected, expected, worth, said, since, fitted=True)
+        return _predicted(record, task, vector, expected, expected, worth, said, since)
 
     def _assessed(self, prompt: str, task: str | None, vector: Vector | None) -> Assessment | None:
         """What was fitted says of a prompt, for all models at once; None: nothing was, or it cannot be asked."""
@@ -349,24 +341,33 @@ class QualityModel:
         return _Fit(predictor, dict(note["seen"]), dict(note["last"]), int(note["begins"]))
 
 
-def _predicted(of: _Expected, record: Record | None, task: str | None, vector: Vector | None) -> Prediction:
-    """What is expected of a model, moved by what came in since."""
-    _, quality, sure, worth, said, since, fitted = of
+def _predicted(
+    record: Record | None,
+    task: str | None,
+    vector: Vector | None,
+    quality: float,
+    sure: float,
+    worth: float,
+    said: str,
+    since: int | None = None,
+) -> Prediction:
+    """What is expected of a model, moved by its outcomes.
+
+    Args:
+        quality, sure: expected, and what of it a saving may rest on.
+        worth: of that, in outcomes.
+        said: what it rests on.
+        since: how many outcomes are in it already, where it was fitted; None: it was not.
+    """
     n = 0.0
-    if record is not None and (learned := len(record.scores) - since):
-        weights, scores = record.weights(task, vector, since=since)
+    if record is not None and (learned := len(record.scores) - (since or 0)):
+        weights, scores = record.weights(task, vector, since=since or 0)
         n, good = float(weights.sum()), float(weights @ scores)
         quality, sure = (worth * quality + good) / (worth + n), (worth * sure + good) / (worth + n)
         if near := int((weights >= SAME_TASK).sum()):
-            said = f"{said}, {near} near since" if fitted else f"{near} near of {learned} outcomes"
+            said = f"{near} near of {learned} outcomes" if since is None else f"{said}, {near} near since"
     low = max(0.0, sure - Z * math.sqrt(sure * (1.0 - sure) / (worth + n + 1.0)))
     return Prediction(quality, low, worth - PRIOR_OUTCOMES + n, said)
-
-
-def _unfitted(spec: ModelSpec, shift: float | None, said: str) -> _Expected:
-    """The prior of a model for a prompt that is easier or harder than usual."""
-    expected = spec.prior_quality if shift is None else _moved(spec.prior_quality, shift)
-    return _Expected(spec.name, expected, min(expected, spec.prior_quality), PRIOR_OUTCOMES, said)
 
 
 def _as_hard(prior: float, predictor: Predictor, found: Assessment) -> float:
