@@ -11,8 +11,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,7 +119,7 @@ class Cache:
         """
         with self._degrading("write"):
             try:
-                text = json.dumps({"stored": time.time(), "value": value}, default=_jsonable, separators=(",", ":"))
+                text = _ENCODER.encode({"stored": time.time(), "value": value})
             except (TypeError, ValueError, RecursionError) as error:
                 raise StoreError(f"An answer could not be cached: {error}.") from error
             if 4 * len(text) > self.max_bytes:
@@ -267,16 +266,33 @@ class Cache:
         self._second.give_up()  # its model cannot be loaded, or used: it is not tried again
         return guard.refusal(asked, stored, verified=False) is None
 
-    @contextmanager
-    def _degrading(self, doing: str) -> Iterator[None]:
-        """Whatever fails in here is a miss, said once a kind."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001  # an embedder is anybody's code; a cache must never fail a request
-            self._trouble = f"{doing}: {error}"
-            kind = "store" if isinstance(error, StoreError) else f"{doing}: {type(error).__name__}"
-            logger.log(logging.DEBUG if kind in self._told else logging.WARNING, "The cache is not used (%s): %s", doing, error)
-            self._told.add(kind)
+    def _degrading(self, doing: str) -> _Degrading:
+        return _Degrading(self, doing)
+
+    def _failed(self, doing: str, error: Exception) -> None:
+        self._trouble = f"{doing}: {error}"
+        kind = "store" if isinstance(error, StoreError) else f"{doing}: {type(error).__name__}"
+        logger.log(logging.DEBUG if kind in self._told else logging.WARNING, "The cache is not used (%s): %s", doing, error)
+        self._told.add(kind)
+
+
+class _Degrading:
+    """Whatever fails in here is a miss, said once a kind: an embedder is anybody's code; a cache must never fail a request."""
+
+    __slots__ = ("_cache", "_doing")
+
+    def __init__(self, cache: Cache, doing: str) -> None:
+        self._cache = cache
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._cache._failed(self._doing, error)
+        return True
 
 
 def _jsonable(part: Any) -> Any:
@@ -284,5 +300,7 @@ def _jsonable(part: Any) -> Any:
         return dict(part)
     raise TypeError(f"{type(part).__name__} is not JSON")
 
+
+_ENCODER = json.JSONEncoder(default=_jsonable, separators=(",", ":"))
 
 __all__ = ["Cache", "Entry"]

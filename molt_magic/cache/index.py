@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import threading
 import time
@@ -37,6 +38,7 @@ TAKEN_OUT = 500  # vectors at a time from a graph, which hands each figure over 
 GRAPH_LINKS, GRAPH_BUILT_WITH, GRAPH_SEARCHED_WITH = 8, 40, 48
 LEAST_SHRUNK = 1024  # rows of the block that are worth giving back
 UNIT_TOLERANCE = 1e-3
+_NONE = np.zeros(0, dtype=np.intp)
 SKETCHED = 32  # figures of a vector that are looked at first, of 256 as a rule
 SHARE_SKETCHED = 4  # at most one in so many
 PRODUCT = 250_000  # figures of a matrix at a time: of more, the library's threads take part, which cost more than they save
@@ -50,6 +52,10 @@ class IndexIdentity:
     scope: str
     embedder: str
     dim: int
+
+    def names(self, store: str, embedder: str, dim: int) -> bool:
+        """Whether it is this one, of a scope that is known to be the same."""
+        return self.store == store and self.embedder == embedder and self.dim == dim
 
 
 class ScopeIndex:
@@ -103,6 +109,10 @@ class ScopeIndex:
         new = {seq: data for seq, data in rows if len(data) == 4 * self.identity.dim and seq not in self}
         if not new:
             return
+        if len(new) == 1:  # as a put is; the steps below would take longer than all the rest of it
+            ((seq, data),) = new.items()
+            self._add_one(seq, np.frombuffer(data, dtype=np.float32))
+            return
         vectors = np.frombuffer(b"".join(new.values()), dtype=np.float32).reshape(len(new), self.identity.dim)
         lengths = np.sqrt(np.add.reduce(vectors * vectors, axis=1))
         sound = np.abs(lengths - 1.0) <= UNIT_TOLERANCE  # written so that NaN is left out too
@@ -116,6 +126,19 @@ class ScopeIndex:
         self._sketch[size:grown, -1] = -np.add.reduce(first * first, axis=1) / 2
         self._places.update(zip(seqs, range(size, grown), strict=True))
         self._seqs += seqs
+
+    def _add_one(self, seq: int, vector: Vector) -> None:
+        if not abs(math.sqrt(vector @ vector) - 1.0) <= UNIT_TOLERANCE:
+            return
+        place = len(self._seqs)
+        if place == len(self._block):
+            self._resize(2 * place)
+        first = vector[: self._sketched]
+        self._block[place] = vector
+        sketch = self._sketch[place]
+        sketch[:-1], sketch[-1] = first, -(first @ first) / 2
+        self._places[seq] = place
+        self._seqs.append(seq)
 
     def forget(self, seqs: Iterable[int]) -> None:
         """Forget these vectors, as far as they are held."""
@@ -162,12 +185,14 @@ class ScopeIndex:
 
     def _query_block(self, vector: Vector, count: int, within: float) -> list[tuple[int, float]]:
         rows = self._within(vector, within)
+        if not len(rows):
+            return []
         block = self._block[: len(self._seqs)]
         if len(rows) * SHARE_SKETCHED > len(block):
             distances = 1.0 - _product(block, vector)
             rows = np.flatnonzero(distances <= within)
             distances = distances[rows]
-        elif len(rows):
+        else:
             distances = 1.0 - block[rows] @ vector
         best = np.argpartition(distances, count - 1)[:count] if len(rows) > count else range(len(rows))
         near = [(self._seqs[rows[i]], float(distances[i])) for i in best]
@@ -182,7 +207,8 @@ class ScopeIndex:
         asked = np.ones(self._sketched + 1, dtype=np.float32)
         first = asked[:-1] = vector[: self._sketched]
         farthest = float(first @ first) / 2 - within - 3 * UNIT_TOLERANCE
-        return np.flatnonzero(_product(self._sketch[: len(self._seqs)], asked) >= farthest)
+        likely = _product(self._sketch[: len(self._seqs)], asked)
+        return np.flatnonzero(likely >= farthest) if likely.max() >= farthest else _NONE
 
     def _resize(self, rows: int) -> None:
         held = len(self._seqs)

@@ -108,9 +108,10 @@ class Neighbours:
 
     def _follow(self, scope: str, embedder: Embedder) -> _Followed:
         """The scope's index, up to date with what any process has stored."""
-        identity = IndexIdentity(self.store.identity, scope, embedder.id, embedder.dim)
+        version = self.store.version()
         followed = self._followed.get(scope)
-        if followed is None or followed.index.identity != identity:
+        if followed is None or not followed.index.identity.names(version[0], embedder.id, embedder.dim):
+            identity = IndexIdentity(version[0], scope, embedder.id, embedder.dim)
             name = hashlib.sha256(f"{scope}\n{identity.embedder}".encode()).hexdigest()[:16]
             followed = _Followed(ScopeIndex(identity, path=self.directory / f"index-{name}.hnsw"))
             followed.index.load()
@@ -119,7 +120,7 @@ class Neighbours:
                 _, dropped = self._followed.popitem(last=False)
                 dropped.index.save()
         self._followed.move_to_end(scope)
-        followed.catch_up(self.store)
+        followed.catch_up(self.store, version)
         self._tend(followed)
         return followed
 
@@ -159,9 +160,8 @@ class _Followed:
         self._last = 0  # number of the newest vector that was taken in
         self._added = 0  # since what is gone was looked for
 
-    def catch_up(self, store: JsonStore) -> None:
-        """Take in the vectors that are new; at first, forget those of a saved graph that are gone."""
-        version = store.version()
+    def catch_up(self, store: JsonStore, version: tuple[str, int, int]) -> None:
+        """Take in the vectors that are new in this version; at first, forget those of a saved graph that are gone."""
         if version == self._version:
             return
         identity = self.index.identity
@@ -179,7 +179,7 @@ class _Followed:
         version, before, identity = store.version(), self._version, self.index.identity
         alone = before is not None and version == (before[0], before[1], before[2] + 1)
         if not (alone and seq > self._last and (identity.store, identity.embedder) == (version[0], row.embedder)):
-            self.catch_up(store)
+            self.catch_up(store, version)
             return
         self.index.add([(seq, row.vector)])
         self._last, self._version = seq, version

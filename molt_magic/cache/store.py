@@ -94,16 +94,8 @@ class JsonStore:
         of the vector, 0 if there is none."""
 
         def write(db: Database) -> int:
-            seq = 0
-            with db.transact():
-                db.set_all((key, *also), text, expire_s=expire_s)
-                if row is not None:
-                    stored = db._sql(
-                        "INSERT OR REPLACE INTO Vector (key, scope, embedder, prompt, vector) SELECT ?, ?, ?, ?, ?"
-                        " WHERE EXISTS (SELECT 1 FROM Cache WHERE key = ? AND raw = 1)",
-                        (key, row.scope, row.embedder, row.prompt, row.vector, key),
-                    )
-                    seq = int(stored.lastrowid) if stored.rowcount > 0 else 0
+            vector = None if row is None else (row.scope, row.embedder, row.prompt, row.vector)
+            seq = db.put((key, *also), text, expire_s=expire_s, vector=vector)
             self._writes += 1
             return seq
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ def unit_rows(embedder: Embedder, texts: Sequence[str]) -> Vector | None:
     lengths: Vector = np.sqrt(
         np.add.reduce(vectors * vectors, axis=1, keepdims=True)
     )  # as np.linalg.norm, without its preliminaries
-    if not np.isfinite(lengths).all() or (lengths <= 1e-6).any():
+    # one look at each end: the comparison is false of NaN
+    if not (lengths.min(initial=math.inf) > 1e-6 and lengths.max(initial=0.0) < math.inf):
         return None
     unit: Vector = vectors / lengths
     return unit

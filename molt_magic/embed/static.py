@@ -38,7 +38,7 @@ class StaticEmbedder:
         """Vectors of `texts`; see `Embedder`."""
         import numpy as np
 
-        tokenizer, table = self._load()
+        tokenizer, table = self._loaded or self._load()
         rows = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in enumerate(texts):
             ids: list[int] = []
