@@ -117,6 +117,26 @@ def test_the_folder_stays_within_its_bound_and_the_oldest_go_first(open_cache: O
     assert cache.stats()["semantic_entries"] == cache.stats()["entries"] < 60
 
 
+def test_small_answers_under_several_keys_stay_within_the_bound_too(open_cache: OpenCache) -> None:
+    cache = open_cache(max_bytes=400_000)
+    for n in range(600):
+        cache.put(f"{n:064}", {"text": "x" * 500}, scope="s", prompt=f"question {n}", also=[f"a{n:063}"])
+        assert cache.get(f"{n:064}") is not None
+        assert cache.get(f"a{n:063}") is not None
+    assert cache.get(f"{0:064}") is None
+    assert (cache.directory / "cache.db").stat().st_size < 520_000
+    assert cache.nearest("s", "question 599") is not None
+
+
+def test_answers_that_have_expired_leave_the_disk(open_cache: OpenCache) -> None:
+    open_cache(ttl_seconds=0).put(KEY, {"text": "Paris"}, scope="s", prompt=ASKED)
+    cache = open_cache()
+    for n in range(20):
+        cache.put(f"{n:064}", {"text": "Paris"})
+    assert cache.stats()["entries"] == 20
+    assert cache.stats()["semantic_entries"] == 0
+
+
 def test_an_answer_larger_than_the_cache_is_left_out_and_said(open_cache: OpenCache, caplog: pytest.LogCaptureFixture) -> None:
     cache = open_cache(max_bytes=100_000)
     cache.put(KEY, {"text": "x" * 60_000})

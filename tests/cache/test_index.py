@@ -48,6 +48,24 @@ def test_the_nearest_is_found_with_its_distance(vectors: Vector, make: object) -
     assert [seq for seq, _ in index.nearest(vectors[3], 5)] == list(np.argsort(truth)[:5])
 
 
+@pytest.mark.parametrize("within", [0.0, 0.02, 0.05, 0.5, 1.2])
+def test_within_a_distance_all_are_found_that_a_look_at_every_vector_finds(vectors: Vector, within: float) -> None:
+    middles = vectors[:30].repeat(10, axis=0)
+    near = middles + np.random.default_rng(1).normal(scale=0.05, size=middles.shape).astype(np.float32)
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    held = np.concatenate([near, vectors[30:]])
+    index = ScopeIndex(IDENTITY)
+    for seq, vector in enumerate(held):  # as puts come, one at a time
+        index.add([(seq, vector.tobytes())])
+    index.forget(range(0, 300, 7))
+    alive = [seq for seq in range(len(held)) if seq in index]
+    for asked in vectors[:60]:
+        truth = {seq for seq in alive if 1 - held[seq] @ asked <= within - 1e-6}
+        found = index.nearest(asked, len(held), within=within)
+        assert truth <= {seq for seq, _ in found}
+        assert all(distance <= within for _, distance in found)
+
+
 def test_the_graph_is_used_from_the_limit_on(vectors: Vector) -> None:
     index = _filled(vectors[:99], exact_below=100)
     index.settle(budget_s=30)
@@ -145,7 +163,7 @@ def test_a_damaged_graph_is_not_used(vectors: Vector, tmp_path: Path, damage: st
 def small_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs from 50 entries on, so that a test does not need thousands."""
     monkeypatch.setattr(ScopeIndex.__init__, "__kwdefaults__", {"path": None, "exact_below": 50})
-    assert index_module.EXACT_BELOW == 8_000
+    assert index_module.EXACT_BELOW == 24_000
 
 
 def _cache(folder: Path) -> Cache:
