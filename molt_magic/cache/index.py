@@ -77,7 +77,8 @@ class ScopeIndex:
         self.exact_below = exact_below
         self._block: Vector = np.zeros((64, identity.dim), dtype=np.float32)
         self._sketched = min(SKETCHED, identity.dim // SHARE_SKETCHED)
-        self._sketch: Vector = np.zeros((64, self._sketched + 1), dtype=np.float32)  # of the block's rows; see `_within`
+        # of the block's rows, by columns, which the product goes through twice as fast; see `_within`
+        self._sketch: Vector = np.zeros((64, self._sketched + 1), dtype=np.float32, order="F")
         self._seqs: list[int] = []  # of the block's rows
         self._places: dict[int, int] = {}  # seq -> row of the block
         self._graph: Any = None  # hnswlib.Index
@@ -213,11 +214,10 @@ class ScopeIndex:
 
     def _resize(self, rows: int) -> None:
         held = len(self._seqs)
-        for name in ("_block", "_sketch"):
-            old = getattr(self, name)
-            new = np.zeros((rows, old.shape[1]), dtype=np.float32)
-            new[:held] = old[:held]
-            setattr(self, name, new)
+        block, sketch = self._block[:held], self._sketch[:held]
+        self._block = np.zeros((rows, block.shape[1]), dtype=np.float32)
+        self._sketch = np.zeros((rows, sketch.shape[1]), dtype=np.float32, order="F")
+        self._block[:held], self._sketch[:held] = block, sketch
 
     # -- the graph
 
