@@ -22,7 +22,6 @@ import httpx
 
 from molt_magic.errors import BadRequest, MalformedAnswer, TimedOut, Unauthorized
 from molt_magic.files import make_folder
-from molt_magic.transport.connections import Connections
 from molt_magic.transport.download import OnProgress, fetch
 from molt_magic.transport.failures import (
     CHECK_URL,
@@ -39,6 +38,7 @@ from molt_magic.transport.headers import Headers
 
 MAX_BYTES = 32_000_000  # of one response; a chat answer has some hundred kB at most
 POOL = 200  # connections of one event loop; more calls than this wait for a free one
+SHARE = 8  # of them that one pool of httpx holds
 
 # no proxy for this machine, whatever HTTP_PROXY says
 _DIRECT: Mapping[str, None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
@@ -155,18 +155,15 @@ class Transport:
         silence = self.first_token_s if silence_s is None else silence_s
         limit = asyncio.timeout(total)
         try:
-            async with limit:
-                response = await self._sent(method, url, headers, json, provider, silence_s=silence)
-                try:
-                    yield Reply(response, url=url, max_bytes=self.max_bytes, provider=provider)
-                finally:
-                    await response.aclose()
+            async with limit, self._response(method, url, headers, json, provider, silence_s=silence) as response:
+                yield Reply(response, url=url, max_bytes=self.max_bytes, provider=provider)
         except TimeoutError:
             if not limit.expired():
                 raise  # raised by what runs inside the block, not by our limit
             raise _too_slow(url, total, provider) from None
 
-    async def _sent(
+    @asynccontextmanager
+    async def _response(
         self,
         method: str,
         url: str,
@@ -175,14 +172,20 @@ class Transport:
         provider: str,
         *,
         silence_s: float | None,
-    ) -> httpx.Response:
-        """Send a request; its response, to be read and closed."""
-        pool = self._pool(url)
-        with mapped(url, provider):
-            sent = _sent(headers, json, provider)
-            return await pool.send(
-                method, _parsed(url), sent["headers"], sent.get("content"), connect_s=self.connect_s, silence_s=silence_s
-            )
+    ) -> AsyncIterator[httpx.Response]:
+        """Send a request; its response is to be read inside, and closed at the end."""
+        pools = self._pools_of(url)
+        timeouts = {"connect": self.connect_s, "read": silence_s, "write": silence_s, "pool": None}
+        async with pools.place(url) as pool:
+            with mapped(url, provider):
+                request = httpx.Request(
+                    method, _parsed(url), **_sent(headers, json, provider), extensions={"timeout": timeouts}
+                )
+                response = await pool.handle_async_request(request)
+            try:
+                yield response
+            finally:
+                await response.aclose()
 
     async def post_json(
         self,
@@ -197,13 +200,9 @@ class Transport:
         total = self.total_s if total_s is None else total_s
         limit = asyncio.timeout(total)
         try:
-            async with limit:
-                # silence may last as long as the answer takes: nothing is sent until it is whole
-                response = await self._sent("POST", url, headers, body, provider, silence_s=None)
-                try:
-                    return await Reply(response, url=url, max_bytes=self.max_bytes, provider=provider).read()
-                finally:
-                    await response.aclose()
+            # silence may last as long as the answer takes: nothing is sent until it is whole
+            async with limit, self._response("POST", url, headers, body, provider, silence_s=None) as response:
+                return await Reply(response, url=url, max_bytes=self.max_bytes, provider=provider).read()
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -280,15 +279,15 @@ class Transport:
             if loop.is_running():
                 asyncio.run_coroutine_threadsafe(pools.aclose(), loop)
 
-    def _pool(self, url: str) -> Connections | _Proxied:
-        """What sends a request to this address in the running loop."""
+    def _pools_of(self, url: str) -> _Pools:
+        """What sends requests in the running loop."""
         self._look_at(url)
         loop = asyncio.get_running_loop()
         with self._lock:
             pools = self._pools.get(loop)
             if pools is None:
                 pools = self._pools[loop] = _Pools()
-        return pools.direct if pools.proxied is None or is_loopback(url) else pools.proxied
+        return pools
 
     def _sync_client(self, url: str) -> httpx.Client:
         self._look_at(url)
@@ -319,19 +318,43 @@ class Transport:
 
 
 class _Pools:
-    """The connections of one event loop: to servers, and where the environment names a proxy, through that."""
+    """The connections of one event loop: to servers, and where the environment names a proxy, through that.
+
+    A request goes to httpx's transport itself: what its client does around one (redirects, cookies, authentication) is not
+    wanted here. And its pool looks at all of its connections, and at all that wait, whenever a request comes or goes, so that
+    with 50 in flight most of the time is spent on that: there are many small ones, the last used of which is used first.
+    """
 
     def __init__(self) -> None:
-        self.direct = Connections(_certificates(), most=POOL, most_idle=POOL // 2)
-        self.proxied = _Proxied() if any(getproxies().get(scheme) for scheme in ("http", "https", "all")) else None
+        certificates = _certificates()
+        limits = httpx.Limits(max_connections=SHARE, max_keepalive_connections=SHARE)
+        self._direct = [httpx.AsyncHTTPTransport(verify=certificates, limits=limits) for _ in range(POOL // SHARE)]
+        self._places: asyncio.LifoQueue[httpx.AsyncBaseTransport] = asyncio.LifoQueue()
+        for pool in reversed(self._direct):
+            for _ in range(SHARE):
+                self._places.put_nowait(pool)
+        self._proxied = _Proxied() if any(getproxies().get(scheme) for scheme in ("http", "https", "all")) else None
+
+    @asynccontextmanager
+    async def place(self, url: str) -> AsyncIterator[httpx.AsyncBaseTransport]:
+        """A pool with a place for one request, once there is one."""
+        if self._proxied is not None and not is_loopback(url):
+            yield self._proxied
+            return
+        pool = await self._places.get()
+        try:
+            yield pool
+        finally:
+            self._places.put_nowait(pool)
 
     async def aclose(self) -> None:
-        await self.direct.aclose()
-        if self.proxied is not None:
-            await self.proxied.aclose()
+        for pool in self._direct:
+            await pool.aclose()
+        if self._proxied is not None:
+            await self._proxied.aclose()
 
 
-class _Proxied:
+class _Proxied(httpx.AsyncBaseTransport):
     """As httpx reads HTTP_PROXY, NO_PROXY and the like."""
 
     def __init__(self) -> None:
@@ -339,19 +362,7 @@ class _Proxied:
         with proxies_understood():
             self._client = httpx.AsyncClient(verify=_certificates(), limits=limits, follow_redirects=False, mounts=_DIRECT)
 
-    async def send(
-        self,
-        method: str,
-        url: httpx.URL,
-        headers: Mapping[str, str],
-        content: bytes | None,
-        *,
-        connect_s: float,
-        silence_s: float | None,
-    ) -> httpx.Response:
-        """As `Connections.send`."""
-        timeouts = {"connect": connect_s, "read": silence_s, "write": silence_s, "pool": None}
-        request = httpx.Request(method, url, headers=headers, content=content, extensions={"timeout": timeouts})
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._client.send(request, stream=True)
 
     async def aclose(self) -> None:

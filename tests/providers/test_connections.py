@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
 import pytest
-import trustme
 
-from molt_magic.transport.connections import Connections
+from molt_magic.transport import Transport
+from molt_magic.transport.client import POOL
 
 pytestmark = pytest.mark.anyio
 
@@ -46,76 +44,64 @@ class Keeping:
 
 
 @asynccontextmanager
-async def running(keeping: Keeping, *, most: int = 200, authority: trustme.CA | None = None) -> AsyncIterator[Connections]:
-    trusted, tls = ssl.create_default_context(), None
-    if authority is not None:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost").configure_cert(tls)
-        authority.configure_trust(trusted)
-    connections = Connections(trusted, most=most, most_idle=100)
-    server = await asyncio.start_server(keeping.serve, "127.0.0.1", 0, ssl=tls)
-    keeping.url = f"http{'s' if tls else ''}://localhost:{server.sockets[0].getsockname()[1]}"
+async def running(keeping: Keeping) -> AsyncIterator[Transport]:
+    transport = Transport()
+    server = await asyncio.start_server(keeping.serve, "127.0.0.1", 0)
+    keeping.url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
     try:
-        yield connections
+        yield transport
     finally:
-        await connections.aclose()
+        await transport.aclose()
         server.close()
 
 
-async def ask(connections: Connections, keeping: Keeping, size: int) -> httpx.Response:
-    return await connections.send("GET", httpx.URL(f"{keeping.url}/{size}"), {}, None, connect_s=5.0, silence_s=5.0)
+async def get(transport: Transport, keeping: Keeping, size: int = 2) -> None:
+    answer = await transport.get_json(f"{keeping.url}/{size}")
+    assert len(answer.body) == size
 
 
-async def get(connections: Connections, keeping: Keeping, size: int = 2) -> None:
-    response = await ask(connections, keeping, size)
-    assert len(await response.aread()) == size
-    await response.aclose()
-
-
-@pytest.mark.parametrize("encrypted", [False, True])
-async def test_requests_one_after_the_other_share_a_connection(encrypted: bool) -> None:
+async def test_requests_one_after_the_other_share_a_connection() -> None:
     keeping = Keeping()
-    async with running(keeping, authority=trustme.CA() if encrypted else None) as connections:
+    async with running(keeping) as transport:
         for size in (2, 3_000_000, 0, 5):
-            await get(connections, keeping, size)
+            await get(transport, keeping, size)
     assert (keeping.requests, keeping.connections) == (4, 1)
 
 
 async def test_so_many_are_open_at_once_and_the_rest_wait() -> None:
-    keeping = Keeping(pause_s=0.01)
-    async with running(keeping, most=3) as connections:
-        await asyncio.gather(*(get(connections, keeping) for _ in range(20)))
-    assert (keeping.requests, keeping.most_at_once) == (20, 3)
-    assert keeping.connections <= 4, "they are used again"
+    keeping = Keeping(pause_s=0.3)
+    async with running(keeping) as transport:
+        await asyncio.gather(*(get(transport, keeping) for _ in range(POOL + 20)))
+    assert (keeping.requests, keeping.most_at_once) == (POOL + 20, POOL)
+    assert keeping.connections == POOL, "they are used again"
 
 
 async def test_a_connection_that_its_server_has_closed_is_not_used_again() -> None:
     keeping = Keeping(closes=True)
-    async with running(keeping) as connections:
+    async with running(keeping) as transport:
         for _ in range(5):
-            await get(connections, keeping)
+            await get(transport, keeping)
             await asyncio.sleep(0.02)  # until the end of it has arrived
     assert (keeping.requests, keeping.connections) == (5, 5)
 
 
-async def test_a_response_that_is_left_in_the_midst_ends_its_connection_and_gives_its_place_back() -> None:
+async def test_a_response_that_is_left_in_the_midst_ends_its_connection() -> None:
     keeping = Keeping()
-    async with running(keeping, most=1) as connections:
+    async with running(keeping) as transport:
         for _ in range(3):
-            response = await ask(connections, keeping, 9_000_000)
-            async for _ in response.aiter_bytes():
-                break
-            await response.aclose()
-        await get(connections, keeping)
+            async with transport.stream("GET", f"{keeping.url}/9000000") as reply:
+                async for _ in reply.chunks():
+                    break
+        await get(transport, keeping)
     assert (keeping.requests, keeping.connections) == (4, 4)
 
 
 async def test_cancelled_requests_give_their_places_back() -> None:
     keeping = Keeping(pause_s=0.05)
-    async with running(keeping, most=2) as connections:
-        asking = [asyncio.create_task(get(connections, keeping)) for _ in range(6)]
+    async with running(keeping) as transport:
+        asking = [asyncio.create_task(get(transport, keeping)) for _ in range(POOL + 20)]
         await asyncio.sleep(0.01)
         for each in asking:
             each.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
-        await asyncio.wait_for(asyncio.gather(get(connections, keeping), get(connections, keeping)), 5)
+        await asyncio.wait_for(asyncio.gather(*(get(transport, keeping) for _ in range(POOL))), 30)
