@@ -45,7 +45,7 @@ class DecisionLog:
         prompts: False keeps the prompt, and messages inside attempts, out of the file.
 
     What a method has written survives the end of the process, kill -9 included, from the moment it returns. It is synced to
-    the disk right after, without anybody waiting for it: a power cut takes what was written in the last moments at most, never
+    the disk within 50 ms, without anybody waiting for it: a power cut takes what was written in the last moments at most, never
     half a row. `flush` waits for the disk, `close` does so too.
 
     Every method raises `StoreError`, with the fix, if the file cannot be used; nothing is half-written then, and a

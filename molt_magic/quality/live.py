@@ -43,7 +43,6 @@ ENOUGH = 200  # outcomes from which a fit is better than neighbours alone
 _FELT = 0.1  # logits from which a prompt is told to be hard or easy
 GROWTH = 1.25  # times as many outcomes as the last fit had make a new one ...
 MOST_NEW = 5_000  # ... and so many new ones do in any case: until then each of them is looked at for every prompt
-NEAR_AT_MOST = 10_000  # outcomes of a model that are looked at, the newest, where nothing can be fitted
 _LAST = 20  # answers of a model by which it is known how far a fit has seen
 
 
