@@ -666,3 +666,18 @@ FORMS: Sequence[Callable[[], Check]] = [lambda: one("nonempty"), lambda: one("ag
 def test_every_kind_of_check_has_the_name_that_was_written(make: Callable[[], Check]) -> None:
     check = make()
     assert check.name in {"nonempty", "agree:2", "judge"}
+
+
+@pytest.mark.parametrize(
+    ("specs", "slow"),
+    [
+        ([], False),
+        (["nonempty", "refusal", "length:1-50", "confidence"], False),
+        (["nonempty", "regex:(a+)+$"], True),
+        (["python"], True),
+        ([lambda text: bool(text)], True),
+        (["judge"], True),
+    ],
+)
+def test_checks_that_may_take_long_are_told_from_those_that_never_do(specs: list[Any], slow: bool) -> None:
+    assert validators.may_take_long(validators.build(specs, namespace={}, judge_model="fast")) is slow

@@ -191,7 +191,7 @@ class Routing:
                 return remembered
         flow = self._strategy(asked).flow(situation)
         try:
-            return await engine.drive(flow, trace, planned=asked.dry_run, off_loop=bool(situation.checks))
+            return await engine.drive(flow, trace, planned=asked.dry_run, off_loop=validators.may_take_long(situation.checks))
         except errors.OutOfTime:  # in the midst of a check: what was paid for is handed over
             answer = next((a for a in reversed(trace.attempts) if a.ok and a.call.purpose == "answer"), None)
             if answer is None:

@@ -31,7 +31,7 @@ from molt_magic.validators.rules import (
 from molt_magic.validators.sampling import MAX_SAMPLES, Agreement
 from molt_magic.validators.second import Second
 
-__all__ = ["FORMS", "Spec", "build"]
+__all__ = ["FORMS", "Spec", "build", "may_take_long"]
 
 Spec = str | Callable[..., Any] | Check
 
@@ -53,6 +53,7 @@ FORMS: Mapping[str, str] = {
     "learned": "[:THRESHOLD]",
 }
 _PLAIN = {"nonempty": nonempty, "json": is_json, "python": is_python, "refusal": is_no_refusal, "arithmetic": arithmetic}
+_QUICK = frozenset({"nonempty", "refusal"})
 
 CONFIDENCE_THRESHOLD = 0.7  # a starting point, not calibrated: what a probability means differs between models
 AGREE_SAMPLES = 3
@@ -90,6 +91,12 @@ def build(
     return tuple(_check(spec, namespace, judge_model, judge_threshold, known, learned or _abstaining) for spec in specs)
 
 
+def may_take_long(checks: Iterable[Check]) -> bool:
+    """Whether one of these checks (a user's function, a subprocess, an expression over all of an answer) may take seconds:
+    it belongs into a thread of its own, which costs a fifth of a millisecond a step."""
+    return any(not (isinstance(check, RuleCheck) and check.quick) for check in checks)
+
+
 def _abstaining(name: str, threshold: float | None) -> Check:  # noqa: ARG001  the shape of MakesLearned
     return RuleCheck(name, lambda _: accept("nothing is learned of answers outside of an orchestrator", None))
 
@@ -114,7 +121,7 @@ def _check(
     if name in _PLAIN:
         if colon:
             raise ConfigError(f"Validator {name!r} takes no argument (got {argument!r}).", fix=f"Write {name}.")
-        return RuleCheck(name, _PLAIN[name])
+        return RuleCheck(name, _PLAIN[name], quick=name in _QUICK)
     match name:
         case "schema":
             return RuleCheck(spec, schema(argument, _named(argument, namespace, spec)))
@@ -125,9 +132,9 @@ def _check(
                 raise _incomplete(name)
             return RuleCheck(spec, regex(argument))
         case "length":
-            return RuleCheck(spec, length(argument))
+            return RuleCheck(spec, length(argument), quick=True)
         case "confidence":
-            return RuleCheck(spec, confidence(_number(spec, argument, CONFIDENCE_THRESHOLD, 0.0, 1.0)))
+            return RuleCheck(spec, confidence(_number(spec, argument, CONFIDENCE_THRESHOLD, 0.0, 1.0)), quick=True)
         case "agree":
             samples = _number(spec, argument, AGREE_SAMPLES, 2, MAX_SAMPLES)
             if samples != int(samples):

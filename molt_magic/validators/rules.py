@@ -23,6 +23,7 @@ class RuleCheck:
 
     name: str
     rule: Rule
+    quick: bool = False  # takes microseconds whatever the answer is: nothing else need go on meanwhile
 
     def check(self, request: Request, attempt: Attempt) -> Checking:  # noqa: ARG002  the protocol's signature
         """The rule's verdict on the attempt's answer."""
