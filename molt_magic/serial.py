@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
+from types import MappingProxyType
 from typing import Any
 
 from molt_magic.errors import InputError
@@ -24,31 +25,53 @@ def canonical_key(parts: Mapping[str, Any]) -> str:
     Raises:
         InputError: a part is not data (a function, bytes, NaN).
     """
+    return plain_key(plain(parts))
+
+
+def plain_key(parts: Any) -> str:
+    """The `canonical_key` of what is `plain` already, without a look through all of it. Raises InputError for NaN."""
     try:
-        text = _WRITER.encode(_canonical(parts))
+        text = _WRITER.encode(parts)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"A parameter cannot be part of a cache key: {error}.", fix="Pass plain data.") from error
+        raise _no_part(error) from error
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def _canonical(part: Any) -> Any:
-    if part is None or isinstance(part, (str, bool, int)):
+def plain(part: Any) -> Any:
+    """`part` in the types of JSON, the same for equal data. Raises InputError: it is not data."""
+    try:
+        return _plain(part)
+    except RecursionError as error:
+        raise _no_part(error) from error
+
+
+def plain_message(message: Message) -> list[Any]:
+    """A message as a `plain` part of a key. Raises InputError."""
+    content = message.content if isinstance(message.content, str) else plain(message.content)
+    return [message.role, content, plain(message.tool_calls) if message.tool_calls else (), message.tool_call_id]
+
+
+def _plain(part: Any) -> Any:
+    if part is None or isinstance(part, (str, int)):
         return part
-    if type(part) is dict and all(type(name) is str for name in part):  # the commonest, and quicker told than a mapping
-        return {name: _canonical(value) for name, value in part.items()}
     if isinstance(part, float):
         return int(part) if part.is_integer() else part
-    if isinstance(part, Mapping):
-        if not all(isinstance(name, str) for name in part):
-            raise InputError("A parameter has a name that is not text.", fix="Use text for the names.")
-        return {name: _canonical(value) for name, value in part.items()}
+    if type(part) in (dict, MappingProxyType) or isinstance(part, Mapping):  # the commonest are sooner told
+        for name in part:
+            if not isinstance(name, str):
+                raise InputError("A parameter has a name that is not text.", fix="Use text for the names.")
+        return {name: _plain(value) for name, value in part.items()}
     if isinstance(part, Set):
-        return sorted((_canonical(item) for item in part), key=lambda item: json.dumps(item, sort_keys=True))
+        return sorted([_plain(item) for item in part], key=lambda item: json.dumps(item, sort_keys=True))
     if isinstance(part, Sequence) and not isinstance(part, (bytes, bytearray)):
-        return [_canonical(item) for item in part]
+        return [_plain(item) for item in part]
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
-        return {field.name: _canonical(getattr(part, field.name)) for field in dataclasses.fields(part)}
+        return {field.name: _plain(getattr(part, field.name)) for field in dataclasses.fields(part)}
     raise InputError(f"A parameter of type {type(part).__name__} cannot be part of a cache key.", fix="Pass plain data.")
+
+
+def _no_part(error: Exception) -> InputError:
+    return InputError(f"A parameter cannot be part of a cache key: {error}.", fix="Pass plain data.")
 
 
 def message_to_json(message: Message) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from molt_magic.providers.cassette import DEPLOYMENT
 from molt_magic.providers.vendors import address_of
 from molt_magic.quality import QualityModel
 from molt_magic.result import usd
-from molt_magic.serial import canonical_key, completion_from_json, completion_to_json, message_to_json
+from molt_magic.serial import completion_from_json, completion_to_json, plain, plain_key, plain_message
 from molt_magic.types import (
     Attempt,
     Call,
@@ -461,13 +461,13 @@ def with_system(call: Call, spec: ModelSpec) -> Call:
 
 def call_key(call: Call, spec: ModelSpec) -> str:
     """The cache key of a call: everything that shapes its answer."""
-    return canonical_key(
-        {
-            "kind": "call",
-            "model": [spec.name, spec.provider, spec.model, sorted(d.base_url or "" for d in spec.deployments)],
-            "messages": [message_to_json(m) for m in call.messages],
-            "params": dict(call.params),
-            "schema": None if call.schema is None else dict(call.schema),
-            "sample": call.sample,
-        }
+    return plain_key(
+        [
+            "call",
+            [spec.name, spec.provider, spec.model, sorted([d.base_url or "" for d in spec.deployments])],
+            [plain_message(message) for message in call.messages],
+            plain(call.params),
+            plain(call.schema),
+            call.sample,
+        ]
     )

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 from molt_magic.orchestrator.engine import Engine, QuestionKeys, Trace, free
-from molt_magic.serial import canonical_key, completion_from_json, message_to_json
+from molt_magic.serial import completion_from_json, plain, plain_key, plain_message
 from molt_magic.strategies.explore import EXPLORED
 from molt_magic.strategies.walk import judged
 from molt_magic.types import Attempt, Call, Choice, Request, Situation
+
+_settings = lru_cache(maxsize=16)(plain)  # they stay the same from question to question
 
 
 def question_keys(strategy: str, situation: Situation, engine: Engine) -> QuestionKeys:
     """What a whole question is called in the cache."""
     request = situation.request
-    messages = [dict(message_to_json(m)) for m in request.messages]
-    last = max(i for i, m in enumerate(messages) if m["role"] == "user")
-    asked = messages[last].pop("content")
-    scope = canonical_key({**_shape(strategy, situation, engine), "messages": messages})
-    whole = canonical_key({"scope": scope, "asked": asked})
+    messages = [plain_message(message) for message in request.messages]
+    last = max([i for i, message in enumerate(request.messages) if message.role == "user"])
+    asked, messages[last][1] = messages[last][1], None
+    scope = plain_key([*_shape(strategy, situation, engine), messages])
+    whole = plain_key([scope, asked])
     return QuestionKeys(whole, scope if request.prompt and not request.needs else None)
 
 
@@ -79,22 +82,21 @@ def keep(strategy: str, situation: Situation, choice: Choice, *, engine: Engine,
         engine.store(call[0], answer)
 
 
-def _shape(strategy: str, situation: Situation, engine: Engine) -> dict[str, Any]:
+def _shape(strategy: str, situation: Situation, engine: Engine) -> list[Any]:
+    """All that shapes an answer but the messages, as plain data."""
     request: Request = situation.request
-    return {
-        "kind": "question",
-        "strategy": strategy,
-        "model": request.model,
-        "task": request.task,
-        "quality": situation.quality,
-        "max_cost_usd": request.max_cost_usd,
-        "params": dict(request.params),
-        "schema": None if request.schema is None else dict(request.schema),
-        "checks": [check.name for check in situation.checks],
-        "arbitrage": engine.settings.arbitrage if strategy == "arbitrage" else None,
-        "context": engine.settings.context,  # what a model is shown of a long conversation
-        "reachable": sorted(c.name for c in situation.candidates if c.reachable),
-    }
+    settings = engine.settings
+    return [
+        "question",
+        strategy,
+        request.model,
+        request.task,
+        plain([situation.quality, request.max_cost_usd, request.params, request.schema]),
+        [check.name for check in situation.checks],
+        _settings(settings.arbitrage) if strategy == "arbitrage" else None,
+        _settings(settings.context),  # what a model is shown of a long conversation
+        sorted([candidate.spec.name for candidate in situation.candidates if candidate.reachable]),
+    ]
 
 
 def _short(text: str, limit: int = 60) -> str:
