@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,8 @@ _PARAMS = {
 }
 
 Attributes = dict[str, Any]
+TellQuestion = Callable[[Decision | None, MoltError | None], None]
+TellCall = Callable[[Attempt, bool, Callable[[], str | None]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,14 @@ _tracers: dict[int, tuple[Any, Tracer]] = {}  # id of a provider -> it and ours 
 _meters: dict[int, tuple[Any, _Instruments | None]] = {}  # None: it cannot be used
 
 
-@contextmanager
-def question(strategy: str, request: Request) -> Iterator[Callable[[Decision | None, MoltError | None], None]]:
+def question(strategy: str, request: Request) -> AbstractContextManager[TellQuestion]:
     """The span of one question, around all of it; what it gives is told how it was decided, and the error if there is one."""
     tracer = _tracer()
-    if tracer is None:
-        yield _nothing
-        return
+    return _UNTOLD if tracer is None else _question(tracer, strategy, request)
+
+
+@contextmanager
+def _question(tracer: Tracer, strategy: str, request: Request) -> Iterator[TellQuestion]:
     about: Attributes = {
         "gen_ai.operation.name": "invoke_workflow",
         "gen_ai.workflow.name": strategy,
@@ -80,16 +83,17 @@ def question(strategy: str, request: Request) -> Iterator[Callable[[Decision | N
         yield lambda decision, error: None if span is None else _decided(span, decision, error)
 
 
-@contextmanager
-def call(spec: ModelSpec, asked: Call) -> Iterator[Callable[[Attempt, bool, Callable[[], str | None]], None]]:
+def call(spec: ModelSpec, asked: Call) -> AbstractContextManager[TellCall]:
     """The span and the metrics of one call, its retries included.
 
     What it gives is told the attempt, whether it was really asked (not replayed), and how to find the address.
     """
     tracer, instruments = _tracer(), _instruments()
-    if tracer is None and instruments is None:
-        yield _nothing
-        return
+    return _UNTOLD if tracer is None and instruments is None else _call(tracer, instruments, spec, asked)
+
+
+@contextmanager
+def _call(tracer: Tracer | None, instruments: _Instruments | None, spec: ModelSpec, asked: Call) -> Iterator[TellCall]:
     about: Attributes = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": _PROVIDERS.get(spec.vendor, spec.vendor) or _PROVIDERS.get(spec.provider, spec.provider),
@@ -115,6 +119,9 @@ def call(spec: ModelSpec, asked: Call) -> Iterator[Callable[[Attempt, bool, Call
 
 def _nothing(*_told: object) -> None:
     """Where nothing is configured."""
+
+
+_UNTOLD = nullcontext(_nothing)
 
 
 # what is configured

@@ -235,8 +235,7 @@ class Engine:
             return self.record(trace, Attempt(len(trace.attempts), call, error=error, provider=spec.provider))
         if call.purpose == "answer" and trace.on_event is not None:
             trace.emit(Event("attempt", model=spec.name))
-        attempt = await self._answer(call, spec, trace)
-        return self.record(trace, replace(attempt, context=action))
+        return self.record(trace, await self._answer(call, spec, trace, action))
 
     def record(self, trace: Trace, attempt: Attempt) -> Attempt:
         """Append an attempt to the trace, numbered, and tell the caller."""
@@ -289,15 +288,15 @@ class Engine:
             run=trace.run,
         )
 
-    async def _answer(self, call: Call, spec: ModelSpec, trace: Trace) -> Attempt:
+    async def _answer(self, call: Call, spec: ModelSpec, trace: Trace, action: ContextAction) -> Attempt:
         """From the cache, from an identical call in flight, or from the provider."""
-        base = Attempt(len(trace.attempts), call, provider=spec.provider)
+        index = len(trace.attempts)
         if self.cache is None or not (trace.reads_cache or trace.writes_cache):
-            return await self._buy(base, spec, trace)
+            return await self._buy(Attempt(index, call, provider=spec.provider, context=action), spec, trace)
         key = call_key(call, spec)
-        base = replace(base, cache_keys=(key,))
+        base = Attempt(index, call, cache="miss", cache_keys=(key,), provider=spec.provider, context=action)
         if not trace.reads_cache:
-            return await self._buy(replace(base, cache="miss"), spec, trace, key)
+            return await self._buy(base, spec, trace, key)
         started = time.perf_counter()
         while True:
             entry = self.cache.get(key)
@@ -307,7 +306,7 @@ class Engine:
                     async with until(trace.deadline, f"{spec.name} had answered", provider=spec.provider):
                         completion = await asyncio.shield(flight)
                 except errors.OutOfTime as late:
-                    return replace(base, error=late, latency_s=time.perf_counter() - started)
+                    return replace(base, error=late, latency_s=time.perf_counter() - started, cache="off")
                 if completion is None:
                     continue  # whoever flew it failed or was cancelled: try it ourselves
             if completion is None:
@@ -318,7 +317,7 @@ class Engine:
         self._in_flight[key] = flight
         attempt = base
         try:
-            attempt = await self._buy(replace(base, cache="miss"), spec, trace, key)
+            attempt = await self._buy(base, spec, trace, key)
             return attempt
         finally:
             del self._in_flight[key]

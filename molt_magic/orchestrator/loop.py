@@ -7,8 +7,9 @@ import concurrent.futures
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
     from molt_magic.result import Result
@@ -19,23 +20,25 @@ POLL_S = 0.1  # how long a KeyboardInterrupt may wait before the main thread see
 CANCEL_S = 5.0  # how long a cancelled request may take to write down what it had
 
 
-class Running(concurrent.futures.Future[T]):
-    """A coroutine under way on the loop.
+class UnderWay(Generic[T]):
+    """A coroutine under way on the loop, for one thread that waits for it.
 
-    Unlike a plain future a cancelled one is done only when its coroutine has ended, having written down what it had.
+    A cancelled one has ended only when its coroutine has, having written down what it had.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> None:
         super().__init__()
         self._loop = loop
-        self._task: asyncio.Task[T] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._returned: T | None = None
+        self._raised: BaseException | None = None
         self._under_way = threading.Lock()  # held until it has ended
         self._under_way.acquire()
         loop.call_soon_threadsafe(self._begin, coro)
 
     def cancel(self) -> bool:
         """Ask the coroutine to end. False: it has ended already."""
-        if self.done():
+        if not self._under_way.locked():
             return False
         with contextlib.suppress(RuntimeError):  # the loop is closed: nothing runs any more
             # later by one turn of the loop: a task that is cancelled before its first step never starts, and writes nothing
@@ -43,29 +46,57 @@ class Running(concurrent.futures.Future[T]):
         return True
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end; whether it has ended. Cheaper than waiting for a result, which looks after other futures too."""
+        """Wait for its end; whether it has ended. Cheaper than waiting for a future, which looks after other futures too."""
         if not self._under_way.acquire(timeout=seconds):
             return False
         self._under_way.release()  # whoever waits as well
         return True
 
+    def outcome(self) -> T:
+        """What it returned, once it has ended; raises what it raised."""
+        if self._raised is not None:
+            try:
+                raise self._raised
+            finally:
+                del self  # the traceback would hold its own exception
+        return cast("T", self._returned)
+
     def _begin(self, coro: Coroutine[Any, Any, T]) -> None:
-        self._task = self._loop.create_task(coro)
-        self._task.add_done_callback(self._ended)
+        self._task = self._loop.create_task(self._follow(coro))
+
+    async def _follow(self, coro: Coroutine[Any, Any, T]) -> None:
+        # its end is told from within: to hear it from the task takes the loop another turn
+        try:
+            self._returned = await coro
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # for who waits
+            self._raised = error
+        except BaseException as error:  # for the loop as well
+            self._raised = error
+            raise
+        finally:
+            self._task = None
+            self._ended()
+            self._under_way.release()
 
     def _end(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    def _ended(self, task: asyncio.Task[T]) -> None:
-        if task.cancelled():
-            super().cancel()
+    def _ended(self) -> None:
+        """Tell others than who waits."""
+
+
+class Running(UnderWay[T], concurrent.futures.Future[T]):
+    """The same as a future, for whoever wants to be told of its end."""
+
+    def _ended(self) -> None:
+        if self._raised is None:
+            self.set_result(cast("T", self._returned))
+        elif isinstance(self._raised, asyncio.CancelledError):
+            concurrent.futures.Future.cancel(self)
             self.set_running_or_notify_cancel()  # wakes who waits for it
-        elif (error := task.exception()) is not None:
-            self.set_exception(error)
         else:
-            self.set_result(task.result())
-        self._under_way.release()
+            self.set_exception(self._raised)
 
 
 class Asking(Running["Result"]):
@@ -87,7 +118,7 @@ class Asking(Running["Result"]):
         return self._so_far()
 
 
-def join(running: Sequence[Running[Any]]) -> None:
+def join(running: Sequence[UnderWay[Any]]) -> None:
     """Wait until all have ended; on KeyboardInterrupt cancel them, let them write down what they had, and re-raise."""
     try:
         for one in running:
@@ -96,7 +127,9 @@ def join(running: Sequence[Running[Any]]) -> None:
     except KeyboardInterrupt:
         for one in running:
             one.cancel()
-        concurrent.futures.wait(running, CANCEL_S)
+        until = time.monotonic() + CANCEL_S
+        for one in running:
+            one.wait(max(0.0, until - time.monotonic()))
         raise
 
 
@@ -119,9 +152,9 @@ class BackgroundLoop:
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """Run `coro` and wait for it; on KeyboardInterrupt cancel it, let it write down what it had, and re-raise."""
-        running = self.submit(coro)
-        join([running])
-        return running.result()
+        running = UnderWay(self._started(), coro)
+        join((running,))
+        return running.outcome()
 
     def _started(self) -> asyncio.AbstractEventLoop:
         if self._pid != os.getpid():  # a fork takes no threads along: the loop is a parent's, and would never run it
