@@ -7,15 +7,17 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Literal
 
 from molt_magic.errors import StoreError
 from molt_magic.log.flusher import Flusher
 from molt_magic.log.schema import migrate
 
+_VERSION = "PRAGMA data_version"
 _LATE_PAGES = 3000  # of a journal, 12 MB, from which on a writer brings it into the database himself
 JOURNAL_BYTES = 16 * 2**20  # of a journal that nobody reads
 
@@ -60,61 +62,84 @@ class Database:
         self._flusher: Flusher | None = None  # of the connection
         self._opens = self._commits = 0
         self._pid = 0
+        self._wal = False
+        self._patient = True  # whether SQLite itself waits for another process, as it does for who reads
+        self._reading, self._writing = _Reading(self), _Writing(self)
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """The connection, for statements that only read."""
-        with self._lock, self._explaining():
-            yield self._open()
+        return self._reading
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
         """The connection inside a transaction: all of it is written when this ends, or none."""
-        with self._lock, self._explaining():
-            connection = self._open()
-            self._begin(connection)
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):  # a full disk has rolled back already
-                    connection.execute("ROLLBACK")
-                raise
-            self._commits += 1
-            if self._flusher is not None:
-                self._flusher.committed()
+        return self._writing
 
     def version(self) -> tuple[int, int, int]:
         """Differs from what it was before wherever any process has written meanwhile; takes microseconds."""
-        with self.reading() as connection:
-            return self._opens, int(connection.execute("PRAGMA data_version").fetchone()[0]), self._commits
+        with self._lock:
+            try:
+                seen = self._open().execute(_VERSION).fetchone()
+            except (sqlite3.Error, OSError):  # perhaps another process is in the way, for a moment
+                with self._reading as connection:
+                    seen = connection.execute(_VERSION).fetchone()
+            return self._opens, int(seen[0]), self._commits
 
     def flush(self) -> None:
         """Wait until all that this process has written is on the disk, and survives a power cut."""
-        with self._explaining():
-            with self._lock:
-                flusher = self._flusher if self._pid == os.getpid() else None
-            if flusher is not None:
+        with self._lock:
+            flusher = self._flusher if self._pid == os.getpid() else None
+        if flusher is not None:
+            try:
                 flusher.flush()
+            except OSError as error:
+                self._explain(error)
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         """Wait for a turn to write. SQLite's own waiting looks ever more seldom, so that among eight writers whoever has
         waited longest is served last; here all look equally often."""
-        until = time.monotonic() + self.busy_s
-        connection.execute("PRAGMA busy_timeout = 0")
-        try:
-            while True:
-                try:
-                    # IMMEDIATE: a transaction that begins by reading cannot wait for its turn
-                    connection.execute("BEGIN IMMEDIATE")
-                except sqlite3.OperationalError as error:
-                    if "locked" not in str(error) or time.monotonic() >= until:
-                        raise
-                else:
-                    return
-                time.sleep(random.uniform(0.001, 0.01))  # noqa: S311  # so that two do not look in step
-        finally:
-            connection.execute(f"PRAGMA busy_timeout = {int(1000 * self.busy_s)}")
+        # within a transaction over a write-ahead journal there is nothing more to wait for
+        self._wait(connection, patient=not self._wal)
+        until: float | None = None
+        while True:
+            try:
+                # IMMEDIATE: a transaction that begins by reading cannot wait for its turn
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                now = time.monotonic()
+                until = now + self.busy_s if until is None else until
+                if "locked" not in str(error) or self._patient or now >= until:
+                    raise
+            else:
+                return
+            time.sleep(random.uniform(0.001, 0.01))  # noqa: S311  # so that two do not look in step
+
+    def _end(self, error: BaseException | None) -> None:
+        """Write all of a transaction, or, where there was an error, nothing."""
+        connection = self._open()
+        if error is None:
+            try:
+                connection.execute("COMMIT")
+            except BaseException as refused:
+                self._roll_back(connection)
+                self._explain(refused)
+                raise
+            self._commits += 1
+            if self._flusher is not None:
+                self._flusher.committed()
+        else:
+            self._roll_back(connection)
+            self._explain(error)
+
+    @staticmethod
+    def _roll_back(connection: sqlite3.Connection) -> None:
+        with suppress(sqlite3.Error):  # a full disk has rolled back already
+            connection.execute("ROLLBACK")
+
+    def _wait(self, connection: sqlite3.Connection, *, patient: bool) -> None:
+        """Let SQLite itself wait for another process, or not."""
+        if self._patient is not patient:
+            connection.execute(f"PRAGMA busy_timeout = {int(1000 * self.busy_s) if patient else 0}")
+            self._patient = patient
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -142,12 +167,14 @@ class Database:
                 connection.execute("PRAGMA trusted_schema = 0")
                 connection.execute("PRAGMA synchronous = FULL")
                 self.prepare(connection, self.path)  # first: a file that is not ours must stay as it is
-                if _use_wal(connection) and self.synchronous != "FULL":  # without a journal of that kind NORMAL promises less
+                wal = _use_wal(connection)
+                if wal and self.synchronous != "FULL":  # without a journal of that kind NORMAL promises less
                     connection.execute(f"PRAGMA synchronous = {self.synchronous}")
             except BaseException:
                 connection.close()
                 raise
             self._connection, self._pid = connection, os.getpid()
+            self._wal, self._patient = wal, True
             self._opens += 1
             if self.flushed:
                 self._flusher = Flusher(self.path)
@@ -166,16 +193,63 @@ class Database:
         finally:
             os.close(descriptor)
 
-    @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
+    def _explain(self, error: BaseException | None) -> None:
+        """Raise what the user is told where SQLite or the file system failed; nothing for any other error."""
+        if isinstance(error, sqlite3.Error):
             raise StoreError(f"The {self.name} {self.path} {_story(error)}.", fix=_fix(error, self.path)) from error
-        except OSError as error:
+        if isinstance(error, OSError):
             story = error.strerror or str(error)
             fix = "Make the folder and the file yours and writable, or set MOLT_HOME to another folder."
             raise StoreError(f"The {self.name} {self.path} cannot be opened: {story}.", fix=fix) from error
+
+
+class _Reading:
+    """The connection of a database, for one thread at a time. It holds nothing itself: one of it serves all."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> sqlite3.Connection:
+        database = self._database
+        database._lock.acquire()
+        try:
+            connection = database._open()
+            database._wait(connection, patient=True)
+            return connection
+        except BaseException as error:
+            database._lock.release()
+            database._explain(error)
+            raise
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: TracebackType | None) -> None:
+        self._database._lock.release()
+        if error is not None:
+            self._database._explain(error)
+
+
+class _Writing:
+    """The same inside a transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> sqlite3.Connection:
+        database = self._database
+        database._lock.acquire()
+        try:
+            connection = database._open()
+            database._begin(connection)
+            return connection
+        except BaseException as error:
+            database._lock.release()
+            database._explain(error)
+            raise
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: TracebackType | None) -> None:
+        try:
+            self._database._end(error)
+        finally:
+            self._database._lock.release()
 
 
 def _use_wal(connection: sqlite3.Connection) -> bool:
