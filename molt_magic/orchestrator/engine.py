@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from molt_magic import catalog as pricing
@@ -14,8 +14,9 @@ from molt_magic import context, errors, telemetry, tokens
 from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings
-from molt_magic.orchestrator.budget import Account, Budget, Hold, RunAccount, quote
+from molt_magic.orchestrator.budget import Account, Budget, Hold, quote
 from molt_magic.orchestrator.candidates import answer_limit, answer_share, window_of
+from molt_magic.orchestrator.trace import Trace, attempt_cost
 from molt_magic.providers.base import Missing, Served, out_of_time, until
 from molt_magic.providers.cassette import DEPLOYMENT
 from molt_magic.providers.vendors import address_of
@@ -31,8 +32,6 @@ from molt_magic.types import (
     Event,
     Message,
     ModelSpec,
-    OnEvent,
-    Request,
     Usage,
 )
 
@@ -67,56 +66,6 @@ class Serves(Protocol):
         deadline: Deadline | None = None,
         output_tokens: int | None = None,
     ) -> Served: ...
-
-
-@dataclass(frozen=True, slots=True)
-class QuestionKeys:
-    """What a whole question is called in the cache."""
-
-    whole: str  # all that shapes which answer it gets
-    # all that shapes the answer but the words of the last user message: a semantic hit must share it. None where a similar
-    # question's answer may not stand in: there is more than text, or a form to follow to the letter
-    scope: str | None
-
-
-@dataclass(slots=True)
-class Trace:
-    """What one request has done so far."""
-
-    request: Request
-    decision_id: str = ""  # of the row that it will be
-    run: RunAccount | None = None  # of which it is part
-    summary_model: str | None = None  # None: the answering model summarises
-    on_event: OnEvent | None = None
-    deadline: Deadline | None = None  # nothing is begun after it, and what runs is cut at it
-    reads_cache: bool = True
-    writes_cache: bool = True
-    memory: context.Memory | None = None
-    wants_logprobs: bool = False  # a check reads them: answers are asked for with them where the model gives them
-    attempts: list[Attempt] = field(default_factory=list)
-    unkept: errors.StoreError | None = None  # why an answer is not on the cassette
-    recorded_s: float = 0.0  # seconds that replayed answers took when they were recorded, over what handing them over took
-    question: QuestionKeys | None = None  # None: the cache was not asked
-    keys: dict[int, str] = field(default_factory=dict)  # Attempt.index -> cache key, for answers not yet stored
-
-    def emit(self, event: Event) -> None:
-        """Tell the caller. A callback that raises is the caller's problem, not the request's."""
-        if self.on_event is None:
-            return
-        try:
-            self.on_event(event)
-        except Exception:
-            logger.exception("on_event raised; the request goes on")
-
-    @property
-    def spent_usd(self) -> float:
-        """What is known to have been spent."""
-        return sum(attempt_cost(attempt) or 0.0 for attempt in self.attempts)
-
-
-def attempt_cost(attempt: Attempt) -> float | None:
-    """USD that an attempt cost; a failure without a completion costs nothing that we know of."""
-    return 0.0 if attempt.completion is None else attempt.completion.usage.cost_usd
 
 
 @dataclass(frozen=True, slots=True)

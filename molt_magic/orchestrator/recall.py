@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Literal
 
-from molt_magic.orchestrator.engine import Engine, QuestionKeys, Trace, free
+from molt_magic.orchestrator.engine import Engine, free
+from molt_magic.orchestrator.trace import QuestionKeys, Trace
 from molt_magic.serial import completion_from_json, plain, plain_key, plain_message
 from molt_magic.strategies.explore import EXPLORED
 from molt_magic.strategies.walk import judged

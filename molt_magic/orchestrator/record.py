@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from molt_magic import catalog as pricing
-from molt_magic.orchestrator.engine import attempt_cost
+from molt_magic.orchestrator.trace import attempt_cost
 from molt_magic.serial import message_to_json
 from molt_magic.types import Attempt, CacheState, Candidate, Choice, ContextAction, Decision, Request, Verdict
 

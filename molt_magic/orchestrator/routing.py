@@ -14,11 +14,12 @@ from molt_magic.orchestrator import journal, record
 from molt_magic.orchestrator.asked import Asked
 from molt_magic.orchestrator.budget import quote
 from molt_magic.orchestrator.candidates import assess, helper_models
-from molt_magic.orchestrator.engine import Engine, Trace
+from molt_magic.orchestrator.engine import Engine
 from molt_magic.orchestrator.failure import as_molt_error, failure
 from molt_magic.orchestrator.parts import Parts
 from molt_magic.orchestrator.recall import keep, recall
 from molt_magic.orchestrator.threads import Threads
+from molt_magic.orchestrator.trace import Trace
 from molt_magic.orchestrator.withheld import withheld
 from molt_magic.providers.base import until
 from molt_magic.providers.cassette import DEPLOYMENT
