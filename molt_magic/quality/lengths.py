@@ -123,6 +123,7 @@ class Lengths:
 
     def __init__(self) -> None:
         self._sums: dict[str, _Sums] = {}
+        self._new: list[tuple[Floats, float, str, str | None]] = []  # answers that are not in the sums yet: row, y, model, task
         self._solved: _Solved | None = None
         self._learned = self._due = 0  # answers; how many there must be for solving anew
         self._last = ("", looks(""))  # every model is asked about the same prompt
@@ -132,14 +133,7 @@ class Lengths:
         row, y = self._row(answer.prompt), math.log(max(answer.tokens, 1))
         if not answer.whole:
             y = self._beyond(y, answer.model, answer.task, row)
-        sums = self._sums.setdefault(answer.model, _Sums())
-        sums.n += 1.0
-        sums.xx += row[:, None] * row
-        sums.xy += y * row
-        sums.yy += y * y
-        if answer.task is not None:
-            n, x, total = sums.tasks.get(answer.task, (0.0, np.zeros(COLUMNS), 0.0))
-            sums.tasks[answer.task] = (n + 1.0, x + row, total + y)
+        self._new.append((row, y, answer.model, answer.task))
         self._learned += 1
 
     def expected(self, model: str, task: str | None, prompt: str = "") -> float:
@@ -161,18 +155,33 @@ class Lengths:
 
     def seen(self, model: str) -> float:
         """How many answers of a model were taken in."""
-        return self._sums[model].n if model in self._sums else 0.0
+        sums = self._summed()
+        return sums[model].n if model in sums else 0.0
+
+    def _summed(self) -> dict[str, _Sums]:
+        """The sums of all answers, brought up to date: many at once take less than each of them by itself."""
+        for row, y, model, task in self._new:
+            sums = self._sums.setdefault(model, _Sums())
+            sums.n += 1.0
+            sums.xx += row[:, None] * row
+            sums.xy += y * row
+            sums.yy += y * y
+            if task is not None:
+                n, x, total = sums.tasks.get(task, (0.0, np.zeros(COLUMNS), 0.0))
+                sums.tasks[task] = (n + 1.0, x + row, total + y)
+        self._new.clear()
+        return self._sums
 
     def _up_to_date(self) -> _Solved:
         if self._solved is None or self._learned >= self._due:
-            self._solved = _solve(self._sums)
+            self._solved = _solve(self._summed())
             self._due = self._learned + 1 + self._learned // SOLVED_FOR
         return self._solved
 
     def _beyond(self, y: float, model: str, task: str | None, row: Floats) -> float:
         """The expected log of a length that is over y: the mean of a normal distribution cut off there."""
         middle, variance = _predicted(self._up_to_date(), model, task, row)
-        n = self._sums[model].n if model in self._sums else 0.0
+        n = self.seen(model)
         spread = math.sqrt(variance + WORTH * SPREAD**2 / (n + WORTH))
         z = (y - middle) / spread
         if z > 6.0:  # so far out that the ratio below is no longer exact: z + 1 / z
