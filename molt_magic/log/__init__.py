@@ -172,8 +172,8 @@ class DecisionLog:
 
     def last(self, session: str | None = None) -> Decision | None:
         """The newest decision (of a session), or None."""
-        where, given = ("WHERE session = ?", (session,)) if session is not None else ("", ())
-        return self._one(f"{where} ORDER BY seq DESC LIMIT 1", given)
+        newest = "WHERE seq = (SELECT MAX(seq) FROM decisions"
+        return self._one(f"{newest})", ()) if session is None else self._one(f"{newest} WHERE session = ?)", (session,))
 
     def columns_of(self, ids: Sequence[str], columns: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         """These columns, as they are stored, of the decisions with these ids; those that are not in the log are left out.

@@ -16,7 +16,11 @@ from molt_magic.types import Decision
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 JSON_COLUMNS = ("candidates", "attempts")
 COLUMNS = tuple(field.name for field in dataclasses.fields(Decision))
+_NUMBERS = ("int", "float", "float | None")  # the annotations are text here: `from __future__ import annotations` in types
 _JSON = tuple(COLUMNS.index(name) for name in JSON_COLUMNS)
+_TEXTS = tuple(
+    i for i, field in enumerate(dataclasses.fields(Decision)) if i not in _JSON and field.type not in _NUMBERS
+)
 _PROMPT = COLUMNS.index("prompt")
 _values: Callable[[Decision], tuple[Any, ...]] = attrgetter(*COLUMNS)
 
@@ -141,6 +145,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    ("DROP INDEX decisions_session",),  # decisions_spent begins with the session too, and every index is written with every row
 )
 
 
@@ -182,7 +187,7 @@ def _version(connection: sqlite3.Connection, path: object) -> int:
     return version
 
 
-def to_row(decision: Decision, *, prompts: bool) -> tuple[Any, ...]:
+def to_row(decision: Decision, *, prompts: bool) -> list[Any]:
     """A decision as the values of COLUMNS; without its prompt anywhere in it if `prompts` is False."""
     values = list(_values(decision))
     if not prompts:
@@ -195,7 +200,11 @@ def to_row(decision: Decision, *, prompts: bool) -> tuple[Any, ...]:
             # half of a broken emoji, as its escape: the reader must get text, not the half again, which no file could hold
             text = _HALF.sub(lambda half: f"\\\\u{ord(half.group()):04x}", text)
         values[place] = text
-    return tuple([storable(value) if isinstance(value, str) else value for value in values])
+    for place in _TEXTS:
+        value = values[place]
+        if isinstance(value, str) and not value.isascii():
+            values[place] = storable(value)
+    return values
 
 
 def from_row(row: Sequence[Any]) -> Decision:

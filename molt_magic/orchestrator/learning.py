@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from molt_magic.embed import Embedder
@@ -47,7 +46,8 @@ class Learning:
         self.embedder = embedder
         self.afresh = afresh
         self._lock = threading.Lock()
-        self._version: tuple[Path, int, int, int] | None = None  # of the log when it was last taken in
+        self._read: DecisionLog | None = None  # the log that was last taken in ...
+        self._version: tuple[int, int, int] | None = None  # ... as it was then
         self._answered = 0  # row of the newest decision whose lengths were taken in
         self._began: int | None = None  # row of the last outcome that was there and not taken in
         self._seen = 0  # row of the newest outcome that was taken in
@@ -58,7 +58,8 @@ class Learning:
         """Take in what this or another kernel has logged since the last time."""
         if (log := self.log()) is not None:
             with self._lock:  # feedback comes from the user's thread while a question is under way in another
-                if (version := (log.path, *log.version())) == self._version:
+                version = log.version()
+                if version == self._version and log is self._read:
                     return
                 if self._began is None:
                     self._began = self._seen = max(0, log.last_outcome() - MOST_OUTCOMES)
@@ -67,7 +68,7 @@ class Learning:
                 self.quality.learn(outcomes)
                 if not self.afresh:
                     self._read_lengths(log)
-                self._version = version
+                self._read, self._version = log, version
 
     def older(self) -> Iterator[Outcome]:
         """Outcomes from before those that were taken in, oldest first: for a fit. Between two chunks the log is free."""
@@ -102,16 +103,12 @@ class Learning:
         if outcomes or self.afresh:
             return  # the next question catches up
         with self._lock:
-            if (
-                (log := self.log()) is None
-                or self._version is None
-                or self._version[0] != log.path
-                or self._answered != row - 1
-            ):
+            if self._version is None or self._answered != row - 1 or self.log() is not self._read:
                 return
             self.quality.learn_lengths(_lengths(decision.task, decision.prompt, decision.attempts))
             # the log as it is now, if this row is all that came to it; if not, the next question sees that it is another
-            self._answered, self._version = row, (*self._version[:-1], self._version[-1] + 1)
+            opens, others, own = self._version
+            self._answered, self._version = row, (opens, others, own + 1)
 
     def lengths(self, decision: Decision, *, logged: bool) -> None:
         """Learn how long the answers of a decision were, where they cannot be read from the log (see `catch_up`)."""

@@ -97,7 +97,7 @@ def test_a_log_that_breaks_while_an_answer_is_under_way_costs_the_row_not_the_an
     with an_orchestrator() as orch:
         orch.route("first")
         with closing(sqlite3.connect(path)) as connection:
-            connection.execute("DROP INDEX decisions_session")
+            connection.execute("DROP INDEX decisions_spent")
             connection.execute("CREATE TRIGGER broken BEFORE INSERT ON decisions BEGIN SELECT RAISE(ABORT, 'broken'); END")
         with pytest.raises(StoreError, match="broken") as told:
             orch.route("second", cache=False)

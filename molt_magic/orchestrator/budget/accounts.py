@@ -202,8 +202,14 @@ class Budget:
 
     def applies(self, allowed_usd: float | None, run: RunAccount | None = None) -> bool:
         """Whether there is any limit: without one nothing is counted, read or written."""
-        limits, own = self._limits(), None if run is None else run.limit_usd
-        return any(limit is not None for limit in (allowed_usd, own, limits.call_usd, limits.session_usd, limits.day_usd))
+        limits = self._limits()
+        return (
+            allowed_usd is not None
+            or (run is not None and run.limit_usd is not None)
+            or limits.call_usd is not None
+            or limits.session_usd is not None
+            or limits.day_usd is not None
+        )
 
     def spent_usd(self) -> float:
         """USD spent in this session as far as prices are known, by questions kept out of the log too. Raises StoreError."""
