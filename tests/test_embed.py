@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -96,6 +97,21 @@ def test_static_vectors_are_the_mean_of_their_tokens_vectors() -> None:
     tokenizer, table = StaticEmbedder()._load()
     mean = table[tokenizer.encode(QUESTION, add_special_tokens=False).ids].astype(np.float32).mean(axis=0)
     assert np.allclose(StaticEmbedder().embed([QUESTION])[0], mean / np.linalg.norm(mean), atol=1e-6)
+
+
+def test_static_vectors_are_the_same_whatever_words_were_met_before() -> None:
+    odd = ["", "<s>", "the</s>", "\u2581the", "the\u2581", "\tthe", "na\u00efve", "\u4f60\u597d", "\U0001f600"]
+    words, chance = [*odd, *QUESTION.split(), *UNRELATED.split()], random.Random(0)
+    texts = [" ".join(chance.choices(words, k=chance.randint(1, 8))) for _ in range(500)]
+    met = StaticEmbedder()
+    for text in (*texts, *texts):
+        assert np.array_equal(met.embed([text]), _forgetful(met).embed([text])), text
+
+
+def _forgetful(embedder: StaticEmbedder) -> StaticEmbedder:
+    anew = StaticEmbedder()
+    anew._loaded = embedder._loaded
+    return anew
 
 
 def test_static_vectors_count_the_whole_of_a_long_text() -> None:

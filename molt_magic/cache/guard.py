@@ -51,6 +51,7 @@ from molt_magic.cache.words import (
 _KEPT = 16  # texts whose forms are remembered: what is asked is compared with several neighbours, by several checks each
 _LONG = 80  # words; beyond, a prompt is a document with a question, and only spacing and punctuation may differ
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})  # noqa: RUF001
+_SPACES = re.compile(r"(?<=\S)[ \t\u00a0]+")
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _CODE = re.compile(r"`[^`\n]+`|^[ \t]+\S.*$", re.MULTILINE)
 _QUOTED = re.compile(r'"([^"\n]*)"|(?<!\w)\'([^\'\n]+)\'(?!\w)')
@@ -126,8 +127,9 @@ def refusal(asked: str, stored: str, *, verified: bool = False) -> str | None:
         return None if _lines(one) == _lines(two) else "long prompts differ"
     # capitals inside either prompt make a name, of which every word counts ("The Office", "an Apple")
     names = frozenset(word.lower() for words in (words_one, words_two) for word in words[1:] if word[0].isupper())
-    plain_one, moving_one = _plain(_bare(one), names, lenient=verified)
-    plain_two, moving_two = _plain(_bare(two), names, lenient=verified)
+    plain_one, forms_one = _plain(_bare(one), names, lenient=verified)
+    plain_two, forms_two = _plain(_bare(two), names, lenient=verified)
+    moving_one, moving_two = Counter(forms_one), Counter(forms_two)
     if plain_one[0] != plain_two[0]:
         return f"the kind of question differs: {plain_one[0]} / {plain_two[0]}"
     if verified and moving_one["be"] == moving_two["be"] and _only_a_preposition(plain_one, plain_two):
@@ -152,14 +154,12 @@ def _tidy(text: str) -> str:
     """One form of the same text. Not NFKC, which would make x² an x2. Indentation is kept: it may be code."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text).translate(_QUOTES)
-    lines = (line.rstrip() for line in text.strip().splitlines())
-    return "\n".join(_spaced(line) for line in lines if line)
+    lines = [line.rstrip() for line in text.strip().splitlines()]
+    return "\n".join([_spaced(line) for line in lines if line])
 
 
 def _spaced(line: str) -> str:
-    if not any(space in line for space in ("  ", "\t", "\u00a0")):
-        return line
-    return re.sub(r"(?<=\S)[ \t\u00a0]+", " ", line)
+    return _SPACES.sub(" ", line) if "  " in line or "\t" in line or "\u00a0" in line else line
 
 
 @lru_cache(maxsize=_KEPT)
@@ -256,7 +256,7 @@ def gist(text: str) -> str:
     words = _words(tidy)
     if "\n" in tidy or not 1 < len(words) <= _LONG or not _is_english(tidy):
         return core(text)
-    names = frozenset(word.lower() for word in words[1:] if word[0].isupper())
+    names = frozenset([word.lower() for word in words[1:] if word[0].isupper()])
     (kind, *counted), _ = _plain(_bare(tidy), names, lenient=True)
     return " ".join(counted if kind in (*counted[:1], " ".join(counted[:2]), "statement", "yes or no") else [kind, *counted])
 
@@ -273,10 +273,10 @@ def _bare(text: str) -> str:
     text = _ungrouped(text)
     while (greeting := _GREETING.match(text)) is not None:
         text = text[greeting.end() :]
-    if any(sign in text for sign in ':"\n'):
+    if ":" in text or '"' in text or "\n" in text:
         return text  # what stands at the end may be what the prompt is about
     lowered = text.lower()
-    if any(thanking in lowered for thanking in _THANKING):
+    if phrasing.has_any(_THANKING, lowered):
         text = _THANKS.sub("", text)
     fronted = _FRONTED.fullmatch(text) if ", " in text else None
     return f"{fronted[2]} {fronted[1][0].lower()}{fronted[1][1:]}{fronted[3]}" if fronted else text
@@ -301,26 +301,23 @@ def _is_english(text: str) -> bool:
 
 
 @lru_cache(maxsize=_KEPT)
-def _plain(text: str, names: frozenset[str], *, lenient: bool) -> tuple[list[str], Counter[str]]:
-    """The kind of question and the words that count, in order; and how often forms of be and do occur."""
+def _plain(text: str, names: frozenset[str], *, lenient: bool) -> tuple[list[str], list[str]]:
+    """The kind of question and the words that count, in order; and the forms of be and do that occur."""
     words = _words(phrasing.countries(text) if lenient else text)
     words = _possessives(words) if "'s" in text else words
-    lowered = [f"={word.lower()}" if i and word in _NAMED_ARTICLES else word.lower() for i, word in enumerate(words)]
-    sentence = " ".join([CONTRACTIONS.get(word, word) for word in lowered])
+    lowered = [word.lower() for word in words]
+    if not _NAMED_ARTICLES.isdisjoint(words):
+        lowered = [f"={word}" if i and words[i] in _NAMED_ARTICLES else word for i, word in enumerate(lowered)]
+    if not CONTRACTIONS.keys().isdisjoint(lowered):
+        lowered = [CONTRACTIONS.get(word, word) for word in lowered]
+    sentence = " ".join(lowered)
     wish = _WISH.match(sentence)
     sentence = sentence[wish.end() :] if wish else sentence
     asked, sentence = phrasing.question(sentence) if lenient else _instruction(sentence)
     tokens = sentence.split()
     kind = asked or _kind(tokens)
-    moving = Counter(MOVING[token] for token in tokens if token in MOVING)
-    # "what is the time", "what is time": of a short question the article may be half; in a formula `a` is a variable
-    short = kind in QUESTION_WORDS and sum(token not in MOVING and token not in ARTICLES for token in tokens) <= 3
-    kept = names if not short and not _signs(text) else None
-    counted = [
-        _CANONICAL.get(token, token)
-        for i, token in enumerate(tokens)
-        if token not in MOVING and not (token in ARTICLES and _may_go(tokens, i, kept, names, lenient))
-    ]
+    moving = [MOVING[token] for token in tokens if token in MOVING]
+    counted = [_CANONICAL.get(token, token) for token in _without_articles(tokens, kind, text, names, lenient)]
     if lenient:
         question = kind != "statement"
         counted = [token if token in names else _gentle(token, question) for token in counted if token not in TONE]
@@ -336,7 +333,7 @@ def _instruction(sentence: str) -> tuple[str | None, str]:
 
 
 def _kind(tokens: list[str]) -> str:
-    first, second = [*tokens, "", ""][:2]
+    first, second = tokens[0] if tokens else "", tokens[1] if len(tokens) > 1 else ""
     if first in QUESTION_WORDS:
         return f"how {second}" if first == "how" and second not in MOVING else first
     if first in YES_NO and not (first == "do" and second in OBJECTS):
@@ -344,15 +341,32 @@ def _kind(tokens: list[str]) -> str:
     return "statement"
 
 
+def _without_articles(tokens: list[str], kind: str, text: str, names: frozenset[str], lenient: bool) -> list[str]:
+    """The words but for forms of be and do, and for articles that decide nothing."""
+    if ARTICLES.isdisjoint(tokens):
+        return [token for token in tokens if token not in MOVING]
+    # "what is the time", "what is time": of a short question the article may be half; in a formula `a` is a variable
+    short = kind in QUESTION_WORDS and _substance(tokens) <= 3
+    kept = names if not short and not _signs(text) else None
+    return [
+        token
+        for place, token in enumerate(tokens)
+        if token not in MOVING and not (token in ARTICLES and _may_go(tokens, place, kept, names, lenient))
+    ]
+
+
+def _substance(tokens: list[str]) -> int:
+    return len([token for token in tokens if token not in MOVING and token not in ARTICLES])
+
+
 def _may_go(tokens: list[str], place: int, kept: frozenset[str] | None, names: frozenset[str], lenient: bool) -> bool:
     """Whether the article at this place decides nothing. (Forms of be and do may all go, and are counted apart.)
 
     `kept` are the words before which an article counts; None: before every word.
     """
-    before, after = ["", *tokens][place], [*tokens, ""][place + 1]
-    if lenient and _is_noun_phrase(
-        tokens[place + 1 :], names, short=kept is None and (before, tokens[place]) != ("are", "the")
-    ):
+    rest = tokens[place + 1 :]
+    before, after = tokens[place - 1] if place else "", rest[0] if rest else ""
+    if lenient and _is_noun_phrase(rest, names, short=kept is None and (before, tokens[place]) != ("are", "the")):
         return before not in LETTER_FOLLOWS and after not in ARTICLE_COUNTS_BEFORE
     if kept is None or after in kept or after in ARTICLE_COUNTS_BEFORE or not after:
         return False
@@ -364,10 +378,10 @@ def _is_noun_phrase(rest: list[str], names: frozenset[str], *, short: bool) -> b
 
     But neither "the time" nor "the matter"; nor "an Apple", "the Office".
     """
-    first, second = [*rest, "", ""][:2]
-    if first in names:
+    if rest and rest[0] in names:
+        second = rest[1] if len(rest) > 1 else ""
         return second.isalpha() and second not in ENGLISH and second not in MOVING and second not in YES_NO
-    return short and sum(token not in MOVING and token not in ARTICLES for token in rest) > 1
+    return short and _substance(rest) > 1
 
 
 @lru_cache(maxsize=4096)

@@ -99,9 +99,9 @@ _PHRASES = (
 def is_english(words: list[str]) -> bool:
     """Whether a prompt is surely English: words that only English has, and more of them than words of other languages."""
     lowered = [word.lower() for word in words]
-    others = sum([word in OTHER_LANGUAGES for word in lowered])
-    if lowered and lowered[0] in ENGLISH_OPENINGS and not others:
+    if lowered and lowered[0] in ENGLISH_OPENINGS and OTHER_LANGUAGES.isdisjoint(lowered):
         return True
+    others = len([word for word in lowered if word in OTHER_LANGUAGES])
     known = sum([1 + (word in QUESTION_WORDS or word == "the") for word in lowered if word in ENGLISH or word in CONTRACTIONS])
     return known >= 2 and known > others
 
@@ -109,12 +109,12 @@ def is_english(words: list[str]) -> bool:
 def countries(text: str) -> str:
     """The two countries of many names under one each."""
     for hints, pattern, name in _COUNTRIES:
-        if _has_any(hints, text):
+        if has_any(hints, text):
             text = pattern.sub(name, text)
     return text
 
 
-def _has_any(hints: tuple[str, ...], text: str) -> bool:
+def has_any(hints: tuple[str, ...], text: str) -> bool:
     """Whether there is one of these in it: quicker to see than that a pattern which needs one does not match."""
     for hint in hints:  # noqa: SIM110  # a generator would take longer than the look
         if hint in text:
@@ -125,8 +125,12 @@ def _has_any(hints: tuple[str, ...], text: str) -> bool:
 def question(sentence: str) -> tuple[str | None, str]:
     """A sentence in lower case, one space between words: its kind if it is one of those above, and what is asked."""
     for hints, pattern, instead in _PHRASES:
-        if _has_any(hints, sentence):
-            sentence = pattern.sub(instead, sentence)
+        for hint in hints:
+            if hint in sentence:
+                sentence = pattern.sub(instead, sentence)
+                break
+    if not sentence.startswith(("how", "wh")):
+        return None, sentence  # no pattern below begins otherwise
     if (asked := _HOW_TO.match(sentence)) is not None:
         rest = _anyone(_infinitive(sentence[asked.end() :]), asked[0])
         return "how to", _by_place(rest)
@@ -143,11 +147,11 @@ def question(sentence: str) -> tuple[str | None, str]:
     if sentence.startswith("which "):
         sentence = f"what {sentence[6:]}"
     if sentence.startswith(("what ", "who ")):
-        if _has_any(("good", "great", "best", "top"), sentence):
+        if has_any(("good", "great", "best", "top"), sentence):
             sentence = _GOOD.sub("what are best ", sentence, count=1)
-        if _has_any(("some", "any", "few"), sentence):
+        if has_any(("some", "any", "few"), sentence):
             sentence = _LIST.sub(r"\1 ", sentence, count=1)
-        if _TOP.search(sentence):
+        if "st" in sentence and _TOP.search(sentence):
             sentence = _by_place(_PERFECT.sub(r"\1 ", _TAIL.sub("", sentence)))
     if sentence.startswith("why "):
         sentence = re.sub(r"\b(?:so|very) (?=\w)(?!that\b|many\b|much\b|few\b|little\b|long\b)", "", sentence)

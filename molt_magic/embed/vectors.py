@@ -13,7 +13,8 @@ def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """`rows` scaled to unit length; a row of zeros stays one."""
     import numpy as np
 
-    lengths = np.sqrt(np.add.reduce(rows * rows, axis=1, keepdims=True))  # as np.linalg.norm, without its preliminaries
-    scaled = np.zeros_like(rows)
-    np.divide(rows, lengths, out=scaled, where=lengths > 0)
-    return scaled
+    # as np.linalg.norm, without its preliminaries
+    lengths: NDArray[np.float32] = np.sqrt(np.add.reduce(rows * rows, axis=1, keepdims=True))
+    lengths[lengths == 0] = 1
+    unit: NDArray[np.float32] = rows / lengths
+    return unit
