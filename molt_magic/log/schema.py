@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from molt_magic.errors import StoreError
+from molt_magic.log.written import Written
 from molt_magic.types import Decision
 
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
@@ -18,9 +19,7 @@ JSON_COLUMNS = ("candidates", "attempts")
 COLUMNS = tuple(field.name for field in dataclasses.fields(Decision))
 _NUMBERS = ("int", "float", "float | None")  # the annotations are text here: `from __future__ import annotations` in types
 _JSON = tuple(COLUMNS.index(name) for name in JSON_COLUMNS)
-_TEXTS = tuple(
-    i for i, field in enumerate(dataclasses.fields(Decision)) if i not in _JSON and field.type not in _NUMBERS
-)
+_TEXTS = tuple(i for i, field in enumerate(dataclasses.fields(Decision)) if i not in _JSON and field.type not in _NUMBERS)
 _PROMPT = COLUMNS.index("prompt")
 _values: Callable[[Decision], tuple[Any, ...]] = attrgetter(*COLUMNS)
 
@@ -195,7 +194,8 @@ def to_row(decision: Decision, *, prompts: bool) -> list[Any]:
         values = [without_prompt(value, prompt) for value in values]
         values[_PROMPT] = None
     for place in _JSON:
-        text = _WRITER.encode(values[place])
+        value = values[place]
+        text = value.text if isinstance(value, Written) else _WRITER.encode(value)
         if not text.isascii():
             # half of a broken emoji, as its escape: the reader must get text, not the half again, which no file could hold
             text = _HALF.sub(lambda half: f"\\\\u{ord(half.group()):04x}", text)

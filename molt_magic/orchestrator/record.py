@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from molt_magic import catalog as pricing
+from molt_magic.orchestrator.considered import considered
 from molt_magic.orchestrator.trace import attempt_cost
 from molt_magic.serial import message_to_json
-from molt_magic.types import Attempt, CacheState, Candidate, Choice, ContextAction, Decision, Request, Verdict
+from molt_magic.types import Attempt, CacheState, Candidate, Choice, ContextAction, Decision, Message, Request, Verdict
 
 _HASHED = json.JSONEncoder(sort_keys=True, default=str)
 
@@ -27,8 +28,16 @@ def new_id() -> str:
 
 def prompt_hash(request: Request) -> str:
     """SHA-256 over the messages, so that equal questions can be found without storing them."""
-    text = _HASHED.encode([message_to_json(m) for m in request.messages])
-    return hashlib.sha256(text.encode()).hexdigest()
+    text = ", ".join([_hashed(message) for message in request.messages])
+    return hashlib.sha256(f"[{text}]".encode()).hexdigest()
+
+
+def _hashed(message: Message) -> str:
+    """The JSON of a message, names sorted; of text and nothing else, as most are, it is put together here."""
+    if not isinstance(message.content, str) or message.tool_calls or message.tool_call_id is not None:
+        return _HASHED.encode(message_to_json(message))
+    content, role = _HASHED.encode(message.content), _HASHED.encode(message.role)
+    return f'{{"content": {content}, "role": {role}, "tool_call_id": null, "tool_calls": []}}'
 
 
 def decision(
@@ -84,8 +93,8 @@ def decision(
         served_model=completion.model if completion else None,
         provider=None if answer is None else answer.provider,
         deployment=None if answer is None else answer.deployment,
-        candidates=tuple([candidate_json(c, c.spec.name in eligible) for c in choice.candidates]),
-        attempts=tuple(attempt_json(a, keep_text) for a in attempts),
+        candidates=considered(choice.candidates, eligible),
+        attempts=tuple([attempt_json(a, keep_text) for a in attempts]),
         n_attempts=sum(a.call.purpose == "answer" for a in attempts),
         escalations=choice.escalations,
         fallbacks=choice.fallbacks,
@@ -124,20 +133,6 @@ def with_verdicts(attempts: Sequence[Attempt], verdicts: Mapping[int, Verdict]) 
     if not verdicts:
         return tuple(attempts)
     return tuple(replace(a, verdict=verdicts[a.index]) if a.index in verdicts else a for a in attempts)
-
-
-def candidate_json(candidate: Candidate, eligible: bool) -> dict[str, Any]:
-    """A candidate as the log keeps it. `skipped` is also why the strategy passed over one that was eligible."""
-    return {
-        "model": candidate.spec.name,
-        "expected_cost_usd": candidate.expected_cost_usd,
-        "predicted_quality": round(candidate.predicted_quality, 4),
-        "quality_low": round(candidate.quality_low, 4),
-        "evidence": candidate.evidence,
-        "n_evidence": round(candidate.n_evidence, 2),
-        "skipped": candidate.skipped,
-        "eligible": eligible,
-    }
 
 
 def attempt_json(attempt: Attempt, keep_text: bool) -> dict[str, Any]:
