@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from molt_magic.errors import InputError, StoreError, UnknownName
-from molt_magic.log.schema import COLUMNS
+from molt_magic.log.schema import COLUMNS, from_row, to_row
 from molt_magic.types import SOURCE_RANK, Decision, Outcome
 
 if TYPE_CHECKING:
@@ -73,8 +73,6 @@ class DecisionLog:
         Raises:
             StoreError: the file cannot be written, the decision is in it already, or holds what JSON cannot.
         """
-        from molt_magic.log.schema import to_row
-
         try:
             row = to_row(decision, prompts=self.prompts)
         except (TypeError, ValueError, RecursionError) as error:
@@ -414,8 +412,6 @@ class DecisionLog:
         return sum(file.stat().st_size for file in files if file.exists())
 
     def _one(self, tail: str, given: tuple[Any, ...]) -> Decision | None:
-        from molt_magic.log.schema import from_row
-
         rows = self._rows(tail, given)
         return from_row(rows[0]) if rows else None
 

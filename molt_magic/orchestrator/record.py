@@ -66,16 +66,14 @@ def decision(
         cache: what the row says of the cache; None: what the answer's attempt says.
     """
     attempts = with_verdicts(attempts, choice.verdicts)
-    answer = next((a for a in attempts if choice.attempt is not None and a.index == choice.attempt.index), None)
-    if answer is None and attempts:
-        answer = attempts[-1]
+    answer = _answer(attempts, choice.attempt)
     completion = None if answer is None else answer.completion
     answered = answer is not None and completion is not None
     usage = completion.usage if completion else None
     total = _total(attempts)
     own = None if answer is None else attempt_cost(answer)
     baseline, baseline_cost = _baseline(choice.candidates, answer)
-    spent_waiting = sum(a.latency_s for a in attempts)
+    spent_waiting = sum([a.latency_s for a in attempts])
     verdict = None if answer is None else answer.verdict
     source = None if verdict is None or verdict.score is None or verdict.source == "learned" else verdict.source
     action = _context(attempts, answer)
@@ -95,7 +93,7 @@ def decision(
         deployment=None if answer is None else answer.deployment,
         candidates=considered(choice.candidates, eligible),
         attempts=tuple([attempt_json(a, keep_text) for a in attempts]),
-        n_attempts=sum(a.call.purpose == "answer" for a in attempts),
+        n_attempts=len([a for a in attempts if a.call.purpose == "answer"]),
         escalations=choice.escalations,
         fallbacks=choice.fallbacks,
         fallback_reason=choice.fallback_reason,
@@ -132,7 +130,7 @@ def with_verdicts(attempts: Sequence[Attempt], verdicts: Mapping[int, Verdict]) 
     """The attempts, each with the verdict on it."""
     if not verdicts:
         return tuple(attempts)
-    return tuple(replace(a, verdict=verdicts[a.index]) if a.index in verdicts else a for a in attempts)
+    return tuple([replace(a, verdict=verdicts[a.index]) if a.index in verdicts else a for a in attempts])
 
 
 def attempt_json(attempt: Attempt, keep_text: bool) -> dict[str, Any]:
@@ -177,10 +175,20 @@ def attempt_json(attempt: Attempt, keep_text: bool) -> dict[str, Any]:
     }
 
 
+def _answer(attempts: Sequence[Attempt], chosen: Attempt | None) -> Attempt | None:
+    """The attempt that was chosen, as it is among all of them; else the last one."""
+    if chosen is not None:
+        for attempt in attempts:
+            if attempt.index == chosen.index:
+                return attempt
+    return attempts[-1] if attempts else None
+
+
 def _total(attempts: Sequence[Attempt]) -> float | None:
     """USD of everything; None as soon as one price is unknown."""
     costs = [attempt_cost(a) for a in attempts]
-    return None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None)
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
 
 
 def _baseline(candidates: Sequence[Candidate], answer: Attempt | None) -> tuple[str | None, float | None]:
@@ -190,24 +198,28 @@ def _baseline(candidates: Sequence[Candidate], answer: Attempt | None) -> tuple[
     """
     if answer is None or answer.completion is None:
         return None, None
-    available = [c for c in candidates if c.spec.name == answer.call.model or c.reachable]
-    if not available:
+    model, usage = answer.call.model, answer.completion.usage
+    best: Candidate | None = None
+    for candidate in candidates:
+        if (candidate.reachable or candidate.spec.name == model) and (
+            best is None or candidate.predicted_quality > best.predicted_quality
+        ):
+            best = candidate
+    if best is None:
         return None, None
-    best = max(available, key=lambda c: c.predicted_quality)
-    usage = answer.completion.usage
-    if best.name == answer.call.model and answer.cache in ("miss", "off"):
-        return best.name, usage.cost_usd
-    return best.name, pricing.estimate_usd(best.spec, usage.input_tokens, usage.output_tokens)
+    if best.spec.name == model and answer.cache in ("miss", "off"):
+        return model, usage.cost_usd
+    return best.spec.name, pricing.estimate_usd(best.spec, usage.input_tokens, usage.output_tokens)
 
 
 def _context(attempts: Sequence[Attempt], answer: Attempt | None) -> ContextAction:
     """The answering call's context action; of a request that failed, the last one that did something."""
     if answer is not None and answer.context.action != "none":
         return answer.context
-    acted = [a.context for a in attempts if a.context.action != "none"]
-    if answer is not None and not acted:
-        return answer.context
-    return acted[-1] if acted else ContextAction()
+    for attempt in reversed(attempts):
+        if attempt.context.action != "none":
+            return attempt.context
+    return ContextAction() if answer is None else answer.context
 
 
 def _status(answer: Attempt | None, choice: Choice, error: str | None) -> Status:
