@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 RATIOS: Mapping[str, float] = MappingProxyType(
     {"openai": 1.0, "claude": 1.135, "claude-4.7": 1.51, "gemini": 0.93, "deepseek": 1.0, "qwen": 1.04, "other": 1.11}
 )
+_OTHER = RATIOS["other"]
 
 _VOCABULARY_SHA256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"  # as pinned in tiktoken's own sources
 # The expression that cuts text into words before byte pairs are merged. It is part of o200k_base's definition (tiktoken,
@@ -87,12 +88,13 @@ def count_messages_for(messages: Sequence[Message], families: Iterable[str]) -> 
             images += sum(part.get("type") != "text" for part in message.content)
     counts = {}
     for family in families:
+        ratio = RATIOS.get(family, _OTHER)
         per_message, total = _CHAT_FORMAT.get(family, _OPENAI_FORMAT)
         if not system:
             total += _OWN_SYSTEM.get(family, 0)
         total += per_message * len(messages) + IMAGE_TOKENS * images
         for tokens in texts:
-            total += _corrected(tokens, family)
+            total += math.ceil(tokens * ratio)
         counts[family] = total
     return counts
 
@@ -146,12 +148,12 @@ def _tokens(text: str) -> int:
 
 
 def _corrected(tokens: int, family: str) -> int:
-    return math.ceil(tokens * RATIOS.get(family, RATIOS["other"]))
+    return math.ceil(tokens * RATIOS.get(family, _OTHER))
 
 
 def _reach(text: str, start: int, max_tokens: int, family: str) -> int:
     """The end of the longest piece of `text` from `start` that is at most `max_tokens` of the family."""
-    limit = int(max(max_tokens, 0) / RATIOS.get(family, RATIOS["other"]))
+    limit = int(max(max_tokens, 0) / RATIOS.get(family, _OTHER))
     end, used = start, 0
     for window, tokens in _encoded(text, start):
         if used + len(tokens) <= limit:
@@ -191,7 +193,7 @@ def _length(window: str) -> int:
 
 
 def _encode(text: str) -> list[int]:
-    return _get_encoding().encode(text, disallowed_special=())  # a prompt may speak of <|endoftext|>: it is text
+    return (_encoding or _get_encoding()).encode_ordinary(text)  # a prompt may speak of <|endoftext|>: it is text
 
 
 def _get_encoding() -> Encoding:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from molt_magic.errors import MoltError
 
@@ -60,19 +60,18 @@ class Request:
     @property
     def prompt(self) -> str:
         """The text of the last user message: what is embedded, classified and logged."""
-        return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
+        for message in reversed(self.messages):
+            if message.role == "user":
+                return message.text
+        return ""
 
     @property
     def needs(self) -> frozenset[str]:
         """Capabilities a model must have: any of `images`, `tools`, `structured`."""
         found = set()
-        if any(
-            part.get("type") not in (None, "text")
-            for m in self.messages
-            if not isinstance(m.content, str)
-            for part in m.content
-        ):
-            found.add("images")
+        for message in self.messages:
+            if not isinstance(message.content, str) and any(p.get("type") not in (None, "text") for p in message.content):
+                found.add("images")
         if self.params.get("tools"):
             found.add("tools")
         if self.schema is not None:
@@ -88,6 +87,9 @@ class Prices:
     output_usd_per_mtok: float | None = None
     cached_usd_per_mtok: float | None = None  # None: cached tokens cost as input does
     cache_write_usd_per_mtok: float | None = None  # None: as input
+
+
+UNPRICED = Prices()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ class ModelSpec:
     vendor: str = ""  # whose prices and keys apply: openai, anthropic, google, deepseek, moonshotai, local, ...
     context_window: int | None = None  # tokens, prompt and answer together
     max_output: int | None = None  # tokens
-    prices: Prices = Prices()
+    prices: Prices = UNPRICED
     prior_quality: float = 0.5  # P(an answer is good) until there is evidence, in [0, 1]
     family: str = "openai"  # tokenizer family: openai, claude, claude-4.7, gemini, deepseek, qwen, other
     can: frozenset[str] = frozenset()  # capabilities: images, tools, structured, logprobs
@@ -252,9 +254,9 @@ class Attempt:
         return self.completion is not None and self.error is None
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A model considered for a request."""
+class Candidate(NamedTuple):
+    """A model considered for a request. A tuple, as every question makes one for every model: a frozen dataclass takes three
+    times as long to make, and to change."""
 
     spec: ModelSpec
     expected_cost_usd: float | None = None
@@ -326,7 +328,7 @@ class Situation:
 
     @property
     def eligible(self) -> tuple[Candidate, ...]:
-        return tuple(c for c in self.candidates if c.skipped is None)
+        return tuple([c for c in self.candidates if c.skipped is None])
 
 
 class Strategy(Protocol):

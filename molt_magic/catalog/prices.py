@@ -10,7 +10,7 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from molt_magic.types import ModelSpec, Prices, Usage
+from molt_magic.types import UNPRICED, ModelSpec, Prices, Usage
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice
 
 _MTOK = 1_000_000
-_UNSET = Prices()
 
 
 def cost_usd(spec: ModelSpec, usage: Usage) -> float | None:
@@ -34,14 +33,16 @@ def cost_usd(spec: ModelSpec, usage: Usage) -> float | None:
     Returns:
         USD, or None where a price is unknown.
     """
-    if spec.provider == "local" and spec.prices == _UNSET:
+    if spec.provider == "local" and spec.prices == UNPRICED:
         return 0.0
     cached = min(usage.cached_tokens, usage.input_tokens)
     written = min(usage.cache_write_tokens, usage.input_tokens - cached)
-    if spec.prices != _UNSET:  # any price of the user's: flat arithmetic, the list fills in what the user left out
+    if spec.prices != UNPRICED:  # any price of the user's: flat arithmetic, the list fills in what the user left out
         return _flat(prices_of(spec), usage, cached, written)
-    if not (cached or written) and (kept := _kept(spec, usage.input_tokens)) is not None:
-        return _linear(kept, usage.input_tokens, usage.output_tokens)
+    if not (cached or written):
+        kept = _lowest(spec.vendor, spec.model, _hour())
+        if kept is not None and usage.input_tokens <= kept[2]:
+            return (usage.input_tokens * kept[0] + usage.output_tokens * kept[1]) / _MTOK
     if _listed(spec.vendor, spec.model) is None:
         return None
     from genai_prices import Usage as Tokens
@@ -64,15 +65,18 @@ def estimate_usd(spec: ModelSpec, input_tokens: int, output_tokens: int) -> floa
 
     The same figure as `cost_usd`, without the pains: it is asked of every model for every prompt.
     """
-    into, out = spec.prices.input_usd_per_mtok, spec.prices.output_usd_per_mtok
-    if into is not None and out is not None:
-        return _linear((into, out), input_tokens, output_tokens)
-    if spec.prices == _UNSET:
-        if spec.provider == "local":
-            return 0.0
-        if (kept := _kept(spec, input_tokens)) is not None:
-            return _linear(kept, input_tokens, output_tokens)
-    return cost_usd(spec, Usage(input_tokens=input_tokens, output_tokens=output_tokens))
+    own = spec.prices
+    into, out = own.input_usd_per_mtok, own.output_usd_per_mtok
+    if into is None or out is None:
+        kept = None
+        if own is UNPRICED or own == UNPRICED:
+            if spec.provider == "local":
+                return 0.0
+            kept = _lowest(spec.vendor, spec.model, _hour())
+        if kept is None or input_tokens > kept[2]:
+            return cost_usd(spec, Usage(input_tokens=input_tokens, output_tokens=output_tokens))
+        into, out, _ = kept
+    return (input_tokens * into + output_tokens * out) / _MTOK
 
 
 def prices_of(spec: ModelSpec) -> Prices:
@@ -80,7 +84,7 @@ def prices_of(spec: ModelSpec) -> Prices:
 
     For showing and comparing; a bill is `cost_usd`.
     """
-    if spec.provider == "local" and spec.prices == _UNSET:
+    if spec.provider == "local" and spec.prices == UNPRICED:
         return Prices(input_usd_per_mtok=0.0, output_usd_per_mtok=0.0, cached_usd_per_mtok=0.0, cache_write_usd_per_mtok=0.0)
     own, listed = spec.prices, _listed(spec.vendor, spec.model)
     price: Any = _price_now(listed) if listed is not None else None
@@ -141,21 +145,10 @@ def _hour() -> int:
     return int(time.time() // 3600)
 
 
-def _linear(kept: tuple[float, float], input_tokens: int, output_tokens: int) -> float:
-    return (input_tokens * kept[0] + output_tokens * kept[1]) / _MTOK
-
-
-def _kept(spec: ModelSpec, input_tokens: int) -> tuple[float, float] | None:
-    """The list's prices of input and output as they are kept for the hour, where tokens alone make the price: the list's own
-    arithmetic takes 170 us."""
-    kept = _lowest(spec.vendor, spec.model, _hour())
-    return None if kept is None or input_tokens > kept[2] else kept[:2]
-
-
 @lru_cache(maxsize=256)
 def _lowest(vendor: str, model: str, hour: int) -> tuple[float, float, float] | None:  # noqa: ARG001 - the hour is part of the key: prices change on the hour
     """The list's prices of input and output in a model's lowest tier, and up to how many input tokens they hold; None where
-    tokens alone do not make the price, or it is not known."""
+    tokens alone do not make the price, or it is not known. They are kept, as the list's own arithmetic takes 170 us."""
     listed = _listed(vendor, model)
     if listed is None:
         return None

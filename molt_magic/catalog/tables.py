@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from molt_magic.catalog.prices import known_window, vendor_of
 from molt_magic.errors import ConfigError, UnknownName
-from molt_magic.types import Deployment, ModelSpec, Prices, Route, Weights
+from molt_magic.types import UNPRICED, Deployment, ModelSpec, Prices, Route, Weights
 
 PROVIDERS = ("openai", "anthropic", "gemini", "local")
 FAMILIES = ("openai", "claude", "claude-4.7", "gemini", "deepseek", "qwen", "other")
@@ -146,6 +146,7 @@ def read_model(name: str, table: Mapping[str, Any], *, base: ModelSpec | None = 
         _refuse_weights(where, found)
     deployments = _deployments(where, name, found)
     vendor = found.get("vendor") or _vendor(provider, deployments)
+    prices = {key: found[key] for key in _PRICES if key in found}
     return ModelSpec(
         name=name,
         provider=provider,
@@ -153,7 +154,7 @@ def read_model(name: str, table: Mapping[str, Any], *, base: ModelSpec | None = 
         vendor=vendor,
         context_window=found.get("context_window") or known_window(vendor, model),
         max_output=found.get("max_output"),
-        prices=Prices(**{key: found[key] for key in _PRICES if key in found}),
+        prices=Prices(**prices) if prices else UNPRICED,
         prior_quality=found.get("prior_quality", 0.5),
         family=found.get("family") or family_of(model),
         can=frozenset(found.get("can", ())),

@@ -64,23 +64,15 @@ def assess(
     outputs = quality.expected_tokens_each(specs, request.task, prompt, limit)
     predictions = quality.predict_each(specs.values(), task=request.task, vector=vector, prompt=prompt)
     found = []
-    for spec, output, prediction in zip(specs.values(), outputs, predictions, strict=True):
-        count = counts[spec.family]
-        unable = unavailable(spec)
-        if unable is None:
-            unable = _unfit(spec, request, needs, count, window_cap, fits_whole)
-        found.append(
-            Candidate(
-                spec=spec,
-                expected_cost_usd=catalog.estimate_usd(spec, count, output),
-                predicted_quality=prediction.quality,
-                evidence=prediction.evidence,
-                n_evidence=prediction.n,
-                quality_low=prediction.low,
-                skipped=unable or (None if too_dear is None else too_dear(spec, count, output)),
-                reachable=unable is None,
-            )
-        )
+    for spec, output, (expected, low, n, evidence) in zip(specs.values(), outputs, predictions, strict=True):
+        count, skipped = counts[spec.family], unavailable(spec)
+        if skipped is None and (needs or fits_whole):
+            skipped = _unfit(spec, request, needs, count, window_cap, fits_whole)
+        reachable = skipped is None
+        if reachable and too_dear is not None:
+            skipped = too_dear(spec, count, output)
+        cost = catalog.estimate_usd(spec, count, output)
+        found.append(Candidate(spec, cost, expected, evidence, n, low, skipped, reachable))
     return tuple(found)
 
 

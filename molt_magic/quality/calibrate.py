@@ -20,7 +20,7 @@ def logit(p: Matrix) -> Matrix:
 
 def log_odds(p: float) -> float:
     """The logit of one number; NumPy takes ten times as long to look at it."""
-    held = min(max(p, EDGE), 1.0 - EDGE)
+    held = EDGE if p < EDGE else p if p < 1.0 - EDGE else 1.0 - EDGE
     return math.log(held / (1.0 - held))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
 
 LANDMARKS = 384
+BLOCK = 128  # landmarks that a single prompt is compared with at once
 _CLIP = 4.0  # standard deviations; a freak of length must not be like nothing at all
 
 
@@ -45,21 +47,23 @@ class Likeness:
 
     mean: Matrix
     deviation: Matrix
-    points: Matrix
+    blocks: Matrix  # (l / BLOCK, BLOCK, d), the landmarks twice: for so little a product BLAS wakes no threads to wait for
     squares: Matrix  # (l,)
 
     @classmethod
     def to(cls, landmarks: Landmarks) -> Likeness:
         """To these landmarks."""
         points = landmarks.points
-        return cls(landmarks.mean, landmarks.deviation, points, (points * points).sum(axis=1))
+        blocks = np.zeros((-(-len(points) // BLOCK), BLOCK, points.shape[1]))
+        blocks.reshape(-1, points.shape[1])[: len(points)] = 2.0 * points
+        return cls(landmarks.mean, landmarks.deviation, blocks, (points * points).sum(axis=1))
 
-    def of(self, looks: Matrix) -> Matrix:
-        """How like each landmark (l,) a prompt of these looks (d,) is."""
-        standard = np.minimum(np.maximum((looks - self.mean) / self.deviation, -_CLIP), _CLIP)
-        # einsum: for so little a product BLAS wakes its threads, and waits for them where the machine is busy
-        products = np.einsum("ij,j->i", self.points, standard)
-        return _near(standard @ standard + self.squares - 2 * products, len(standard))
+    def of(self, looks: Sequence[float]) -> Matrix:
+        """How like each landmark (l,) a prompt of these looks (d) is."""
+        standard = np.minimum(np.maximum((np.array(looks) - self.mean) / self.deviation, -_CLIP), _CLIP)
+        products = (self.blocks @ standard).reshape(-1)[: len(self.squares)]
+        likeness: Matrix = np.exp((standard @ standard + self.squares - products) / (-2.0 * len(standard)))
+        return likeness
 
 
 def whitening(points: Matrix) -> Matrix:

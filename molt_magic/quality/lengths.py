@@ -50,11 +50,12 @@ _PHRASES = (
     ("```", "def ", "();"),
     ("\na.", "\na)", "\n(a)", "\na:"),
 )  # fmt: skip
-_AMOUNT = re.compile(r"\b(\d{1,4})[ -](word|sentence|line|item|point|step|example|paragraph|page)")
+_AMOUNT = re.compile(r"(\d(?<!\w\d)\d{0,3})[ -](word|sentence|line|item|point|step|example|paragraph|page)")
 _TOKENS_EACH = {"word": 1.3, "sentence": 25.0, "line": 15.0, "paragraph": 100.0, "page": 500.0}
 _OTHERS_EACH = 30.0
 _FIGURES = 6  # columns that are no words
 COLUMNS = _FIGURES + len(_WORDS) + len(_PHRASES)
+_TELLING = {word: column for column, words in enumerate(_WORDS, _FIGURES) for word in words}
 
 
 def looks(prompt: str) -> Floats:
@@ -73,10 +74,8 @@ def looks(prompt: str) -> Floats:
     if (amount := _AMOUNT.search(text)) is not None:
         each = _TOKENS_EACH.get(amount[2], _OTHERS_EACH)
         row[4:_FIGURES] = 1.0, math.log(max(int(amount[1]), 1) * each) - 5.0
-    words = set(_WORD.findall(text))
-    for i, some in enumerate(_WORDS, _FIGURES):
-        if not words.isdisjoint(some):
-            row[i] = 1.0
+    for word in _TELLING.keys() & _WORD.findall(text):
+        row[_TELLING[word]] = 1.0
     for i, phrases in enumerate(_PHRASES, _FIGURES + len(_WORDS)):
         for phrase in phrases:
             if phrase in text:
@@ -198,7 +197,7 @@ class Lengths:
 
 def _predicted(solved: _Solved, model: str, task: str | None, row: Floats) -> tuple[float, float]:
     """Mean and variance of the log of a length."""
-    middle = float(row @ solved.weights.get(model, solved.shared))
+    middle = float(row.dot(solved.weights.get(model, solved.shared)))
     if task is not None:
         middle += solved.own_offsets.get((model, task), solved.offsets.get(task, 0.0))
     return middle, solved.spread.get(model, 0.0)

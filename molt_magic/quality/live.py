@@ -251,8 +251,11 @@ class QualityModel:
             for spec in specs:
                 prior = spec.prior_quality
                 expected = prior if shift is None else _moved(prior, shift)
-                record = self._records.get(spec.name)
-                predictions.append(_predicted(record, task, vector, expected, min(expected, prior), PRIOR_OUTCOMES, said))
+                sure = expected if expected < prior else prior
+                if (record := self._records.get(spec.name)) is None:  # as `_predicted` has it, without the pains
+                    predictions.append(Prediction(expected, _low(sure, PRIOR_OUTCOMES), 0.0, said))
+                else:
+                    predictions.append(_predicted(record, task, vector, expected, sure, PRIOR_OUTCOMES, said))
             return predictions
 
     def expected_tokens(self, model: str, task: str | None, prompt: str, limit: int | None) -> int:
@@ -365,8 +368,13 @@ def _predicted(
         quality, sure = (worth * quality + good) / (worth + n), (worth * sure + good) / (worth + n)
         if near := int((weights >= SAME_TASK).sum()):
             said = f"{near} near of {learned} outcomes" if since is None else f"{said}, {near} near since"
-    low = max(0.0, sure - Z * math.sqrt(sure * (1.0 - sure) / (worth + n + 1.0)))
-    return Prediction(quality, low, worth - PRIOR_OUTCOMES + n, said)
+    return Prediction(quality, _low(sure, worth + n), worth - PRIOR_OUTCOMES + n, said)
+
+
+def _low(sure: float, outcomes: float) -> float:
+    """The lower bound of a prediction that is worth so many outcomes."""
+    low = sure - Z * math.sqrt(sure * (1.0 - sure) / (outcomes + 1.0))
+    return low if low > 0.0 else 0.0
 
 
 def _as_hard(prior: float, predictor: Predictor, found: Assessment) -> float:

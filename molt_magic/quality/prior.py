@@ -26,8 +26,8 @@ import numpy.typing as npt
 
 from molt_magic.quality.calibrate import log_odds
 from molt_magic.quality.kernel import Landmarks, Likeness
-from molt_magic.quality.lexical import Lexical, terms_of
-from molt_magic.quality.surface import surface
+from molt_magic.quality.lexical import Lexical, hashes_of
+from molt_magic.quality.surface import looks_of
 
 Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
@@ -41,7 +41,8 @@ _WORD = re.compile(r"[a-z0-9]+")
 
 def question(prompt: str) -> str:
     """What two wordings of a question have in common: its words, without the options to choose from."""
-    return " ".join(_WORD.findall(_OPTIONS.split(prompt, maxsplit=1)[0].lower()))[:_QUESTION]
+    asked = _OPTIONS.split(prompt, maxsplit=1)[0] if "\n" in prompt else prompt
+    return " ".join(_WORD.findall(asked.lower()))[:_QUESTION]
 
 
 def fold_of(prompt: str) -> int:
@@ -61,14 +62,17 @@ class _Easy:
     def of(self, prompt: str) -> float:
         """How easy a prompt is."""
         words = squares = 0.0
-        for term, n in terms_of(prompt).items():
-            if (known := self.worth.get(term)) is not None:
-                rarity, worth = known
-                weight = rarity if n == 1 else (1.0 + math.log(n)) * rarity
-                words += weight * worth
-                squares += weight * weight
+        counts: dict[int, int] = {}
+        for term in hashes_of(prompt):
+            if term in self.worth:
+                counts[term] = counts.get(term, 0) + 1
+        for term, n in counts.items():
+            rarity, worth = self.worth[term]
+            weight = rarity if n == 1 else (1.0 + math.log(n)) * rarity
+            words += weight * worth
+            squares += weight * weight
         words /= math.sqrt(squares) or 1.0
-        return self.offset + words + float(self.likeness.of(surface([prompt])[0]) @ self.worths)
+        return self.offset + words + float(self.likeness.of(looks_of(prompt)) @ self.worths)
 
 
 @dataclass(frozen=True)

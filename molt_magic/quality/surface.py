@@ -20,6 +20,11 @@ Matrix = npt.NDArray[np.float64]
 READ_CHARS = 6000  # of a prompt; what comes after changes none of the numbers much
 
 _WORD = re.compile(r"[^\W\d_]+")
+# the same of an ASCII text, in half the time: its words in small letters, those of them that no digit or underscore is joined
+# to, where one is, and the capitals that begin a word
+_SMALL_WORD, _SMALL_WHOLE = re.compile(r"[a-z]+"), re.compile(r"\b[a-z]+\b")
+_JOINED = re.compile(r"[0-9_](?:(?<=[a-z][0-9_])|(?=[a-z]))")
+_INITIAL = re.compile(r"[A-Z](?<![A-Za-z][A-Z])")
 
 
 class _Sought(NamedTuple):
@@ -30,36 +35,17 @@ class _Sought(NamedTuple):
     needs: frozenset[str]
     whole: bool
 
-    def times(self, text: str, ascii_words: _Words | None) -> int:
-        """How often it is in a text."""
-        if ascii_words is not None and self.needs:
-            if ascii_words.there.isdisjoint(self.needs):
-                return 0
-            if self.whole and ascii_words.apart:
-                return sum([word in self.needs for word in ascii_words.words])
+    def times(self, text: str, whole: Sequence[str] | None) -> int:
+        """How often it is in a text; `whole`: the words of an ASCII text, in small letters, that nothing is joined to."""
+        if self.whole and whole is not None:
+            return len([word for word in whole if word in self.needs])
         return len(self.pattern.findall(text))
 
-    def found(self, text: str, ascii_words: _Words | None) -> bool:
+    def found(self, text: str, whole: Sequence[str] | None) -> bool:
         """Whether it is in a text."""
-        if ascii_words is not None and self.needs:
-            if ascii_words.there.isdisjoint(self.needs):
-                return False
-            if self.whole and ascii_words.apart:
-                return True
+        if self.whole and whole is not None:
+            return not self.needs.isdisjoint(whole)
         return self.pattern.search(text) is not None
-
-
-class _Words(NamedTuple):
-    """The words of an ASCII text."""
-
-    words: list[str]  # in small letters
-    there: frozenset[str]  # the same, and the characters of the text that are no small letters
-    apart: bool  # no digit or underscore joins one to what is no word
-
-    @classmethod
-    def of(cls, text: str, words: list[str]) -> _Words:
-        signs = frozenset(text) - _SMALL
-        return cls(words, signs.union(words), signs.isdisjoint(_JOINING))
 
 
 def _words(words: str) -> _Sought:
@@ -78,14 +64,14 @@ _COUNTED = (
     _signs(rf"[{{}};]\s*$|^\s*(?:{_CODE})\b|=>|[=!<>]=", [*"{};=", *_CODE.split("|")], re.MULTILINE),
     _signs(r"[.!?](?:\s|$)", ".!?"),
     _words("not|except|least|false|incorrect|never|no|none|neither"),
-    _signs(r"(?<=[^\W\d_A-Z,] )[A-Z][a-z]+", string.ascii_uppercase),  # names, inside a sentence
+    _signs(r"[A-Z](?<=[^\W\d_A-Z,] [A-Z])[a-z]+", string.ascii_uppercase),  # names, inside a sentence
     _words("i|my|me|you|your|he|she|his|her|they"),
     _signs(r"(?:tion|ment|ity|ness|ism|ology|osis|itis|ical)s?\b", ()),  # learned words
     _words("the|of|a|an|in|to|and"),
 )
 _FOUND = (
     _words("which|what"),
-    _signs(r"\bhow (?:many|much)\b", ["how"], re.IGNORECASE),
+    _signs(r"\bhow (?:many|much)\b", ["many", "much"], re.IGNORECASE),
     _words("why"),
     _words("how"),
     _words("if"),
@@ -95,10 +81,18 @@ _FOUND = (
     _words("statement|following"),
     _signs(r"__", "_"),
 )
-_SMALL, _JOINING = frozenset(string.ascii_lowercase), frozenset(string.digits + "_")
+_SOUGHT = (*_COUNTED, *_FOUND)
+_ALWAYS = frozenset(place for place, sought in enumerate(_SOUGHT) if not sought.needs)
+# what of _SOUGHT an ASCII text that has such a word, or such a character, is looked through for
+_CALLED_FOR = {
+    need: tuple(place for place, sought in enumerate(_SOUGHT) if need in sought.needs)
+    for need in frozenset[str]().union(*(sought.needs for sought in _SOUGHT))
+}
+_CALLING_WORDS = frozenset(need for need in _CALLED_FOR if need.islower())
+_CALLING_SIGNS = frozenset(_CALLED_FOR) - _CALLING_WORDS
 _DIGITS, _CAPITALS = string.digits.encode("ascii"), string.ascii_uppercase.encode("ascii")
-_ALPHANUMERIC = (string.ascii_letters + string.digits).encode("ascii")
-_SPACE = (string.whitespace + "\x1c\x1d\x1e\x1f").encode("ascii")  # as `str.isspace` has it
+_SPACE = string.whitespace + "\x1c\x1d\x1e\x1f"  # as `str.isspace` has it
+_PLAIN = (string.ascii_lowercase + _SPACE).encode("ascii")
 _OPTION = re.compile(r"^\s*\(?[A-J1-9][.):]\s*(.+)$", re.MULTILINE)
 _NUMERIC = re.compile(r"[\d\s.,$%/+-]*\d[\d\s.,$%/+-]*")
 _OPENS_WITH_QUESTION = re.compile(r"\W*(?:which|what|who|when|where|how|why)\b", re.IGNORECASE)
@@ -107,45 +101,96 @@ _OPENS_WITH_ARTICLE = re.compile(r"\W*(?:a|an|the)\b", re.IGNORECASE)
 
 def surface(prompts: Sequence[str]) -> Matrix:
     """The looks of prompts: float64 of shape (len(prompts), columns), not standardised."""
-    return np.array([_looks(prompt[:READ_CHARS], len(prompt)) for prompt in prompts], dtype=np.float64)
+    return np.array([looks_of(prompt) for prompt in prompts], dtype=np.float64)
 
 
-def _looks(text: str, length: int) -> list[float]:
-    chars = max(len(text), 1)
-    words = _WORD.findall(text)
-    small = [word.lower() for word in words]
-    ascii_words = _Words.of(text, small) if text.isascii() else None
-    digits, capitals, alphanumeric, spaces = _kinds(text)
-    sizes = [len(word) for word in words] or [0]
-    lines = text.split("\n")
-    widths = [len(line) for line in lines]
+def looks_of(prompt: str) -> list[float]:
+    """The same of one prompt."""
+    text = prompt[:READ_CHARS]
+    chars, is_ascii = max(len(text), 1), text.isascii()
+    seen = _seen_in_ascii(text) if is_ascii else _seen(text)
+    sizes = [*map(len, seen.words)] or [0]
     counts = [
-        length,
-        len(words),
-        len(lines),
-        len(lines[0]),
-        max(widths),
-        _mean(widths[1:]),
-        _deviation(widths) if len(widths) > 1 else 0.0,
+        len(prompt),
+        len(seen.words),
+        *_lines(text),
         text.count("?"),
         text.count(","),
         text.count('"') + text.count("'"),
         text.count("("),
-        sum([word[0].isupper() for word in words]) if capitals else 0,
-        *[sought.times(text, ascii_words) for sought in _COUNTED],
+        seen.initials,
+        *seen.sought[: len(_COUNTED)],
     ]
     shares = [
-        _mean(sizes),
-        _mean([size > 6 for size in sizes]),
-        _mean([size < 4 for size in sizes]),
-        len(set(small)) / max(len(words), 1),
-        digits / chars,
-        capitals / chars,
-        (len(text) - alphanumeric - spaces) / chars,
-        ascii_words is None,
-        *[sought.found(text, ascii_words) for sought in _FOUND],
+        sum(sizes) / len(sizes),
+        len([size for size in sizes if size > 6]) / len(sizes),
+        len([size for size in sizes if size < 4]) / len(sizes),
+        seen.distinct / max(len(seen.words), 1),
+        seen.digits / chars,
+        seen.capitals / chars,
+        seen.signs / chars,
+        not is_ascii,
+        *seen.sought[len(_COUNTED) :],
     ]
-    return [*map(math.log1p, counts), *map(float, shares), *_options(text)]
+    return [*map(math.log1p, counts), *shares, *_options(text)]
+
+
+class _Seen(NamedTuple):
+    """What there is to count in a text."""
+
+    words: list[str]
+    distinct: int  # words, whatever their letters' case
+    initials: int  # words that begin with a capital
+    digits: int
+    capitals: int
+    signs: int  # what is no letter, digit or space
+    sought: list[int]  # how often each of _COUNTED is there, and whether each of _FOUND is
+
+
+def _seen(text: str) -> _Seen:
+    words = _WORD.findall(text)
+    kinds = (str.isdigit, str.isupper, str.isalnum, str.isspace)
+    digits, capitals, alphanumeric, spaces = (sum(map(is_one, text)) for is_one in kinds)
+    return _Seen(
+        words,
+        len({word.lower() for word in words}),
+        sum([word[0].isupper() for word in words]),
+        digits,
+        capitals,
+        len(text) - alphanumeric - spaces,
+        [*[sought.times(text, None) for sought in _COUNTED], *[sought.found(text, None) for sought in _FOUND]],
+    )
+
+
+def _seen_in_ascii(text: str) -> _Seen:
+    """The same in a third of the time, and most prompts are ASCII: a table of bytes tells letters apart, and most of what is
+    sought needs something that is not there."""
+    small = text.lower()
+    words = _SMALL_WORD.findall(small)
+    distinct = set(words)
+    marks = text.encode("ascii").translate(None, _PLAIN)  # all but small letters and spaces
+    digits = len(marks) - len(marks.translate(None, _DIGITS))
+    capitals = len(marks) - len(marks.translate(None, _CAPITALS))
+    signs = set(marks.decode("ascii"))
+    whole = words if _JOINED.search(small) is None else _SMALL_WHOLE.findall(small)
+    sought, places = [0] * len(_SOUGHT), set(_ALWAYS)
+    for need in (*_CALLING_WORDS.intersection(distinct), *_CALLING_SIGNS.intersection(signs)):
+        places.update(_CALLED_FOR[need])
+    for place in places:
+        if place < len(_COUNTED):
+            sought[place] = _SOUGHT[place].times(text, whole)
+        else:
+            sought[place] = _SOUGHT[place].found(text, whole)
+    initials = len(_INITIAL.findall(text)) if capitals else 0
+    return _Seen(words, len(distinct), initials, digits, capitals, len(marks) - digits - capitals, sought)
+
+
+def _lines(text: str) -> tuple[int, int, int, float, float]:
+    """Of the lines: how many, how wide the first, the widest, those after the first on average, and how far they differ."""
+    if "\n" not in text:
+        return 1, len(text), len(text), 0.0, 0.0
+    widths = [len(line) for line in text.split("\n")]
+    return len(widths), widths[0], max(widths), _mean(widths[1:]), _deviation(widths)
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -158,38 +203,25 @@ def _deviation(values: Sequence[float]) -> float:
     return math.sqrt(_mean([(value - mean) ** 2 for value in values]))
 
 
-def _kinds(text: str) -> tuple[int, int, int, int]:
-    """How many digits, capitals, letters and digits, spaces. Most prompts are ASCII, and a table of bytes is twenty times as
-    fast."""
-    if text.isascii():
-        rest, size = text.encode("ascii").translate, len(text)
-        return (
-            size - len(rest(None, _DIGITS)),
-            size - len(rest(None, _CAPITALS)),
-            size - len(rest(None, _ALPHANUMERIC)),
-            size - len(rest(None, _SPACE)),
-        )
-    kinds = (str.isdigit, str.isupper, str.isalnum, str.isspace)
-    digits, capitals, alphanumeric, spaces = (sum(map(is_one, text)) for is_one in kinds)
-    return digits, capitals, alphanumeric, spaces
-
-
 _NO_OPTIONS = (0.0,) * 6
 
 
 def _options(text: str) -> list[float]:
     """Of the options to choose from: how many, how long, how alike, how near to the question; and how the question ends."""
-    found = list(_OPTION.finditer(text))
+    if "\n" in text:
+        found = list(_OPTION.finditer(text))
+    else:
+        found = [only] if (only := _OPTION.match(text)) is not None else []
     question = text[: found[0].start()] if found else text
     ending = question.rstrip()[-1:]
     return [
         *(_among([match[1] for match in found], question) if found else _NO_OPTIONS),
         math.log1p(len(question)),
-        float(ending == "?"),
-        float(ending == ":"),
-        float(ending == "."),
-        float(_OPENS_WITH_QUESTION.match(question) is not None),
-        float(_OPENS_WITH_ARTICLE.match(question) is not None),
+        ending == "?",
+        ending == ":",
+        ending == ".",
+        _OPENS_WITH_QUESTION.match(question) is not None,
+        _OPENS_WITH_ARTICLE.match(question) is not None,
     ]
 
 

@@ -74,7 +74,7 @@ class Explore:
         if (attempt.error is None and not walked.best_effort) or broke_off:
             return _by(pick, walked, situation, usual, f"{reason}; {walked.reason}")
         others = tuple(
-            replace(c, skipped="was asked before, by lot") if c.name == pick.name else c for c in situation.candidates
+            c._replace(skipped="was asked before, by lot") if c.name == pick.name else c for c in situation.candidates
         )
         rest = yield from self.strategy.flow(replace(situation, candidates=others))
         if (rest.attempt is None or not rest.attempt.ok) and attempt.ok:

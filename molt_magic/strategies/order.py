@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from molt_magic.strategies.walk import Walk
 from molt_magic.types import Candidate, Choice, Situation
@@ -22,14 +21,12 @@ def strongest_first(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 def default_order(situation: Situation, default: str | None) -> list[Candidate]:
     """The configured default model where it is eligible, else the strongest that is."""
-    eligible = strongest_first(situation.eligible)
-    named = [c for c in eligible if c.name == default]
-    return named or eligible[:1]
+    return named(situation, [default]) or strongest_first(situation.eligible)[:1]
 
 
 def named(situation: Situation, names: Iterable[str | None]) -> list[Candidate]:
     """The eligible candidates of these names, in this order."""
-    eligible = {c.name: c for c in situation.eligible}
+    eligible = {c.spec.name: c for c in situation.eligible}
     return [eligible[name] for name in dict.fromkeys(names) if name in eligible]
 
 
@@ -41,10 +38,12 @@ def absence(situation: Situation, name: str) -> str:
 
 def passed_over(situation: Situation, reasons: Mapping[str, str], order: Sequence[Candidate] = ()) -> tuple[Candidate, ...]:
     """All candidates, those outside `order` marked with why they were passed over."""
-    kept = {c.name for c in order}
+    kept = {c.spec.name for c in order}
     return tuple(
-        c if c.skipped is not None or c.name in kept else replace(c, skipped=reasons.get(c.name, "not asked for"))
-        for c in situation.candidates
+        [
+            c if c.skipped is not None or c.spec.name in kept else c._replace(skipped=reasons.get(c.spec.name, "not asked for"))
+            for c in situation.candidates
+        ]
     )
 
 
@@ -59,17 +58,19 @@ def choice(
     threshold: float | None = None,
 ) -> Choice:
     """The Choice of a walk: the strategy's reason first, then how the answer came about."""
-    chosen = next((c for c in candidates if walked.attempt is not None and c.name == walked.attempt.call.model), None)
-    eventful = walked.escalations or walked.fallbacks or walked.best_effort or walked.attempt is None
-    eventful = eventful or (walked.attempt is not None and walked.attempt.error is not None) or bool(walked.verdicts)
+    attempt = walked.attempt
+    asked = None if attempt is None else attempt.call.model
+    predicted = [c.predicted_quality for c in candidates if c.spec.name == asked]
+    eventful = walked.escalations or walked.fallbacks or walked.best_effort or walked.verdicts
+    eventful = eventful or attempt is None or attempt.error is not None
     return Choice(
-        attempt=walked.attempt,
+        attempt=attempt,
         reason=f"{reason}; {walked.reason}" if eventful else reason,
         candidates=candidates,
         verdicts=walked.verdicts,
         task=task if task is not None else situation.request.task,
         task_score=task_score,
-        predicted_quality=None if chosen is None else chosen.predicted_quality,
+        predicted_quality=predicted[0] if predicted else None,
         quality_threshold=threshold,
         escalations=walked.escalations,
         fallbacks=walked.fallbacks,
