@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,27 +44,39 @@ class Landmarks:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Likeness:
-    """Of single prompts to landmarks without topics, their own part of the sums done beforehand."""
+    """Of single prompts to landmarks without topics: a weighted sum, what does not depend on the prompt done beforehand.
 
-    mean: Matrix
-    deviation: Matrix
-    blocks: Matrix  # (l / BLOCK, BLOCK, d), the landmarks twice: for so little a product BLAS wakes no threads to wait for
-    squares: Matrix  # (l,)
+    With c = 2 d, exp(-|s - p|^2 / c) = exp(-s.s / c) exp(2 p.s / c) exp(-p.p / c): the last belongs to the weight. While a
+    model is waited for all of this leaves the processor's caches, so figures that NumPy would look at one call at a time are
+    added up here.
+    """
+
+    mean: list[float]  # (d)
+    deviation: list[float]
+    blocks: Matrix  # (l / BLOCK, BLOCK, d), 2 p / c; for so little a product BLAS wakes no threads to wait for
+    worths: Matrix  # (l,)
 
     @classmethod
-    def to(cls, landmarks: Landmarks) -> Likeness:
-        """To these landmarks."""
+    def to(cls, landmarks: Landmarks, worths: Matrix) -> Likeness:
+        """To these landmarks, of which being like each is worth so much: (l,)."""
         points = landmarks.points
-        blocks = np.zeros((-(-len(points) // BLOCK), BLOCK, points.shape[1]))
-        blocks.reshape(-1, points.shape[1])[: len(points)] = 2.0 * points
-        return cls(landmarks.mean, landmarks.deviation, blocks, (points * points).sum(axis=1))
+        count, columns = points.shape
+        blocks = np.zeros((-(-count // BLOCK), BLOCK, columns))
+        blocks.reshape(-1, columns)[:count] = points / columns
+        held = np.zeros(len(blocks) * BLOCK)
+        held[:count] = worths * np.exp((points * points).sum(axis=1) / (-2.0 * columns))
+        return cls(landmarks.mean.tolist(), landmarks.deviation.tolist(), blocks, held)
 
-    def of(self, looks: Sequence[float]) -> Matrix:
-        """How like each landmark (l,) a prompt of these looks (d) is."""
-        standard = np.minimum(np.maximum((np.array(looks) - self.mean) / self.deviation, -_CLIP), _CLIP)
-        products = (self.blocks @ standard).reshape(-1)[: len(self.squares)]
-        likeness: Matrix = np.exp((standard @ standard + self.squares - products) / (-2.0 * len(standard)))
-        return likeness
+    def of(self, looks: Sequence[float]) -> float:
+        """What it is worth to be like the landmarks as a prompt of these looks (d) is."""
+        standard, squares = [], 0.0
+        for value, mean, deviation in zip(looks, self.mean, self.deviation, strict=True):
+            z = (value - mean) / deviation
+            z = z if -_CLIP < z < _CLIP else math.copysign(_CLIP, z)
+            standard.append(z)
+            squares += z * z
+        near = np.exp((self.blocks @ np.array(standard)).reshape(-1))
+        return math.exp(squares / (-2.0 * len(standard))) * float(near.dot(self.worths))
 
 
 def whitening(points: Matrix) -> Matrix:

@@ -56,7 +56,6 @@ class _Easy:
 
     worth: dict[int, tuple[float, float]]  # of a term: its rarity, and its coefficient
     likeness: Likeness
-    worths: Matrix  # (l,), of being like a landmark
     offset: float
 
     def of(self, prompt: str) -> float:
@@ -72,7 +71,7 @@ class _Easy:
             words += weight * worth
             squares += weight * weight
         words /= math.sqrt(squares) or 1.0
-        return self.offset + words + float(self.likeness.of(looks_of(prompt)) @ self.worths)
+        return self.offset + words + self.likeness.of(looks_of(prompt))
 
 
 @dataclass(frozen=True)
@@ -119,8 +118,7 @@ class Prior:
         return [
             _Easy(
                 worth=dict(zip(terms, zip(rarity, words[:, 0].tolist(), strict=True), strict=True)),
-                likeness=Likeness.to(marks),
-                worths=marks.whitening[:, 0].copy(),
+                likeness=Likeness.to(marks, marks.whitening[:, 0]),
                 offset=float(offset[0]),
             )
             for words, marks, offset in zip(self.words, self.landmarks, self.offset, strict=True)
