@@ -74,7 +74,8 @@ def read(
     **params: Any,
 ) -> Asked:
     """Read and check the arguments of `Orchestrator.aroute`, before anything is done. Raises InputError, UnknownName."""
-    key = cell_id or record.new_id()  # without a cell to replace the turn of, a question is a new turn
+    # without a cell to replace the turn of, a question is a new turn
+    key = "" if thread is None else cell_id or record.new_id()
     request = question.read(
         prompt,
         history=threads.history(thread, key) if isinstance(thread, str) else (),
@@ -89,12 +90,14 @@ def read(
         thread=thread,
         params=params,
         catalog=catalog,
-        tasks=tuple(catalog.routes),
+        tasks=catalog.routes,
     )
     name = request.strategy or settings.defaults.strategy
-    one = isinstance(validate, str) or callable(validate) or not isinstance(validate, Iterable | None)
-    checks: Validators = (validate,) if one else tuple(validate or ())  # type: ignore[arg-type,assignment]  # told apart above
-    validators.build(checks, namespace=namespace or {}, judge_model=None, models=catalog.models)  # refuses unknown ones
+    checks: Validators = ()
+    if validate is not None:
+        one = isinstance(validate, str) or callable(validate) or not isinstance(validate, Iterable)
+        checks = (validate,) if one else tuple(validate)  # type: ignore[arg-type,assignment]  # told apart above
+        validators.build(checks, namespace=namespace or {}, judge_model=None, models=catalog.models)  # refuses unknown ones
     if cache not in (True, False, "refresh"):
         raise errors.InputError(f'cache must be True, False or "refresh", not {cache!r}.')
     if on_event is not None and not callable(on_event):

@@ -73,10 +73,14 @@ def read(
             )
     if task is not None and task not in (known := set(tasks)):
         raise UnknownName("task", task, known)
-    _in_range("quality", quality, 0.0, 1.0)
-    _in_range("max_cost", max_cost, 0.0, None)
-    _in_range("deadline", deadline, 0.01, None)
-    _sendable(params)
+    if quality is not None:
+        _in_range("quality", quality, 0.0, 1.0)
+    if max_cost is not None:
+        _in_range("max_cost", max_cost, 0.0, None)
+    if deadline is not None:
+        _in_range("deadline", deadline, 0.01, None)
+    if params:
+        _sendable(params)
     return Request(
         messages=messages,
         task=task,
@@ -102,9 +106,9 @@ def messages_of(prompt: Prompt) -> tuple[Message, ...]:
     users = [m for m in messages if m.role == "user"]
     if not users:
         raise InputError("There is no user message.", fix='Give text, or messages with {"role": "user", "content": ...}.')
-    last = users[-1]
-    only_text = isinstance(last.content, str) or all(part.get("type") == "text" for part in last.content)
-    if only_text and not last.text.strip():
+    asked = users[-1].content
+    only_text = isinstance(asked, str) or all(part.get("type") == "text" for part in asked)
+    if only_text and not users[-1].text.strip():
         raise InputError("The prompt is empty.", fix="Write the question below the %%route line.")
     for message in messages:
         _writable(message.text)
@@ -146,8 +150,6 @@ def _message(given: object) -> Message:
 
 
 def _in_range(name: str, value: object, low: float, high: float | None) -> None:
-    if value is None:
-        return
     if not isinstance(value, Real) or not low <= float(value) or (high is not None and float(value) > high):
         span = f"{low:g} or more" if high is None else f"between {low:g} and {high:g}"
         raise InputError(f"{name} must be a number, {span}, not {value!r}.")
