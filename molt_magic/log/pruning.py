@@ -8,6 +8,7 @@ decision cost stays as a sum, so that no budget is refilled.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from molt_magic.log.database import Database
 
 _AT_ONCE = 500  # decisions of one transaction: some milliseconds
 _PAGES = 2_000  # given back at a time; 8 MB
+# while the flusher brings the journal in, SQLite refuses to do it at once; the flusher takes milliseconds
+_BROUGHT_IN_S, _LOOK_S = 1.0, 0.01
 
 # decisions until :last, which are the first ones
 _CHOSEN = "SELECT decision_id FROM decisions WHERE seq <= :last"
@@ -111,5 +114,12 @@ def _give_back(database: Database) -> None:
             # as a script: it gives back a page a step, and sqlite3 steps an execute only once
             connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
             left, before = connection.execute("PRAGMA freelist_count").fetchone()[0], left
-    with database.reading() as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    until = time.monotonic() + _BROUGHT_IN_S
+    while True:
+        with database.reading() as connection:
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if (
+            not busy or time.monotonic() >= until
+        ):  # where somebody reads for long, whoever brings it in next makes the file smaller
+            return
+        time.sleep(_LOOK_S)
