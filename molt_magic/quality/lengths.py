@@ -162,7 +162,9 @@ class Lengths:
     def _summed(self) -> dict[str, _Sums]:
         """The sums of all answers, brought up to date: many at once take less than each of them by itself."""
         for looked, y, model, task in self._new:
-            row, sums = np.array(looked), self._sums.setdefault(model, _Sums())
+            if (sums := self._sums.get(model)) is None:
+                sums = self._sums[model] = _Sums()
+            row = np.array(looked)
             sums.n += 1.0
             sums.xx += row[:, None] * row
             sums.xy += y * row
