@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -140,7 +141,7 @@ class Known:
 
 def our_decision(known: Known) -> Callable[[str], object]:
     """The task of a prompt, as strategy semantic guesses it."""
-    return TaskClassifier.load_shipped(known).guess
+    return partial(TaskClassifier.load_shipped(known).guess, nearest=0)
 
 
 def semantic_router_decision(known: Known) -> Callable[[str], object]:

@@ -85,7 +85,7 @@ class Guesser:
     def __call__(self, prompt: str) -> TaskGuess:
         key = prompt.strip()
         if key not in self._guesses:
-            self._guesses[key] = self._classifier.guess(prompt)
+            self._guesses[key] = self._classifier.guess(prompt, nearest=0)
         return self._guesses[key]
 
 

@@ -31,7 +31,7 @@ from molt_magic.providers.vendors import key_variables
 from molt_magic.quality import QualityModel
 from molt_magic.strategies import Arbitrage, Cascade, Direct, Rule, Semantic
 from molt_magic.strategies.classifier import TaskClassifier
-from molt_magic.types import Strategy
+from molt_magic.types import Strategy, TaskGuess
 
 logger = logging.getLogger("molt_magic")
 
@@ -321,9 +321,9 @@ class Parts:
         """The strategy of this name, over the catalog in force."""
         default = self.settings.defaults.model
         if name == "rule":
-            return Rule(routes=self.catalog.routes, classify=lambda prompt: self.classifier.guess(prompt), default=default)
+            return Rule(routes=self.catalog.routes, classify=self._guess, default=default)
         if name == "semantic":
-            return Semantic(routes=self.catalog.routes, classify=lambda prompt: self.classifier.guess(prompt), default=default)
+            return Semantic(routes=self.catalog.routes, classify=self._guess, default=default)
         if name == "arbitrage":
             wanted = self.settings.arbitrage
             return Arbitrage(within=wanted.within, price=wanted.price, promise=self.promises.now())
@@ -331,7 +331,11 @@ class Parts:
             return Cascade(
                 ladder=self.catalog.ladder,
                 ladders=self.catalog.ladders,
-                classify=lambda prompt: self.classifier.guess(prompt),
+                classify=self._guess,
                 price=self.settings.cascade.price,
             )
         return Direct(default=default)
+
+    def _guess(self, prompt: str) -> TaskGuess:
+        """The task of a prompt, without the examples it is like: nobody sees them. The classifier is made when it is needed."""
+        return self.classifier.guess(prompt, nearest=0)

@@ -126,16 +126,20 @@ class TaskClassifier:
             self._fit()  # here, where it was asked for: ten thousand examples take some seconds
         return self
 
-    def guess(self, prompt: str) -> TaskGuess:
-        """The task of a prompt with its calibrated probability, and the examples it is most like."""
+    def guess(self, prompt: str, *, nearest: int = votes.NEIGHBOURS) -> TaskGuess:
+        """The task of a prompt with its calibrated probability, and the examples it is most like.
+
+        Args:
+            nearest: how many of those are shown. They play no part in it, and most of the time goes to finding them.
+        """
         fitted = self._fit()
         if fitted is None or not fitted.tasks or not prompt.strip():
             return TaskGuess(None, 0.0)
-        said, nearest = fitted.explain(self.embedder, prompt)
-        best, ahead = votes.lead(said)
-        score = float(fitted.calibration.probability(ahead)[0])
-        neighbours = tuple((fitted.texts[i], fitted.labels[i] or "none", likeness) for i, likeness in nearest)
-        return TaskGuess(fitted.tasks[int(best[0])] if score >= self.floor else None, score, neighbours)
+        said, like = fitted.explain(self.embedder, prompt, nearest=nearest)
+        best, ahead = votes.lead_of(said)
+        score = fitted.calibration.probability_of(ahead)
+        neighbours = tuple((fitted.texts[i], fitted.labels[i] or "none", likeness) for i, likeness in like)
+        return TaskGuess(fitted.tasks[best] if score >= self.floor else None, score, neighbours)
 
     def leave_one_out(self) -> list[tuple[str | None, str, float]]:
         """For every example, judged by all the others: (its task, the best task, the calibrated probability of that)."""

@@ -21,6 +21,7 @@ _CODE = re.compile(
     r"|#include|FROM|RUN)\b|=>|[=!<>]=|\w\(.*\)|^\s{2,}\S",
     re.MULTILINE,
 )
+_BEYOND_OPENING = re.compile(r"[\n{};=(]")  # what of code is not at the beginning of a text has one of these
 
 # Names that stand for their kind: "into Welsh" and "into Dutch" ask for the same, "in Rust" and "in Ruby" too.
 _LANGUAGE_NAMES = (
@@ -35,7 +36,7 @@ _PROGRAMMING_NAMES = (
     "scala julia matlab lua html css react vue angular numpy pandas pytorch pytest jest django flask fastapi excel regex "
     "docker dockerfile terraform kubernetes function script class api query endpoint"
 )
-_LANGUAGES, _PROGRAMMING = frozenset(_LANGUAGE_NAMES.split()), frozenset(_PROGRAMMING_NAMES.split())
+_KINDS = dict.fromkeys(_PROGRAMMING_NAMES.split(), "<programming>") | dict.fromkeys(_LANGUAGE_NAMES.split(), "<language>")
 
 
 def instruction(text: str) -> tuple[str, str]:
@@ -59,18 +60,22 @@ def instruction(text: str) -> tuple[str, str]:
 
 def looks_like_code(text: str) -> int:
     """How many places of a text look like source code."""
-    return sum(1 for _ in _CODE.finditer(text[:READ_CHARS]))
+    read = text[:READ_CHARS]
+    if _BEYOND_OPENING.search(read) is None:  # only its beginning can: most prompts are a line without such signs
+        return int(_CODE.match(read) is not None)
+    return len(_CODE.findall(read))
 
 
 def terms(opening: str, closing: str) -> set[str]:
     """Words, word beginnings and word pairs of an instruction, with names of languages and numbers as their kind."""
     words = _WORD.findall(opening.lower())
-    kinds = [_kind(word) for word in words]
+    kinds = ["<number>" if word.isdigit() else _KINDS.get(word, word) for word in words]
     found = {f"word {word}" for word in words}
-    found |= {f"word {word}" for word in _LETTERS.findall(closing.lower())}
-    found |= {f"begins {word[:5]}" for word in words if len(word) > 5}
-    found |= {kind for kind, word in zip(kinds, words, strict=True) if kind != word}
-    found |= {f"pair {a} {b}" for a, b in zip(["^", *kinds], kinds, strict=False)}
+    if closing:
+        found.update([f"word {word}" for word in _LETTERS.findall(closing.lower())])
+    found.update([f"begins {word[:5]}" for word in words if len(word) > 5])
+    found.update([kind for kind, word in zip(kinds, words, strict=True) if kind != word])
+    found.update([f"pair {a} {b}" for a, b in zip(["^", *kinds], kinds, strict=False)])
     return found
 
 
@@ -94,11 +99,3 @@ def looks(text: str, opening: str) -> list[float]:
         float(words < 4),
         float(ending in (".", ":")),
     ]
-
-
-def _kind(word: str) -> str:
-    if word in _LANGUAGES:
-        return "<language>"
-    if word in _PROGRAMMING:
-        return "<programming>"
-    return "<number>" if word.isdigit() else word
