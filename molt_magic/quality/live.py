@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -385,4 +386,7 @@ def _as_hard(prior: float, predictor: Predictor, found: Assessment) -> float:
 
 def _moved(prior: float, shift: float) -> float:
     """A prior moved by logits."""
-    return 1.0 / (1.0 + math.exp(-log_odds(prior) - shift))
+    return 1.0 / (1.0 + math.exp(-_prior_odds(prior) - shift))
+
+
+_prior_odds = lru_cache(maxsize=1024)(log_odds)  # there are no more priors than models
