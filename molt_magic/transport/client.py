@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
-import ssl
 import threading
 import time
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import httpx
 
-from molt_magic.errors import BadRequest, MalformedAnswer, TimedOut, Unauthorized
+from molt_magic.errors import BadRequest, TimedOut, Unauthorized
 from molt_magic.files import make_folder
+from molt_magic.transport.connections import DIRECT, Connections, Outgoing, certificates
 from molt_magic.transport.download import OnProgress, fetch
 from molt_magic.transport.failures import (
-    CHECK_URL,
+    FAILURES,
     host_of,
     is_loopback,
     mapped,
@@ -32,75 +29,16 @@ from molt_magic.transport.failures import (
     proxies_understood,
     timed_out,
     too_large,
+    translate,
     with_password,
 )
-from molt_magic.transport.headers import Headers
+from molt_magic.transport.headers import Fields, read
+from molt_magic.transport.reply import Answer, Reply
 
 MAX_BYTES = 32_000_000  # of one response; a chat answer has some hundred kB at most
-POOL = 200  # connections of one event loop; more calls than this wait for a free one
-SHARE = 8  # of them that one pool of httpx holds
 
-# no proxy for this machine, whatever HTTP_PROXY says
-_DIRECT: Mapping[str, None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
 _USUAL = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": f"python-httpx/{httpx.__version__}"}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole response."""
-
-    status: int
-    headers: Mapping[str, str]  # names in lower case
-    body: bytes
-
-    def json(self, provider: str = "") -> Any:
-        """The body as JSON. Raises MalformedAnswer where it is something else."""
-        try:
-            return jsonlib.loads(self.body)
-        except (ValueError, RecursionError):  # the second: brackets within brackets without end
-            message = f"The server answered {self.status} with {self.kind}, not with JSON."
-            raise MalformedAnswer(message, provider=provider, status=self.status, fix=CHECK_URL) from None
-
-    @property
-    def kind(self) -> str:
-        """What the body is, in words, for messages."""
-        if not self.body.strip():
-            return "an empty body"
-        html = "html" in self.headers.get("content-type", "") or self.body.lstrip()[:1] == b"<"
-        return "a web page" if html else "text"
-
-
-class Reply:
-    """A response whose body is still to be read, once: with `chunks` or with `read`."""
-
-    def __init__(self, response: httpx.Response, *, url: str, max_bytes: int, provider: str) -> None:
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers  # names in any case
-        self._response = response
-        self._url = url
-        self._max_bytes = max_bytes
-        self._provider = provider
-
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The body as it arrives, decompressed. Raises ProviderError: broken off, silent for too long, too large."""
-        size = 0
-        told = self.headers.get("content-length", "")
-        if told.isdecimal() and int(told) > self._max_bytes:  # need not be read to be refused
-            raise too_large(self._max_bytes, self._provider)
-        body = self._response.aiter_bytes()
-        while True:
-            with mapped(self._url, self._provider):  # around the read only: what the reader raises is the reader's
-                chunk = await anext(body, None)
-            if chunk is None:
-                return
-            size += len(chunk)
-            if size > self._max_bytes:
-                raise too_large(self._max_bytes, self._provider)
-            yield chunk
-
-    async def read(self) -> Answer:
-        """The rest of the body at once."""
-        return Answer(self.status, self.headers, b"".join([chunk async for chunk in self.chunks()]))
+_write = jsonlib.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class Transport:
@@ -120,7 +58,7 @@ class Transport:
         self.first_token_s = first_token_s
         self.total_s = total_s
         self.max_bytes = max_bytes
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pools] = WeakKeyDictionary()
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Connections] = WeakKeyDictionary()
         self._lock = threading.Lock()
         self._warned: set[str] = set()
         self._looked_at: set[str] = set()
@@ -155,37 +93,29 @@ class Transport:
         silence = self.first_token_s if silence_s is None else silence_s
         limit = asyncio.timeout(total)
         try:
-            async with limit, self._response(method, url, headers, json, provider, silence_s=silence) as response:
-                yield Reply(response, url=url, max_bytes=self.max_bytes, provider=provider)
+            async with limit:
+                reply = await self._send(method, url, headers, json, provider, silence)
+                try:
+                    yield reply
+                finally:
+                    await reply.aclose()
         except TimeoutError:
             if not limit.expired():
                 raise  # raised by what runs inside the block, not by our limit
             raise _too_slow(url, total, provider) from None
 
-    @asynccontextmanager
-    async def _response(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None,
-        json: Any,
-        provider: str,
-        *,
-        silence_s: float | None,
-    ) -> AsyncIterator[httpx.Response]:
-        """Send a request; its response is to be read inside, and closed at the end."""
-        pools = self._pools_of(url)
-        timeouts = {"connect": self.connect_s, "read": silence_s, "write": silence_s, "pool": None}
-        async with pools.place(url) as pool:
-            with mapped(url, provider):
-                request = httpx.Request(
-                    method, _parsed(url), **_sent(headers, json, provider), extensions={"timeout": timeouts}
-                )
-                response = await pool.handle_async_request(request)
-            try:
-                yield response
-            finally:
-                await response.aclose()
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str] | None, json: Any, provider: str, silence_s: float | None
+    ) -> Reply:
+        """Send a request; its reply is to be closed."""
+        self._look_at(url)
+        fields, content = _sent(headers, json, provider)
+        asked = Outgoing(method, url, fields, content, self.connect_s, silence_s)
+        try:
+            received = await self._connections().send(asked)
+        except FAILURES as error:
+            raise translate(error, url, provider) from None
+        return Reply(received, url=url, max_bytes=self.max_bytes, provider=provider)
 
     async def post_json(
         self,
@@ -200,9 +130,13 @@ class Transport:
         total = self.total_s if total_s is None else total_s
         limit = asyncio.timeout(total)
         try:
-            # silence may last as long as the answer takes: nothing is sent until it is whole
-            async with limit, self._response("POST", url, headers, body, provider, silence_s=None) as response:
-                return await Reply(response, url=url, max_bytes=self.max_bytes, provider=provider).read()
+            async with limit:
+                # silence may last as long as the answer takes: nothing is sent until it is whole
+                reply = await self._send("POST", url, headers, body, provider, None)
+                try:
+                    return await reply.read()
+                finally:
+                    await reply.aclose()
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -230,10 +164,11 @@ class Transport:
         deadline = time.monotonic() + total
         timeout = httpx.Timeout(total, connect=min(self.connect_s, total))
         body = bytearray()
+        fields, content = _sent(headers, json, provider)
         with (
             self._sync_client(url) as client,
             mapped(url, provider),
-            client.stream(method, url, **_sent(headers, json, provider), timeout=timeout) as response,
+            client.stream(method, url, headers=fields, content=content, timeout=timeout) as response,
         ):
             for chunk in response.iter_bytes():
                 body += chunk
@@ -241,7 +176,7 @@ class Transport:
                     raise too_large(self.max_bytes, provider)
                 if time.monotonic() > deadline:
                     raise _too_slow(url, total, provider)
-            return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
+            return Answer(response.status_code, read(response.headers.raw), bytes(body))
 
     def download(self, url: str, part_path: Path, on_progress: OnProgress | None = None) -> int:
         """Fetch a file into `part_path`, going on where an earlier try stopped. Sends no key anywhere.
@@ -266,33 +201,33 @@ class Transport:
     async def aclose(self) -> None:
         """Close the connections of the running loop."""
         with self._lock:
-            pools = self._pools.pop(asyncio.get_running_loop(), None)
-        if pools is not None:
-            await pools.aclose()
+            connections = self._by_loop.pop(asyncio.get_running_loop(), None)
+        if connections is not None:
+            await connections.aclose()
 
     def close(self) -> None:
         """Close from outside: what belongs to a running loop is closed there, what belongs to an ended one is let go."""
         with self._lock:
-            known = list(self._pools.items())
-            self._pools.clear()
-        for loop, pools in known:
+            known = list(self._by_loop.items())
+            self._by_loop.clear()
+        for loop, connections in known:
             if loop.is_running():
-                asyncio.run_coroutine_threadsafe(pools.aclose(), loop)
+                asyncio.run_coroutine_threadsafe(connections.aclose(), loop)
 
-    def _pools_of(self, url: str) -> _Pools:
-        """What sends requests in the running loop."""
-        self._look_at(url)
+    def _connections(self) -> Connections:
+        """Those of the running loop."""
         loop = asyncio.get_running_loop()
-        with self._lock:
-            pools = self._pools.get(loop)
-            if pools is None:
-                pools = self._pools[loop] = _Pools()
-        return pools
+        found = self._by_loop.get(loop)
+        if found is None:
+            found = Connections()
+            with self._lock:
+                self._by_loop[loop] = found
+        return found
 
     def _sync_client(self, url: str) -> httpx.Client:
         self._look_at(url)
         with proxies_understood():
-            return httpx.Client(verify=_certificates(), follow_redirects=False, mounts=_DIRECT)
+            return httpx.Client(verify=certificates(), follow_redirects=False, mounts=DIRECT)
 
     def _look_at(self, url: str) -> None:
         """Refuse what is no address; warn once of a machine that is reached over plain http."""
@@ -317,86 +252,26 @@ class Transport:
         )
 
 
-class _Pools:
-    """The connections of one event loop: to servers, and where the environment names a proxy, through that.
-
-    A request goes to httpx's transport itself: what its client does around one (redirects, cookies, authentication) is not
-    wanted here. And its pool looks at all of its connections, and at all that wait, whenever a request comes or goes, so that
-    with 50 in flight most of the time is spent on that: there are many small ones, the last used of which is used first.
-    """
-
-    def __init__(self) -> None:
-        certificates = _certificates()
-        limits = httpx.Limits(max_connections=SHARE, max_keepalive_connections=SHARE)
-        self._direct = [httpx.AsyncHTTPTransport(verify=certificates, limits=limits) for _ in range(POOL // SHARE)]
-        self._places: asyncio.LifoQueue[httpx.AsyncBaseTransport] = asyncio.LifoQueue()
-        for pool in reversed(self._direct):
-            for _ in range(SHARE):
-                self._places.put_nowait(pool)
-        self._proxied = _Proxied() if any(getproxies().get(scheme) for scheme in ("http", "https", "all")) else None
-
-    @asynccontextmanager
-    async def place(self, url: str) -> AsyncIterator[httpx.AsyncBaseTransport]:
-        """A pool with a place for one request, once there is one."""
-        if self._proxied is not None and not is_loopback(url):
-            yield self._proxied
-            return
-        pool = await self._places.get()
-        try:
-            yield pool
-        finally:
-            self._places.put_nowait(pool)
-
-    async def aclose(self) -> None:
-        for pool in self._direct:
-            await pool.aclose()
-        if self._proxied is not None:
-            await self._proxied.aclose()
-
-
-class _Proxied(httpx.AsyncBaseTransport):
-    """As httpx reads HTTP_PROXY, NO_PROXY and the like."""
-
-    def __init__(self) -> None:
-        limits = httpx.Limits(max_connections=POOL, max_keepalive_connections=POOL // 2)
-        with proxies_understood():
-            self._client = httpx.AsyncClient(verify=_certificates(), limits=limits, follow_redirects=False, mounts=_DIRECT)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._client.send(request, stream=True)
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
-
-@lru_cache(maxsize=256)
-def _parsed(url: str) -> httpx.URL:
-    """An address, taken apart once. Raises httpx.InvalidURL."""
-    return httpx.URL(url)
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """The trusted certificates, `SSL_CERT_FILE` and `SSL_CERT_DIR` honoured; read once, it takes a tenth of a second."""
-    return httpx.create_ssl_context()
-
-
 def _too_slow(url: str, total_s: float, provider: str) -> TimedOut:
     return timed_out(f"{host_of(url)} took longer than {total_s:g} s.", "network.total_s", provider)
 
 
-def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> dict[str, Any]:
-    """Headers and body as they go over the wire, refused here where they cannot."""
-    fields = Headers({**_USUAL, **(headers or {})})
-    if not all(value.isascii() and value.isprintable() for value in fields.values()):
-        raise Unauthorized(
-            "The key holds characters that no key has.", provider=provider, fix="Look for line breaks and quotes around it."
-        )
+def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> tuple[Fields, bytes | None]:
+    """Header fields and body as they go over the wire, refused here where they cannot."""
+    fields = Fields()
+    for name, value in {**_USUAL, **(headers or {})}.items():
+        if not (value.isascii() and value.isprintable()):
+            raise Unauthorized(
+                "The key holds characters that no key has.", provider=provider, fix="Look for line breaks and quotes around it."
+            )
+        fields.append((name.encode("ascii"), value.encode("ascii")))
     if json is None:
-        return {"headers": fields}
+        return fields, None
     try:
-        content = jsonlib.dumps(json, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        content = _write(json).encode()
     except (TypeError, ValueError) as error:
         message = f"The request cannot be written as JSON: {error}."
         raise BadRequest(message, provider=provider, fix="Pass numbers, text, lists and dicts as parameters.") from None
-    return {"headers": Headers({"content-type": "application/json", **fields}), "content": content}
+    fields.append((b"content-type", b"application/json"))
+    fields.append((b"content-length", b"%d" % len(content)))
+    return fields, content

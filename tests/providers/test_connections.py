@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+import trustme
 
-from molt_magic.transport import Transport
-from molt_magic.transport.client import POOL
+from molt_magic import errors
+from molt_magic.transport import Transport, connections
+from molt_magic.transport.connections import POOL
 
 pytestmark = pytest.mark.anyio
 
@@ -17,8 +23,8 @@ pytestmark = pytest.mark.anyio
 class Keeping:
     """A server that keeps connections; what it is asked for is how many bytes to answer with."""
 
-    def __init__(self, *, pause_s: float = 0.0, closes: bool = False) -> None:
-        self.pause_s, self.closes = pause_s, closes
+    def __init__(self, *, pause_s: float = 0.0, closes: bool = False, adds: bytes = b"") -> None:
+        self.pause_s, self.closes, self.adds = pause_s, closes, adds
         self.connections = self.requests = self.at_once = self.most_at_once = 0
         self.url = ""
 
@@ -34,6 +40,9 @@ class Keeping:
                 await asyncio.sleep(self.pause_s)
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + b"x" * size)
                 await writer.drain()
+                if self.adds:
+                    await asyncio.sleep(0.01)
+                    writer.write(self.adds)
                 if self.closes:
                     return
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -44,10 +53,10 @@ class Keeping:
 
 
 @asynccontextmanager
-async def running(keeping: Keeping) -> AsyncIterator[Transport]:
+async def running(keeping: Keeping, tls: ssl.SSLContext | None = None) -> AsyncIterator[Transport]:
     transport = Transport()
-    server = await asyncio.start_server(keeping.serve, "127.0.0.1", 0)
-    keeping.url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(keeping.serve, "127.0.0.1", 0, ssl=tls)
+    keeping.url = f"{'https' if tls else 'http'}://localhost:{server.sockets[0].getsockname()[1]}"
     try:
         yield transport
     finally:
@@ -105,3 +114,132 @@ async def test_cancelled_requests_give_their_places_back() -> None:
             each.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
         await asyncio.wait_for(asyncio.gather(*(get(transport, keeping) for _ in range(POOL))), 30)
+
+
+async def test_a_connection_that_says_what_nobody_asked_for_is_not_used_again() -> None:
+    keeping = Keeping(adds=b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwrong")
+    async with running(keeping) as transport:
+        for _ in range(3):
+            await get(transport, keeping)
+            await asyncio.sleep(0.05)
+    assert (keeping.requests, keeping.connections) == (3, 3)
+
+
+async def test_a_connection_that_was_closed_while_the_loop_was_busy_is_not_used_again() -> None:
+    keeping = Keeping(closes=True)
+    ready, over = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        server = await asyncio.start_server(keeping.serve, "127.0.0.1", 0)
+        keeping.url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
+        ready.set()
+        await over.wait()
+        server.close()
+        await asyncio.sleep(0.05)  # until its sockets are closed
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    ready.wait()
+    transport = Transport()
+    for _ in range(3):
+        await get(transport, keeping)
+        time.sleep(0.05)  # a cell that computes
+    await transport.aclose()
+    loop.call_soon_threadsafe(over.set)
+    await asyncio.to_thread(thread.join)
+    loop.close()
+    assert (keeping.requests, keeping.connections) == (3, 3)
+
+
+async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "KEPT_S", 0.02)
+    keeping = Keeping()
+    async with running(keeping) as transport:
+        await asyncio.gather(*(get(transport, keeping) for _ in range(3)))
+        await asyncio.sleep(0.05)
+        await get(transport, keeping)
+        await asyncio.sleep(0.02)
+        assert (keeping.connections, keeping.at_once) == (4, 1), "those that were not needed again are closed as well"
+
+
+async def test_idle_connections_to_one_server_make_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "POOL", 3)
+    first, second = Keeping(pause_s=0.05), Keeping(pause_s=0.05)
+    async with running(first) as transport, running(second):
+        await asyncio.gather(*(get(transport, first) for _ in range(5)))
+        await asyncio.gather(*(get(transport, second) for _ in range(2)))
+        await asyncio.sleep(0.02)
+        assert (first.at_once, second.at_once) == (1, 2)
+        await asyncio.gather(get(transport, first), get(transport, second))
+    assert (first.connections, second.connections) == (3, 2)
+
+
+async def test_connections_with_tls_are_kept_and_end_like_those_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(theirs)
+    authority.configure_trust(ours)
+    monkeypatch.setattr(connections, "certificates", lambda: ours)
+    keeping, closing = Keeping(), Keeping(closes=True)
+    async with running(keeping, theirs) as transport, running(closing, theirs):
+        for size in (2, 3_000_000, 0):
+            await get(transport, keeping, size)
+        async with transport.stream("GET", f"{keeping.url}/9000000") as reply:
+            assert await anext(reply.chunks())
+        for _ in range(2):
+            await get(transport, closing)
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)
+        assert keeping.at_once == 0
+    assert (keeping.connections, closing.connections) == (1, 2)
+
+
+async def test_a_server_that_does_not_shake_hands_is_not_waited_for() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    transport = Transport(connect_s=0.1)
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        with pytest.raises(errors.TimedOut, match="No connection to localhost"):
+            await transport.get_json(f"https://localhost:{server.sockets[0].getsockname()[1]}")
+        await transport.aclose()
+        await asyncio.sleep(0.02)  # until the server's end is closed as well
+
+
+async def test_an_answer_that_comes_before_a_large_request_has_left_is_read() -> None:
+    read = asyncio.Event()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\n{}")
+        await read.wait()
+        writer.close()
+
+    transport = Transport()
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
+        assert (await transport.post_json(url, {"text": "x" * 20_000_000})).status == 413
+        read.set()
+        await transport.aclose()
+        await asyncio.sleep(0.02)
+
+
+async def test_what_the_environment_names_as_a_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        asked.append((head.split("\r\n")[0], await reader.readexactly(7)))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n" + b"[12]")
+        writer.close()
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        transport = Transport()
+        with pytest.warns(UserWarning, match="plain http"):
+            answer = await transport.post_json("http://models.example/v1", {"q": 1})
+        await transport.aclose()
+    assert answer.json() == [12]
+    assert asked == [("POST http://models.example/v1 HTTP/1.1", b'{"q":1}')]

@@ -1,0 +1,103 @@
+"""What comes back: a whole response, or one that is still to be read."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from molt_magic.errors import MalformedAnswer
+from molt_magic.transport.connections import Received
+from molt_magic.transport.failures import CHECK_URL, FAILURES, too_large, translate
+from molt_magic.transport.headers import read
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+    def json(self, provider: str = "") -> Any:
+        """The body as JSON. Raises MalformedAnswer where it is something else."""
+        try:
+            return jsonlib.loads(self.body)
+        except (ValueError, RecursionError):  # the second: brackets within brackets without end
+            message = f"The server answered {self.status} with {self.kind}, not with JSON."
+            raise MalformedAnswer(message, provider=provider, status=self.status, fix=CHECK_URL) from None
+
+    @property
+    def kind(self) -> str:
+        """What the body is, in words, for messages."""
+        if not self.body.strip():
+            return "an empty body"
+        html = "html" in self.headers.get("content-type", "") or self.body.lstrip()[:1] == b"<"
+        return "a web page" if html else "text"
+
+
+class Reply:
+    """A response whose body is still to be read, once: with `chunks` or with `read`."""
+
+    def __init__(self, received: Received, *, url: str, max_bytes: int, provider: str) -> None:
+        self.status = received.status
+        self.headers: Mapping[str, str] = read(received.fields)  # names in lower case
+        self._received = received
+        self._url = url
+        self._max_bytes = max_bytes
+        self._provider = provider
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body as it arrives, decompressed. Raises ProviderError: broken off, silent for too long, too large."""
+        body, size = self._body(), 0
+        while True:
+            try:  # around the read only: what the reader raises is the reader's
+                chunk = await anext(body, None)
+            except FAILURES as error:
+                raise translate(error, self._url, self._provider) from None
+            if chunk is None:
+                return
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise too_large(self._max_bytes, self._provider)
+            yield chunk
+
+    async def read(self) -> Answer:
+        """The rest of the body at once; raises the same."""
+        chunks, size = [], 0
+        try:
+            async for chunk in self._body():
+                size += len(chunk)
+                if size > self._max_bytes:
+                    raise too_large(self._max_bytes, self._provider)
+                chunks.append(chunk)
+        except FAILURES as error:
+            raise translate(error, self._url, self._provider) from None
+        return Answer(self.status, self.headers, b"".join(chunks))
+
+    def _body(self) -> AsyncIterator[bytes]:
+        told = self.headers.get("content-length", "")
+        if told.isdecimal() and int(told) > self._max_bytes:  # need not be read to be refused
+            raise too_large(self._max_bytes, self._provider)
+        if "content-encoding" not in self.headers:
+            return aiter(self._received.body)
+        response = httpx.Response(self.status, headers=self._received.fields, stream=_Compressed(self._received))
+        return response.aiter_bytes()
+
+    async def aclose(self) -> None:
+        """End the request, whether it was read to its end or not."""
+        await self._received.aclose()
+
+
+class _Compressed(httpx.AsyncByteStream):
+    """A body as httpx wants it for decompressing."""
+
+    def __init__(self, received: Received) -> None:
+        self._received = received
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._received.body)
