@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ BLOCK = 128  # landmarks that a single prompt is compared with at once
 _CLIP = 4.0  # standard deviations; a freak of length must not be like nothing at all
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Landmarks:
     """exp(-|a - b|^2 / (2 d)) on standardised columns, against landmarks, whitened."""
 
@@ -39,7 +40,13 @@ class Landmarks:
     def rows(self, looks: Matrix, topics: Rows) -> Rows:
         """Rows whose inner products are the likenesses: float32 of shape (n, l')."""
         standard = _standard(looks, topics, self.mean, self.deviation, self.share)
-        return (_likeness(standard, self.points) @ self.whitening).astype(np.float32)
+        return (_likeness(standard, self.points, self._squares) @ self.whitening).astype(np.float32)
+
+    @cached_property
+    def _squares(self) -> Matrix:
+        """Of the points' lengths, (l,): every prompt is compared with the same."""
+        found: Matrix = (self.points * self.points).sum(axis=1)
+        return found
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -64,7 +71,7 @@ class Likeness:
         blocks = np.zeros((-(-count // BLOCK), BLOCK, columns))
         blocks.reshape(-1, columns)[:count] = points / columns
         held = np.zeros(len(blocks) * BLOCK)
-        held[:count] = worths * np.exp((points * points).sum(axis=1) / (-2.0 * columns))
+        held[:count] = worths * np.exp(landmarks._squares / (-2.0 * columns))
         return cls(landmarks.mean.tolist(), landmarks.deviation.tolist(), blocks, held)
 
     def of(self, looks: Sequence[float]) -> float:
@@ -81,7 +88,7 @@ class Likeness:
 
 def whitening(points: Matrix) -> Matrix:
     """What makes inner products of likenesses to `points`, shape (l, d), out of the likenesses: shape (l, l')."""
-    values, vectors = np.linalg.eigh(_likeness(points, points))
+    values, vectors = np.linalg.eigh(_likeness(points, points, (points * points).sum(axis=1)))
     kept = values > 1e-6 * values[-1]
     found: Matrix = vectors[:, kept] / np.sqrt(values[kept])
     return found
@@ -92,10 +99,8 @@ def _standard(looks: Matrix, topics: Rows, mean: Matrix, deviation: Matrix, shar
     return np.clip(columns, -_CLIP, _CLIP)
 
 
-def _likeness(a: Matrix, b: Matrix) -> Matrix:
-    return _near((a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T, a.shape[1])
-
-
-def _near(distances: Matrix, columns: int) -> Matrix:
-    likeness: Matrix = np.exp(np.maximum(distances, 0.0) / (-2.0 * columns))
+def _likeness(a: Matrix, b: Matrix, squares: Matrix) -> Matrix:
+    """Of rows a to rows b, whose lengths have these squares."""
+    distances = (a * a).sum(axis=1)[:, None] + squares - 2 * a @ b.T
+    likeness: Matrix = np.exp(np.maximum(distances, 0.0) / (-2.0 * a.shape[1]))
     return likeness

@@ -243,7 +243,8 @@ class QualityModel:
         with self._lock:
             found = self._assessed(prompt, task, vector)
             if found is not None and self._fit is not None:
-                return [self._fitted(spec, self._fit, found, task, vector) for spec in specs]
+                felt = _felt(self._fit.predictor, found)
+                return [self._fitted(spec, self._fit, found, felt, task, vector) for spec in specs]
             shift = self._shifted(prompt) if prompt else None
             said = "prior only"
             if shift is not None and abs(shift) >= _FELT:
@@ -276,11 +277,14 @@ class QualityModel:
 
     # -- within
 
-    def _fitted(self, spec: ModelSpec, fit: _Fit, found: Assessment, task: str | None, vector: Vector | None) -> Prediction:
-        """What a fit and what came in since say of a model."""
+    def _fitted(
+        self, spec: ModelSpec, fit: _Fit, found: Assessment, felt: float, task: str | None, vector: Vector | None
+    ) -> Prediction:
+        """What a fit and what came in since say of a model. To one that was not fitted a prompt is as hard as to those that
+        were."""
         record, models = self._records.get(spec.name), fit.predictor.models
         if spec.name not in models:
-            expected = _as_hard(spec.prior_quality, fit.predictor, found)
+            expected = _moved(spec.prior_quality, felt)
             return _predicted(record, task, vector, expected, expected, PRIOR_OUTCOMES, "prior only")
         j = models.index(spec.name)
         expected, near = float(found.quality[0, j]), found.neighbours[0, j]
@@ -378,10 +382,10 @@ def _low(sure: float, outcomes: float) -> float:
     return low if low > 0.0 else 0.0
 
 
-def _as_hard(prior: float, predictor: Predictor, found: Assessment) -> float:
-    """The prior of a model that was not fitted, moved by how hard the prompt is for those that were: a shift of logits."""
+def _felt(predictor: Predictor, found: Assessment) -> float:
+    """Logits by which a prompt is easier than usual for the models that were fitted; under 0: harder."""
     usual = float(predictor.fitted.latent.means.mean())
-    return _moved(prior, log_odds(float(found.quality.mean())) - log_odds(usual))
+    return log_odds(float(found.quality.mean())) - log_odds(usual)
 
 
 def _moved(prior: float, shift: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ COUNTS = (20, 40, 80, 160)  # of neighbours that are tried
 _AT_ONCE = 512  # rows whose likeness to all the others is held at once
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Neighbours:
     """Prompts and their targets, and how many are averaged for each target."""
 
@@ -22,7 +23,7 @@ class Neighbours:
     targets: Matrix  # (n, p)
     counts: npt.NDArray[np.int64]  # (p,)
 
-    @property
+    @cached_property
     def most(self) -> int:
         """How many neighbours an average takes at most."""
         return int(self.counts.max())
@@ -30,10 +31,15 @@ class Neighbours:
     def averages(self, order: npt.NDArray[np.int64]) -> Matrix:
         """Averages of shape (k, p) for the places of at least `most` nearest, shape (k, ...), nearest first."""
         found = np.zeros((len(order), len(self.counts)))
-        for count in np.unique(self.counts):
-            same = self.counts == count
-            found[:, same] = self.targets[order[:, :count]][:, :, same].mean(axis=1)
+        for count, columns, targets in self._alike:
+            found[:, columns] = targets[order[:, :count]].mean(axis=1)
         return found
+
+    @cached_property
+    def _alike(self) -> list[tuple[int, npt.NDArray[np.int64], Matrix]]:
+        """The targets that as many neighbours are averaged for: how many, which columns they are, and the targets."""
+        columns = {int(count): np.flatnonzero(self.counts == count) for count in np.unique(self.counts)}
+        return [(count, of, np.ascontiguousarray(self.targets[:, of])) for count, of in columns.items()]
 
     def nearest(self, vectors: Rows, count: int) -> tuple[npt.NDArray[np.int64], Rows]:
         """Places and cosines of the `count` nearest, nearest first: shapes (k, count)."""
