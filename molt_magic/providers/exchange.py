@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from molt_magic.errors import BadRequest, ContentFiltered, MalformedAnswer, ProviderError, StreamInterrupted
 from molt_magic.providers.faults import Fault, Said, to_error, unreadable
 from molt_magic.providers.sound import ODD, sound, with_whole_characters
-from molt_magic.providers.sse import Event, events
+from molt_magic.providers.sse import Event, Events
 from molt_magic.providers.vendors import Endpoint
 from molt_magic.transport import Answer, Headers, Reply, Transport
 from molt_magic.types import Call, Completion, ModelSpec
@@ -128,6 +128,14 @@ async def _beginning(chunks: AsyncIterator[bytes]) -> bytes:
     return b""
 
 
+async def _next(chunks: AsyncIterator[bytes], events: Events) -> list[Event] | None:
+    """The next events of a stream; None at its end."""
+    async for chunk in chunks:
+        if found := events.take(chunk):
+            return found
+    return events.end() or None
+
+
 def _is_stream(begun: bytes, kind: str) -> bool:
     """Whether a body holds events. Its beginning decides over its content type, which some servers set wrongly."""
     if not begun or begun.startswith((b"{", b"[", b"<")):
@@ -168,8 +176,7 @@ class _Exchange:
             if not _is_stream(begun, reply.headers.get("content-type", "")):
                 rest = [chunk async for chunk in chunks]
                 return self.whole(Answer(reply.status, reply.headers, b"".join([begun, *rest])))
-            async with aclosing(events(chunks, begun)) as stream:
-                await self._follow(stream, reader, reply)
+            await self._follow(begun, chunks, reader, reply)
             if reader.ended:
                 with suppress(ProviderError, TimeoutError):
                     async with asyncio.timeout(_DRAIN_S):
@@ -179,26 +186,32 @@ class _Exchange:
             raise self.interrupted("it ended without its end mark", reader, "Ask again.")
         return self.finished(reader)
 
-    async def _follow(self, stream: AsyncIterator[Event], reader: Reader, reply: Reply) -> None:
+    async def _follow(self, begun: bytes, chunks: AsyncIterator[bytes], reader: Reader, reply: Reply) -> None:
         """Hand the text over as it arrives, until the end mark or the end of the stream."""
+        events = Events()
+        found: list[Event] | None = events.take(begun)
         half = ""  # of a character whose other half comes with the next piece
         length = 0  # characters
-        while not reader.ended:
+        while found is not None:
+            for event in found:
+                if text := half + self._feed(reader, event, reply):
+                    half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+                    if text := with_whole_characters(text.removesuffix(half)):
+                        self.on_delta(text)
+                    length += len(text)
+                    if length > _MOST_TEXT:
+                        message = f"The answer is longer than {_MOST_TEXT:,} characters."
+                        raise MalformedAnswer(message, provider=self.provider, fix="Set max_tokens lower.", retryable=False)
+                if reader.ended:
+                    return
+            if not reader.done:
+                found = await _next(chunks, events)
+                continue
             try:
-                async with asyncio.timeout(_TAIL_S if reader.done else None):
-                    event = await anext(stream, None)
+                async with asyncio.timeout(_TAIL_S):
+                    found = await _next(chunks, events)
             except TimeoutError:
                 return
-            if event is None:
-                return
-            if text := half + self._feed(reader, event, reply):
-                half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
-                if text := with_whole_characters(text.removesuffix(half)):
-                    self.on_delta(text)
-                length += len(text)
-                if length > _MOST_TEXT:
-                    message = f"The answer is longer than {_MOST_TEXT:,} characters."
-                    raise MalformedAnswer(message, provider=self.provider, fix="Set max_tokens lower.", retryable=False)
 
     def _feed(self, reader: Reader, event: Event, reply: Reply) -> str:
         try:

@@ -5,7 +5,6 @@ Only CR, LF and CRLF end a line: a splitter for text would also break at U+2028,
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import NamedTuple
 
 
@@ -16,44 +15,36 @@ class Event(NamedTuple):
     data: str
 
 
-async def events(chunks: AsyncIterator[bytes], begun: bytes = b"") -> AsyncGenerator[Event, None]:
-    """The events of a stream. One that was cut within a line is dropped: it has not arrived.
-
-    Args:
-        begun: what was read of it already.
-    """
-    lines, block = _Lines(), _Block()
-    for event in block.take(lines.take(begun)):
-        yield event
-    async for chunk in chunks:
-        for event in block.take(lines.take(chunk)):
-            yield event
-    if block.data:  # the blank line after the last event is often forgotten
-        yield Event(block.name, "\n".join(block.data))
-
-
-class _Block:
-    """The fields since the last blank line."""
+class Events:
+    """Cuts a stream into its events. One that was cut within a line is dropped: it has not arrived."""
 
     def __init__(self) -> None:
-        self.name = ""
-        self.data: list[str] = []
+        self._lines = _Lines()
+        self._name = ""
+        self._data: list[str] = []  # of the event that has begun
 
-    def take(self, lines: Iterator[str]) -> Iterator[Event]:
-        for line in lines:
+    def take(self, chunk: bytes) -> list[Event]:
+        """The events that end in this chunk."""
+        found = []
+        for line in self._lines.take(chunk):
             if not line:
-                if self.data:
-                    yield Event(self.name, "\n".join(self.data))
-                self.name, self.data = "", []
+                found += self.end()
                 continue
             field, _, value = line.partition(":")
             value = value.removeprefix(" ")
             if field == "data":
-                self.data.append(value)
+                self._data.append(value)
             elif field == "event":
-                self.name = value
+                self._name = value
             elif field == "error":  # llama.cpp before 2025 names the field for the event
-                self.name, self.data = "error", [value]
+                self._name, self._data = "error", [value]
+        return found
+
+    def end(self) -> list[Event]:
+        """The event that has begun, at the end of the stream: the blank line after the last one is often forgotten."""
+        found = [Event(self._name, "\n".join(self._data))] if self._data else []
+        self._name, self._data = "", []
+        return found
 
 
 class _Lines:
@@ -64,20 +55,21 @@ class _Lines:
         self._after_cr = False
         self._first = True
 
-    def take(self, chunk: bytes) -> Iterator[str]:
+    def take(self, chunk: bytes) -> list[str]:
         """The lines that end in this chunk."""
         if not chunk:
-            return
+            return []
         if self._after_cr:  # the line ended with its CR already
             chunk = chunk.removeprefix(b"\n")
         self._after_cr = chunk.endswith(b"\r")
-        *ended, rest = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        if ended:
-            ended[0] = b"".join([*self._begun, ended[0]])
-            self._begun.clear()
-        if rest:
+        if b"\r" in chunk:
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        ended, end, rest = chunk.rpartition(b"\n")
+        if not end:
             self._begun.append(rest)
-        for line in ended:
-            text = line.decode("utf-8", "replace")
-            yield text.removeprefix("\ufeff") if self._first else text
-            self._first = False
+            return []
+        text = b"".join([*self._begun, ended]).decode("utf-8", "replace")
+        self._begun = [rest]
+        if self._first:
+            self._first, text = False, text.removeprefix("\ufeff")
+        return text.split("\n")
