@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from molt_magic import errors, telemetry, validators
@@ -121,11 +121,11 @@ class Routing:
 
         self._parts.learning.catch_up()
         candidates = assessed()
-        asked_for = [c for c in candidates if request.model in (None, c.name)]
+        asked_for = _asked_for(request, candidates)
         if not any(c.reachable for c in asked_for):
             engine.look_again()  # a key may have been set just now
             candidates = assessed()
-            asked_for = [c for c in candidates if request.model in (None, c.name)]
+            asked_for = _asked_for(request, candidates)
         if any(c.skipped is None for c in asked_for):
             return candidates
         spec = self._parts.catalog.models.get(request.model or DEFAULT_LOCAL)
@@ -287,3 +287,8 @@ class Routing:
             if missing is not None and missing.fix:
                 return missing.fix
         return ""
+
+
+def _asked_for(request: Request, candidates: tuple[Candidate, ...]) -> Sequence[Candidate]:
+    """The model that is named, or all of them."""
+    return candidates if request.model is None else [c for c in candidates if c.spec.name == request.model]

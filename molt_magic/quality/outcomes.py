@@ -31,6 +31,8 @@ class Record:
     _places: dict[str, int] = field(default_factory=dict)  # decision_id -> place
     _matrix: Vector = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))  # with room to grow
     _filled: int = 0  # rows of it that are up to date
+    _scores: Matrix | None = None  # `scores`, as long as nothing new came in
+    _same: dict[str, npt.NDArray[np.intp]] = field(default_factory=dict)  # task -> places of its outcomes, likewise
 
     def take(self, outcome: Outcome, *, embedder_id: str) -> None:
         """A new outcome, or another word on one that is here; a weaker word changes nothing."""
@@ -40,7 +42,10 @@ class Record:
             if rank >= self._ranks[place]:
                 self.corrected += bool(outcome.score != self.scores[place])
                 self.scores[place], self._ranks[place] = outcome.score, rank
+                self._scores = None
             return
+        self._scores = None
+        self._same.clear()
         self._places[outcome.decision_id] = len(self.scores)
         usable = outcome.vector and outcome.embedder == embedder_id
         self.vectors.append(np.frombuffer(outcome.vector, dtype=np.float32) if usable else np.zeros(0, dtype=np.float32))
@@ -51,6 +56,8 @@ class Record:
 
     def take_all(self, later: Record) -> None:
         """What another record knows, which begins later than this one."""
+        self._scores = None
+        self._same.clear()
         for decision_id, at in later._places.items():
             place = self._places.get(decision_id)
             if place is not None:
@@ -75,14 +82,23 @@ class Record:
 
     def weights(self, task: str | None, vector: Vector | None, *, since: int = 0) -> tuple[Matrix, Matrix]:
         """How much each outcome from place `since` on says of a prompt, in [0, 1], and their scores."""
-        scores = np.array(self.scores[since:])
+        if self._scores is None:
+            self._scores = np.array(self.scores)
+        scores = self._scores[since:]
         weights = np.zeros(len(scores))
         if vector is not None and len(scores):
             weights = np.clip(self._stacked(len(vector))[since:] @ vector, 0.0, 1.0).astype(np.float64)
         if task is not None:
-            same = np.array([known == task for known in self.tasks[since:]], dtype=bool)
-            weights = np.where(same, np.maximum(weights, SAME_TASK), weights)
+            same = self._places_of(task)
+            same = same[np.searchsorted(same, since) :] - since
+            weights[same] = np.maximum(weights[same], SAME_TASK)
         return weights, scores
+
+    def _places_of(self, task: str) -> npt.NDArray[np.intp]:
+        """The outcomes of a task, ascending."""
+        if task not in self._same:
+            self._same[task] = np.array([i for i, known in enumerate(self.tasks) if known == task], dtype=np.intp)
+        return self._same[task]
 
     def _stacked(self, dim: int) -> Vector:
         """The vectors as rows. Only what is new is copied: an outcome must not cost a copy of all there are."""
