@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -475,6 +476,33 @@ def test_a_locked_log_is_an_error_and_nothing_is_written(log: DecisionLog, path:
         other.execute("ROLLBACK")
     log.append(a_decision("d2"))
     assert len(log.to_frame()) == 2
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_who_writes_or_reads_waits_for_another_process_whatever_was_done_before(
+    log: DecisionLog, path: Path, journal: str
+) -> None:
+    log.append(a_decision())
+    if journal == "delete":  # as where the switch to a write-ahead journal was refused
+        log.close()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("molt_magic.log.database._use_wal", lambda _: False)
+            assert log.last() is not None
+    for n in range(2):
+        with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            threading.Timer(0.2, other.execute, ["COMMIT"]).start()
+            log.append(a_decision(f"after-{n}"))
+            assert not other.in_transaction
+            other.execute("BEGIN EXCLUSIVE")
+            threading.Timer(0.2, other.execute, ["COMMIT"]).start()
+            assert log.get(f"after-{n}") is not None, "which with a write-ahead journal needs no waiting"
+            assert log.version()
+            while other.in_transaction:
+                time.sleep(0.01)
+    assert len(log.to_frame()) == 3
 
 
 _APPENDER = """
