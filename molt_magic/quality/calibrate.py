@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
+Real = TypeVar("Real", bound=np.floating[Any])
 
 EDGE = 0.01  # no prediction is nearer to 0 or 1: logits stay finite, and nothing is ever certain
 _STRENGTH = 20.0  # how many outcomes the prior "slope 1, offset 0" is worth
 
 
+def within(values: npt.NDArray[Real], low: float, high: float) -> npt.NDArray[Real]:
+    """Values held between two bounds. `np.clip` does the same, and for few values takes four times as long."""
+    found: npt.NDArray[Real] = np.minimum(np.maximum(values, low), high)
+    return found
+
+
 def logit(p: Matrix) -> Matrix:
-    held = np.clip(p, EDGE, 1 - EDGE)
+    held = within(p, EDGE, 1 - EDGE)
     return np.log(held / (1 - held))
 
 

@@ -10,6 +10,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from molt_magic.quality.calibrate import within
+
 Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
 
@@ -96,7 +98,7 @@ def whitening(points: Matrix) -> Matrix:
 
 def _standard(looks: Matrix, topics: Rows, mean: Matrix, deviation: Matrix, share: float) -> Matrix:
     columns: Matrix = np.concatenate([(looks - mean) / deviation, share * topics.astype(np.float64)], axis=1)
-    return np.clip(columns, -_CLIP, _CLIP)
+    return within(columns, -_CLIP, _CLIP)
 
 
 def _likeness(a: Matrix, b: Matrix, squares: Matrix) -> Matrix:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from molt_magic.embed import Embedder, StaticEmbedder
 from molt_magic.errors import InputError
 from molt_magic.quality.blend import blend_weights
-from molt_magic.quality.calibrate import apply_curves, fit_curve
+from molt_magic.quality.calibrate import apply_curves, fit_curve, within
 from molt_magic.quality.families import Families
 from molt_magic.quality.features import Features, one_hot
 from molt_magic.quality.latent import Latent, filled
@@ -212,7 +212,7 @@ class Predictor:
     def _assessed(self, quality: Matrix, order: npt.NDArray[np.int64], cosine: Rows, z: float) -> Assessment:
         """Predictions for k prompts with the evidence of their nearest neighbours, the latter of shape (k, neighbours)."""
         state = self.fitted
-        weight = np.clip((cosine - state.background) / (1.0 - state.background), 0.0, 1.0)
+        weight = within((cosine - state.background) / (1.0 - state.background), 0.0, 1.0)
         n, near = np.empty(quality.shape), np.empty(quality.shape, dtype=np.int64)
         for start in range(0, len(quality), _AT_ONCE):
             rows = slice(start, start + _AT_ONCE)
@@ -245,7 +245,7 @@ class Predictor:
         tasked = np.array([task in state.tasks for task in given], dtype=bool)
         if TASK in state.ridges and tasked.any():
             components[tasked] = np.einsum("bnp,bp->np", stacked[:, tasked], state.with_task)
-        return apply_curves(np.clip(state.latent.scores(components), 0.0, 1.0), state.curves)
+        return apply_curves(within(state.latent.scores(components), 0.0, 1.0), state.curves)
 
     def _vectors(self, prompts: Sequence[str], vectors: Rows | None) -> Rows:
         return self.embedder.embed(prompts) if vectors is None else np.asarray(vectors, dtype=np.float32)
