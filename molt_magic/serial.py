@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +14,7 @@ from molt_magic.errors import InputError
 from molt_magic.types import Completion, Message, Usage
 
 _COMPLETION, _USAGE = ([each.name for each in dataclasses.fields(kind)] for kind in (Completion, Usage))
+_of_completion, _of_usage = attrgetter(*_COMPLETION), attrgetter(*_USAGE)
 
 _WRITER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
@@ -87,9 +89,9 @@ def message_to_json(message: Message) -> Mapping[str, Any]:
 
 def completion_to_json(completion: Completion) -> dict[str, Any]:
     """A completion as JSON."""
-    return {name: getattr(completion, name) for name in _COMPLETION} | {
-        "usage": {name: getattr(completion.usage, name) for name in _USAGE}
-    }
+    value = dict(zip(_COMPLETION, _of_completion(completion), strict=True))
+    value["usage"] = dict(zip(_USAGE, _of_usage(completion.usage), strict=True))
+    return value
 
 
 def completion_from_json(value: Mapping[str, Any]) -> Completion | None:

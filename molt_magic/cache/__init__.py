@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from molt_magic.cache.index import Vector
     from molt_magic.cache.memory import MemoryStore
     from molt_magic.cache.neighbours import Neighbours
-    from molt_magic.cache.store import JsonStore, VectorRow
+    from molt_magic.cache.rows import VectorRow
+    from molt_magic.cache.writer import Writer
     from molt_magic.embed import Embedder
 
 logger = logging.getLogger("molt_magic.cache")
@@ -71,6 +73,7 @@ class Cache:
         from molt_magic.cache.memory import MemoryStore
         from molt_magic.cache.second import SecondOpinion
         from molt_magic.cache.store import JsonStore
+        from molt_magic.cache.writer import Writer
 
         self.directory = directory
         self.ttl_seconds = ttl_seconds
@@ -81,7 +84,8 @@ class Cache:
         self._embedder: Embedder | None = None
         self._second = SecondOpinion(verifier)
         self._store = JsonStore(directory, max_bytes=max_bytes)
-        self._kept: JsonStore | MemoryStore = self._store if prompts else MemoryStore(max_bytes=max_bytes)
+        self._writer = Writer(self._store, failed=partial(self._failed, "write"), written=self._written)
+        self._kept: Writer | MemoryStore = self._writer if prompts else MemoryStore(max_bytes=max_bytes)
         self._lock = threading.RLock()  # of the making of what is made late; never held while embedding
         self._neighbours: Neighbours | None = None
         self._recent: OrderedDict[str, Vector] = OrderedDict()  # of the last prompts: a miss is stored soon after
@@ -94,8 +98,10 @@ class Cache:
     def get(self, key: str) -> Entry | None:
         """The answer to exactly this request, None when there is none, it is too old or the cache cannot be read."""
         found = None
-        with self._degrading("read"):
+        try:
             found = self._fetch(key)
+        except Exception as error:  # noqa: BLE001  # as all of these: see the module's first lines
+            self._failed("read", error)
         self._counts["hits" if found else "misses"] += 1
         return found
 
@@ -117,17 +123,11 @@ class Cache:
             prompt: the text the answer is for.
             also: other keys of the same answer.
         """
-        with self._degrading("write"):
-            try:
-                text = _ENCODER.encode({"stored": time.time(), "value": value})
-            except (TypeError, ValueError, RecursionError) as error:
-                raise StoreError(f"An answer could not be cached: {error}.") from error
-            if 4 * len(text) > self.max_bytes:
-                raise StoreError(f"An answer of {len(text):,} bytes is too large for a cache of {self.max_bytes:,}.")
+        try:
             row = self._semantic_row(key, scope, prompt) if scope is not None and prompt is not None else None
-            seq = self._kept.put(key, text, expire_s=self.ttl_seconds, row=row, also=also)
-            if row is not None:
-                self._near.stored(row, seq)
+            self._kept.put(key, self._envelope(value), expire_s=self.ttl_seconds, row=row, also=also)
+        except Exception as error:  # noqa: BLE001
+            self._failed("write", error)
 
     def forget(self, key: str) -> bool:
         """Take back one entry; whether there was one. Raises StoreError if the cache cannot be written."""
@@ -136,7 +136,7 @@ class Cache:
     def clear(self) -> int:
         """Drop all entries; how many there were. Raises StoreError if the cache cannot be written."""
         count = self._kept.clear()
-        if self._kept is not self._store and self.directory.exists():  # from a time when prompts were kept
+        if self._kept is not self._writer and self.directory.exists():  # from a time when prompts were kept
             count += self._store.clear()
         self._near.clear()
         return count
@@ -150,11 +150,8 @@ class Cache:
         """
         if not self.semantic or not prompt.strip():
             return None
-        with self._degrading("search"):
-            vector = self._vector(prompt)
-            if vector is None or self._embedder is None:
-                return None
-            for row, distance in self._near.near(scope, self._embedder, vector):
+        try:
+            for row, distance in self._neighbours_of(prompt, scope):
                 entry = self._fetch(row.key)
                 if entry is None:
                     continue
@@ -162,13 +159,17 @@ class Cache:
                     self._counts["semantic_hits"] += 1
                     return Entry(row.key, entry.value, distance=max(0.0, distance), prompt=row.prompt)
                 self._counts["semantic_refused"] += 1
+        except Exception as error:  # noqa: BLE001
+            self._failed("search", error)
         return None
 
     def stats(self) -> Mapping[str, Any]:
         """What is stored (entries, vectors, bytes), the limits, the counts of this process, and trouble if there is any."""
         entries = vectors = used = 0
-        with self._degrading("read"):
+        try:
             entries, vectors, used = self._kept.sizes()
+        except Exception as error:  # noqa: BLE001
+            self._failed("read", error)
         return {
             "directory": str(self.directory),
             "entries": entries,
@@ -181,19 +182,35 @@ class Cache:
             "trouble": self._trouble,
         }
 
+    def flush(self) -> None:
+        """Bring all that was stored to the disk now, where other processes find it."""
+        self._kept.flush()
+
     def settle(self) -> None:
         """Give all that was stored its place in the index now: lookups are then as fast as they will be."""
+        self._kept.flush()
         self._near.settle()
 
     def close(self) -> None:
         """Save the indexes and close the files; a later use opens them again."""
-        if self._neighbours is not None:
-            with self._degrading("save"):
-                self._neighbours.close()
         self._kept.close()
+        if self._neighbours is not None:
+            try:
+                self._neighbours.close()
+            except Exception as error:  # noqa: BLE001
+                self._failed("save", error)
         self._store.close()
 
     # -- within
+
+    def _envelope(self, value: Mapping[str, Any]) -> str:
+        try:
+            text = _ENCODER.encode({"stored": time.time(), "value": value})
+        except (TypeError, ValueError, RecursionError) as error:
+            raise StoreError(f"An answer could not be cached: {error}.") from error
+        if 4 * len(text) > self.max_bytes:
+            raise StoreError(f"An answer of {len(text):,} bytes is too large for a cache of {self.max_bytes:,}.")
+        return text
 
     def _fetch(self, key: str) -> Entry | None:
         text = self._kept.get(key)
@@ -212,16 +229,26 @@ class Cache:
         return Entry(key, value) if -CLOCK_SLACK_S <= age <= self.ttl_seconds else None
 
     def _semantic_row(self, key: str, scope: str, prompt: str) -> VectorRow | None:
-        from molt_magic.cache.store import VectorRow
+        from molt_magic.cache.rows import VectorRow
 
         if not self.semantic or not prompt.strip():
             return None
-        with self._degrading("embed"):
-            vector = self._vector(prompt)
-            if vector is not None and self._embedder is not None:
+        try:
+            vector, embedder = self._vector(prompt), self._embedder
+            if vector is not None and embedder is not None:
                 text = prompt.encode("utf-8", "backslashreplace").decode("utf-8")  # a lone surrogate is no UTF-8
-                return VectorRow(0, key, scope, self._embedder.id, text, vector.tobytes())
+                return VectorRow(0, key, scope, embedder.id, text, vector.tobytes())
+        except Exception as error:  # noqa: BLE001
+            self._failed("embed", error)
         return None
+
+    def _neighbours_of(self, prompt: str, scope: str) -> list[tuple[VectorRow, float]]:
+        vector, embedder = self._vector(prompt), self._embedder
+        return [] if vector is None or embedder is None else self._near.near(scope, embedder, vector)
+
+    def _written(self, scopes: set[str]) -> None:
+        if self._neighbours is not None:
+            self._neighbours.written(scopes)
 
     @property
     def _near(self) -> Neighbours:
@@ -229,12 +256,14 @@ class Cache:
 
         with self._lock:
             if self._neighbours is None:
-                self._neighbours = Neighbours(self._store, directory=self.directory, distance=self.semantic_distance)
+                self._neighbours = Neighbours(
+                    self._store, self._writer, directory=self.directory, distance=self.semantic_distance
+                )
             return self._neighbours
 
     def _vector(self, prompt: str) -> Vector | None:
         from molt_magic.cache import guard
-        from molt_magic.cache.vectors import unit_rows
+        from molt_magic.cache.vectors import unit_vectors
 
         if (recent := self._recent.get(prompt)) is not None:
             return recent
@@ -242,10 +271,10 @@ class Cache:
             if self._embedder is None:
                 self._embedder = self._make_embedder()
         # of what is asked only: an embedder that knows capitals calls "france" and "France" strangers
-        vector = unit_rows(self._embedder, [guard.gist(prompt)])
-        if vector is None:
+        vectors = unit_vectors(self._embedder, [guard.gist(prompt)])
+        if vectors is None:
             return None
-        row: Vector = vector[0]
+        row = vectors[0]
         with self._lock:
             self._recent[prompt] = row
             while len(self._recent) > REMEMBERED:
@@ -259,40 +288,19 @@ class Cache:
             return True
         if guard.refusal(asked, stored, verified=True) is not None:
             return False
-        with self._degrading("verify"):
+        try:
             if self._second.there:
                 return self._second.agrees(asked, stored)
-            return guard.refusal(asked, stored, verified=False) is None
-        self._second.give_up()  # its model cannot be loaded, or used: it is not tried again
+        except Exception as error:  # noqa: BLE001
+            self._failed("verify", error)
+            self._second.give_up()  # its model cannot be loaded, or used: it is not tried again
         return guard.refusal(asked, stored, verified=False) is None
-
-    def _degrading(self, doing: str) -> _Degrading:
-        return _Degrading(self, doing)
 
     def _failed(self, doing: str, error: Exception) -> None:
         self._trouble = f"{doing}: {error}"
         kind = "store" if isinstance(error, StoreError) else f"{doing}: {type(error).__name__}"
         logger.log(logging.DEBUG if kind in self._told else logging.WARNING, "The cache is not used (%s): %s", doing, error)
         self._told.add(kind)
-
-
-class _Degrading:
-    """Whatever fails in here is a miss, said once a kind: an embedder is anybody's code; a cache must never fail a request."""
-
-    __slots__ = ("_cache", "_doing")
-
-    def __init__(self, cache: Cache, doing: str) -> None:
-        self._cache = cache
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        if not isinstance(error, Exception):
-            return False
-        self._cache._failed(self._doing, error)
-        return True
 
 
 def _jsonable(part: Any) -> Any:

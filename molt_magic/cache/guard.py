@@ -85,12 +85,14 @@ _WISH = re.compile(
     r"(?:(?:please )?(?:tell me|let me know|show me|teach me|explain to me|explain|do you know|i wonder|i was wondering"
     rf"|i am wondering|i want to know|i need to know|i would like to know) (?=(?:{_ANY_QUESTION})\b))?"
 )
+_WISHING = {"can", "could", "would", "will", "please", "tell", "let", "show", "teach", "explain", "do", "i"}  # one begins it
 _HOW_TO = re.compile(
     rf"(?:how to|how (?:do|can|does) (?:i|one|someone) (?!(?:{_ANY_STATE})\b)(?=\w+ \w)"
     rf"|how (?:do|can) (?:you|we) (?=(?:{_ANY_PROCEDURE}) \w)"
     r"|what (?:is|are) (?:the |a |some )?(?:ways?|methods?|steps) to)\b ?"
 )
 _PLURAL = re.compile(r"(\w{2,}[^sui'])s")
+_CONTRACTED = frozenset(CONTRACTIONS)
 _NAMED_ARTICLES = frozenset(article.capitalize() for article in ARTICLES)
 _CANONICAL = {**NUMBER_WORDS, "were": "was", "an": "a"}
 _AGREES = {"has": "have"}  # with its subject, whose number may differ too
@@ -154,8 +156,10 @@ def _tidy(text: str) -> str:
     """One form of the same text. Not NFKC, which would make x² an x2. Indentation is kept: it may be code."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text).translate(_QUOTES)
-    lines = [line.rstrip() for line in text.strip().splitlines()]
-    return "\n".join([_spaced(line) for line in lines if line])
+    lines = text.strip().splitlines()
+    if len(lines) == 1:
+        return _spaced(lines[0])
+    return "\n".join([_spaced(line) for line in map(str.rstrip, lines) if line])
 
 
 def _spaced(line: str) -> str:
@@ -270,7 +274,7 @@ def _ungrouped(text: str) -> str:
 @lru_cache(maxsize=_KEPT)
 def _bare(text: str) -> str:
     """Without greeting and thanks; a fronted phrase at its end, 1,000 as 1000."""
-    text = _ungrouped(text)
+    text = _ungrouped(text) if "," in text else text
     while (greeting := _GREETING.match(text)) is not None:
         text = text[greeting.end() :]
     if ":" in text or '"' in text or "\n" in text:
@@ -305,13 +309,15 @@ def _plain(text: str, names: frozenset[str], *, lenient: bool) -> tuple[list[str
     """The kind of question and the words that count, in order; and the forms of be and do that occur."""
     words = _words(phrasing.countries(text) if lenient else text)
     words = _possessives(words) if "'s" in text else words
-    lowered = [word.lower() for word in words]
+    sentence = " ".join(words).lower()
+    lowered = sentence.split(" ")
     if not _NAMED_ARTICLES.isdisjoint(words):
         lowered = [f"={word}" if i and words[i] in _NAMED_ARTICLES else word for i, word in enumerate(lowered)]
-    if not CONTRACTIONS.keys().isdisjoint(lowered):
-        lowered = [CONTRACTIONS.get(word, word) for word in lowered]
-    sentence = " ".join(lowered)
-    wish = _WISH.match(sentence)
+        sentence = " ".join(lowered)
+    if not _CONTRACTED.isdisjoint(lowered):
+        lowered = " ".join([CONTRACTIONS.get(word, word) for word in lowered]).split(" ")
+        sentence = " ".join(lowered)
+    wish = _WISH.match(sentence) if lowered[0] in _WISHING else None
     sentence = sentence[wish.end() :] if wish else sentence
     asked, sentence = phrasing.question(sentence) if lenient else _instruction(sentence)
     tokens = sentence.split()

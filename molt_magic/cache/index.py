@@ -79,6 +79,7 @@ class ScopeIndex:
         self._sketched = min(SKETCHED, identity.dim // SHARE_SKETCHED)
         # of the block's rows, by columns, which the product goes through twice as fast; see `_within`
         self._sketch: Vector = np.zeros((64, self._sketched + 1), dtype=np.float32, order="F")
+        self._asked: Vector = np.ones(self._sketched + 1, dtype=np.float32)  # likewise, of a vector that is looked for
         self._seqs: list[int] = []  # of the block's rows
         self._places: dict[int, int] = {}  # seq -> row of the block
         self._graph: Any = None  # hnswlib.Index
@@ -157,7 +158,8 @@ class ScopeIndex:
     def nearest(self, vector: Vector, count: int, *, within: float = 2.0) -> list[tuple[int, float]]:
         """The `count` nearest as (seq, cosine distance), nearest first, none beyond `within`. `vector` is of unit length."""
         found = self._query_block(vector, count, within) if self._seqs else []
-        found += [(seq, distance) for seq, distance in self._query_graph(vector, count) if distance <= within]
+        if self._in_graph:
+            found += [(seq, distance) for seq, distance in self._query_graph(vector, count) if distance <= within]
         found.sort(key=lambda pair: (pair[1], -pair[0]))  # of equals the newest
         return found[:count]
 
@@ -206,10 +208,10 @@ class ScopeIndex:
         Of unit vectors the distance is half the square of the distance between their ends, and that square is no smaller than
         what the first figures alone make of it.
         """
-        asked = np.ones(self._sketched + 1, dtype=np.float32)
-        first = asked[:-1] = vector[: self._sketched]
+        first = vector[: self._sketched]
+        self._asked[:-1] = first
         farthest = float(first @ first) / 2 - within - 3 * UNIT_TOLERANCE
-        likely = _product(self._sketch[: len(self._seqs)], asked)
+        likely = _product(self._sketch[: len(self._seqs)], self._asked)
         return np.flatnonzero(likely >= farthest) if likely.max() >= farthest else _NONE
 
     def _resize(self, rows: int) -> None:

@@ -38,8 +38,8 @@ class MemoryStore:
         expire_s: float,
         row: object = None,  # noqa: ARG002  # there are no vectors
         also: Sequence[str] = (),
-    ) -> int:
-        """Store `text` for `expire_s` seconds, under other keys `also`; 0, for there is no vector."""
+    ) -> None:
+        """Store `text` for `expire_s` seconds, under other keys `also`."""
         with self._lock:
             for name in (key, *also):
                 self._drop(name)
@@ -47,7 +47,6 @@ class MemoryStore:
                 self._bytes += len(text)
             while self._bytes > self.max_bytes:
                 self._drop(next(iter(self._texts)))
-        return 0
 
     def delete(self, key: str) -> bool:
         """Drop an entry; whether there was one."""
@@ -66,6 +65,9 @@ class MemoryStore:
         """Entries (expired ones included), vectors, bytes."""
         with self._lock:
             return len(self._texts), 0, self._bytes
+
+    def flush(self) -> None:
+        """Nothing waits."""
 
     def close(self) -> None:
         """Nothing is held open; the texts stay."""

@@ -12,11 +12,14 @@ import os
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molt_magic.cache.index import IndexIdentity, ScopeIndex, Vector
-from molt_magic.cache.store import JsonStore, VectorRow
+from molt_magic.cache.rows import VectorRow
+from molt_magic.cache.store import JsonStore
+from molt_magic.cache.writer import Writer
 
 if TYPE_CHECKING:
     from molt_magic.embed import Embedder
@@ -37,12 +40,14 @@ class Neighbours:
 
     Args:
         store: where the vectors are.
+        writer: has those that are on their way there.
         directory: where graphs are kept.
         distance: largest cosine distance of a neighbour.
     """
 
-    def __init__(self, store: JsonStore, *, directory: Path, distance: float) -> None:
+    def __init__(self, store: JsonStore, writer: Writer, *, directory: Path, distance: float) -> None:
         self.store = store
+        self.writer = writer
         self.directory = directory
         self.distance = distance
         self._held = threading.RLock()
@@ -50,13 +55,24 @@ class Neighbours:
         self._pid = os.getpid()
 
     def near(self, scope: str, embedder: Embedder, vector: Vector) -> list[tuple[VectorRow, float]]:
-        """Up to COUNT living entries of the scope within the distance, nearest first."""
+        """Living entries of the scope within the distance, nearest first: up to COUNT, and those that wait to be written."""
+        # what waits before what is stored: if it is written in between, it is found there
+        waiting = self.writer.near(scope, embedder.id, vector, within=self.distance)
+        stored = self._stored(scope, embedder, vector)
+        if not waiting and not stored:
+            return []
+        stored = [pair for pair in stored if not self.writer.replaces(pair[0])]
+        return sorted([*waiting, *stored], key=lambda pair: pair[1])
+
+    def _stored(self, scope: str, embedder: Embedder, vector: Vector) -> list[tuple[VectorRow, float]]:
         with self._lock:
             followed = self._follow(scope, embedder)
             for attempt in range(3):
                 if attempt == 2:
                     followed.forget_the_gone(self.store)
                 near = followed.index.nearest(vector, COUNT, within=self.distance)
+                if not near:
+                    return []
                 rows = [(self.store.row(seq), far) for seq, far in near]
                 gone = [seq for (seq, _), (row, _) in zip(near, rows, strict=True) if row is None]
                 if not gone:
@@ -64,12 +80,14 @@ class Neighbours:
                 followed.index.forget(gone)  # expired, taken back or replaced since: look again among the living
             return [(row, far) for row, far in rows if row is not None]
 
-    def stored(self, row: VectorRow, seq: int) -> None:
-        """Take in what was just stored under this number, if the scope is followed; else its next lookup does."""
+    def written(self, scopes: Iterable[str]) -> None:
+        """Take in what was written of those of these scopes that are followed, before their next lookup has to."""
         with self._lock:
-            if (followed := self._followed.get(row.scope)) is not None:
-                followed.take(self.store, row, seq)
-                self._tend(followed)
+            version = self.store.version()
+            for scope in scopes:
+                followed = self._followed.get(scope)
+                if followed is not None and followed.index.identity.store == version[0]:
+                    self._catch_up(followed, version)
 
     def settle(self) -> None:
         """Do now, in one go, what a thread does by and by."""
@@ -120,9 +138,13 @@ class Neighbours:
                 _, dropped = self._followed.popitem(last=False)
                 dropped.index.save()
         self._followed.move_to_end(scope)
-        followed.catch_up(self.store, version)
-        self._tend(followed)
+        self._catch_up(followed, version)
         return followed
+
+    def _catch_up(self, followed: _Followed, version: tuple[str, int, int]) -> None:
+        if version != followed.version:
+            followed.catch_up(self.store, version)
+            self._tend(followed)
 
     def _tend(self, followed: _Followed) -> None:
         """Begin the thread if there is something for it to do."""
@@ -156,34 +178,21 @@ class _Followed:
         self.index = index
         self.tending: threading.Thread | None = None
         self.told = False  # that tending it failed
-        self._version: tuple[str, int, int] | None = None
+        self.version: tuple[str, int, int] | None = None  # of the store, that it has followed
         self._last = 0  # number of the newest vector that was taken in
         self._added = 0  # since what is gone was looked for
 
     def catch_up(self, store: JsonStore, version: tuple[str, int, int]) -> None:
         """Take in the vectors that are new in this version; at first, forget those of a saved graph that are gone."""
-        if version == self._version:
-            return
         identity = self.index.identity
         seqs = store.seqs(identity.scope, identity.embedder, after=self._last)
-        if self._version is None:
+        if self.version is None:
             self.index.keep(seqs)
         new = [seq for seq in sorted(seqs) if seq not in self.index]
         for start in range(0, len(new), READ_AT_ONCE):
             self.index.add(store.vectors(new[start : start + READ_AT_ONCE]))
-        self._last, self._version = max(seqs, default=self._last), version
+        self._last, self.version = max(seqs, default=self._last), version
         self._added += len(new)
-
-    def take(self, store: JsonStore, row: VectorRow, seq: int) -> None:
-        """Take in the vector that this process has just stored; it is not read back where nothing else was written since."""
-        version, before, identity = store.version(), self._version, self.index.identity
-        alone = before is not None and version == (before[0], before[1], before[2] + 1)
-        if not (alone and seq > self._last and (identity.store, identity.embedder) == (version[0], row.embedder)):
-            self.catch_up(store, version)
-            return
-        self.index.add([(seq, row.vector)])
-        self._last, self._version = seq, version
-        self._added += 1
 
     def forget_the_gone(self, store: JsonStore) -> None:
         """Forget what the store has no more."""

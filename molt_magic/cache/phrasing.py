@@ -74,32 +74,32 @@ _COUNTRIES = (
     ),
     (("UK", "U.K", "nited"), re.compile(r"\b(?:U\.K\b\.?|UK\b|[Uu]nited [Kk]ingdom\b)"), "United-Kingdom"),
 )
-_PHRASES = (
-    (("pros and cons",), re.compile(r"\bpros and cons\b"), "advantages and disadvantages"),
-    (("money",), re.compile(r"\b(make|making|makes) (?=(?:more |some |extra |easy |quick )?money\b)"), "earn "),
-    (("in order to",), re.compile(r"\bin order to\b"), "to"),
-    (("differ",), re.compile(r"\bdiffer(?:ence|ences) of (?=.* and )"), "difference between "),
-    (("kind", "sort"), re.compile(r"\b(kind|sort)(s?) of\b"), r"type\2 of"),
-    (("whom",), re.compile(r"\bwhom\b"), "who"),
-    (("which one ",), re.compile(r"^which one (?=is|are)"), "which "),
-    (("that ",), re.compile(r"\bthat (?=(?:i|you|he|she|it|they|we|one|people|someone)\b)"), ""),
-    ((" any ",), re.compile(r"\b(there|have|has) any (?=\w)"), r"\1 "),
-    ((" there ",), re.compile(r"\b(are|is) there (?:a|an|some) (?=\w)"), r"\1 there "),
-    (("-",), re.compile(r"(?<=[a-z]{2})-(?=[a-z]{2})"), " "),
-    (
-        (" for", " on"),
-        re.compile(
-            r"\b(purpose|procedure|process|reason|scope|solution|requirement|criteria|use|need|topic|syllabus)(s?) (?:for|on)\b"
-        ),
-        r"\1\2 of",
-    ),
+_OF = re.compile(
+    r"\b(purpose|procedure|process|reason|scope|solution|requirement|criteria|use|need|topic|syllabus)(s?) (?:for|on)\b"
+)
+_TYPE = re.compile(r"\b(kind|sort)(s?) of\b")
+_PHRASES = (  # what there must be for the pattern to match, which is sooner seen
+    ("pros and cons", re.compile(r"\bpros and cons\b"), "advantages and disadvantages"),
+    ("money", re.compile(r"\b(make|making|makes) (?=(?:more |some |extra |easy |quick )?money\b)"), "earn "),
+    ("in order to", re.compile(r"\bin order to\b"), "to"),
+    ("differ", re.compile(r"\bdiffer(?:ence|ences) of (?=.* and )"), "difference between "),
+    ("kind", _TYPE, r"type\2 of"),
+    ("sort", _TYPE, r"type\2 of"),
+    ("whom", re.compile(r"\bwhom\b"), "who"),
+    ("which one ", re.compile(r"^which one (?=is|are)"), "which "),
+    ("that ", re.compile(r"\bthat (?=(?:i|you|he|she|it|they|we|one|people|someone)\b)"), ""),
+    (" any ", re.compile(r"\b(there|have|has) any (?=\w)"), r"\1 "),
+    (" there ", re.compile(r"\b(are|is) there (?:a|an|some) (?=\w)"), r"\1 there "),
+    ("-", re.compile(r"(?<=[a-z]{2})-(?=[a-z]{2})"), " "),
+    (" for", _OF, r"\1\2 of"),
+    (" on", _OF, r"\1\2 of"),
 )
 
 
 def is_english(words: list[str]) -> bool:
     """Whether a prompt is surely English: words that only English has, and more of them than words of other languages."""
-    lowered = [word.lower() for word in words]
-    if lowered and lowered[0] in ENGLISH_OPENINGS and OTHER_LANGUAGES.isdisjoint(lowered):
+    lowered = " ".join(words).lower().split(" ")
+    if lowered[0] in ENGLISH_OPENINGS and OTHER_LANGUAGES.isdisjoint(lowered):
         return True
     others = len([word for word in lowered if word in OTHER_LANGUAGES])
     known = sum([1 + (word in QUESTION_WORDS or word == "the") for word in lowered if word in ENGLISH or word in CONTRACTIONS])
@@ -108,6 +108,8 @@ def is_english(words: list[str]) -> bool:
 
 def countries(text: str) -> str:
     """The two countries of many names under one each."""
+    if "U" not in text and "nited" not in text:
+        return text
     for hints, pattern, name in _COUNTRIES:
         if has_any(hints, text):
             text = pattern.sub(name, text)
@@ -124,11 +126,9 @@ def has_any(hints: tuple[str, ...], text: str) -> bool:
 
 def question(sentence: str) -> tuple[str | None, str]:
     """A sentence in lower case, one space between words: its kind if it is one of those above, and what is asked."""
-    for hints, pattern, instead in _PHRASES:
-        for hint in hints:
-            if hint in sentence:
-                sentence = pattern.sub(instead, sentence)
-                break
+    for hint, pattern, instead in _PHRASES:
+        if hint in sentence:
+            sentence = pattern.sub(instead, sentence)
     if not sentence.startswith(("how", "wh")):
         return None, sentence  # no pattern below begins otherwise
     if (asked := _HOW_TO.match(sentence)) is not None:

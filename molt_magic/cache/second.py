@@ -58,13 +58,13 @@ class SecondOpinion:
 
     def _known(self, embedder: Embedder, one: str, two: str) -> tuple[Vector, Vector] | None:
         """Both vectors, those that are not remembered made at once; None where a text has none."""
-        from molt_magic.cache.vectors import unit_rows
+        from molt_magic.cache.vectors import unit_vectors
 
         with self._lock:
             held = {text: vector for text in (one, two) if (vector := self._vectors.get(text)) is not None}
         missing = [text for text in (one, two) if text not in held]
         if missing:
-            made = unit_rows(embedder, missing)
+            made = unit_vectors(embedder, missing)
             if made is None:
                 return None
             held |= zip(missing, made, strict=True)

@@ -13,20 +13,22 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 import diskcache
 
 from molt_magic.cache.disk import DATABASE, KNOWN_SETTINGS, SETTINGS, Database, RawJsonDisk, Refused
+from molt_magic.cache.inserts import Inserts
+from molt_magic.cache.rows import Fresh, VectorRow
 from molt_magic.errors import StoreError
 
 logger = logging.getLogger("molt_magic.cache")
 
 T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 SCHEMA_VERSION = 1
 DAMAGED = "damaged-cache.db"  # one copy is kept for whoever wants to look
@@ -41,19 +43,10 @@ _SIDE_TABLES = (
     " DELETE FROM Vector WHERE key = OLD.key; END",
     "CREATE TABLE IF NOT EXISTS Identity (only INTEGER PRIMARY KEY CHECK (only = 1), id TEXT NOT NULL)",
 )
+# Inherited through a fork: closing or finalising a connection in the child is what SQLite forbids.
+_inherited: list[object] = []
+
 _EXPECTED = ("SELECT key, raw, expire_time, mode, filename, value FROM Cache", "SELECT key, value FROM Settings")
-
-
-@dataclass(frozen=True, slots=True)
-class VectorRow:
-    """The semantic side of an entry, as stored."""
-
-    seq: int  # 0 before it is stored
-    key: str
-    scope: str
-    embedder: str
-    prompt: str
-    vector: bytes  # float32, unit length
 
 
 class JsonStore:
@@ -72,10 +65,13 @@ class JsonStore:
         self.directory = directory
         self.max_bytes = max_bytes
         self.busy_s = busy_s
+        self._pid = os.getpid()
         self._lock = threading.RLock()
+        self._writing = threading.Lock()  # taken after it, or alone
         self._db: Database | None = None
+        self._inserts: Inserts | None = None
         self._identity = ""
-        self._writes = 0  # our own, which `PRAGMA data_version` does not count
+        self._cleared = 0  # times, which `PRAGMA data_version` does not count: that was the reading connection
         self._failed: tuple[float, StoreError] | None = None
 
     # -- entries
@@ -83,23 +79,33 @@ class JsonStore:
     def get(self, key: str) -> str | None:
         """The text stored under `key`, or None; a row that is not plain text is dropped unread."""
         try:
-            return self._run(lambda db: db.text(key))
+            return self._run(Database.text, key)
         except Refused as refused:
             logger.warning("The cache held %s: dropped unread. Was %s written by another program?", refused, self._path)
             self.delete(key)
             return None
 
-    def put(self, key: str, text: str, *, expire_s: float, row: VectorRow | None = None, also: Sequence[str] = ()) -> int:
-        """Store `text` for `expire_s` seconds, under other keys `also`, its vector with it in the same transaction; the number
-        of the vector, 0 if there is none."""
+    def put(self, key: str, text: str, *, expire_s: float, row: VectorRow | None = None) -> None:
+        """Store `text` for `expire_s` seconds, its vector with it."""
+        now = time.time()
+        self.put_all({key: Fresh(text, now, now + expire_s, row)})
 
-        def write(db: Database) -> int:
-            vector = None if row is None else (row.scope, row.embedder, row.prompt, row.vector)
-            seq = db.put((key, *also), text, expire_s=expire_s, vector=vector)
-            self._writes += 1
-            return seq
-
-        return self._run(write)
+    def put_all(self, fresh: Mapping[str, Fresh]) -> None:
+        """Store texts under their keys, and the vectors of those keys, in one transaction, for which no reader waits."""
+        mended = False
+        while True:
+            inserts = self._run(self._open_inserts)
+            try:
+                with self._writing:
+                    if inserts is self._inserts:  # else it was closed meanwhile
+                        inserts.put(fresh)
+                        return
+            except (sqlite3.Error, OSError) as error:
+                if mended or not _says_damaged(error):
+                    raise self._unusable(error) from error
+                mended = True
+                with self._lock:
+                    self._set_aside_if_damaged()
 
     def delete(self, key: str) -> bool:
         """Drop an entry and its vector; whether there was one."""
@@ -113,7 +119,7 @@ class JsonStore:
             db._sql("DELETE FROM Vector")
             db._sql("VACUUM")  # the file's free pages would keep the texts for a while, and so would the journal
             db._sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            self._writes += 1
+            self._cleared += 1
             return count
 
         return self._run(empty)
@@ -122,7 +128,8 @@ class JsonStore:
 
     def version(self) -> tuple[str, int, int]:
         """A counter that changes when any process has written; costs microseconds."""
-        return self._run(lambda db: (self._identity, int(db._sql("PRAGMA data_version").fetchone()[0]), self._writes))
+        seen = self._run(Database.version)
+        return self._identity, seen, self._cleared
 
     def seqs(self, scope: str, embedder: str, *, after: int = 0) -> set[int]:
         """The vectors of a scope that are newer than `after`."""
@@ -150,6 +157,10 @@ class JsonStore:
 
     # -- the file
 
+    def check(self) -> None:
+        """Raise what keeps it from being used, if anything does."""
+        self._run(_nothing)
+
     @property
     def identity(self) -> str:
         """Names this database: an index built from another one must not be used with it."""
@@ -167,25 +178,36 @@ class JsonStore:
 
     def close(self) -> None:
         """Close the database; the next use opens it again."""
-        with self._lock, suppress(sqlite3.Error):
-            db, self._db = self._db, None
-            if db is not None:
-                db.close()
+        self._own()
+        with self._lock, self._writing, suppress(sqlite3.Error):  # a transaction that is under way is waited for
+            held = [each for each in (self._inserts, self._db) if each is not None]
+            self._inserts = self._db = None
+            for each in held:
+                each.close()
 
     @property
     def _path(self) -> Path:
         return self.directory / DATABASE
 
-    def _run(self, operation: Callable[[Database], T]) -> T:
+    def _own(self) -> None:
+        """A process that was forked opens the database for itself. Another thread of the first one may have held the locks."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._lock, self._writing = threading.RLock(), threading.Lock()
+            _inherited.append((self._db, self._inserts))
+            self._db = self._inserts = None
+
+    def _run(self, operation: Callable[[Database, *Given], T], *given: *Given) -> T:
+        self._own()
         with self._lock:
             try:
-                return operation(self._open())
+                return operation(self._open(), *given)
             except (sqlite3.Error, diskcache.Timeout, OSError) as error:
                 if not _says_damaged(error):
                     raise self._unusable(error) from error
             self._set_aside_if_damaged()
             try:
-                return operation(self._open())
+                return operation(self._open(), *given)
             except (sqlite3.Error, diskcache.Timeout, OSError) as error:
                 raise self._unusable(error) from error
 
@@ -206,6 +228,11 @@ class JsonStore:
             raise
         self._db, self._failed = db, None
         return db
+
+    def _open_inserts(self, _db: Database) -> Inserts:
+        if self._inserts is None:
+            self._inserts = Inserts(self._path, patience_s=self.busy_s, max_bytes=self.max_bytes)
+        return self._inserts
 
     def _prepare_files(self) -> None:
         make_private(self.directory)
@@ -281,6 +308,10 @@ class JsonStore:
                 return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
         except sqlite3.Error as error:
             return not _says_damaged(error)
+
+
+def _nothing(_db: Database) -> None:
+    """What needs an open database only."""
 
 
 def make_private(directory: Path) -> None:

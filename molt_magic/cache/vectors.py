@@ -11,16 +11,14 @@ if TYPE_CHECKING:
     from molt_magic.embed import Embedder
 
 
-def unit_rows(embedder: Embedder, texts: Sequence[str]) -> Vector | None:
+def unit_vectors(embedder: Embedder, texts: Sequence[str]) -> list[Vector] | None:
     """Vectors of unit length, or None where a text has none (no known token)."""
     import numpy as np
 
-    vectors: Vector = np.asarray(embedder.embed(texts), dtype=np.float32)
-    lengths: Vector = np.sqrt(
-        np.add.reduce(vectors * vectors, axis=1, keepdims=True)
-    )  # as np.linalg.norm, without its preliminaries
-    # one look at each end: the comparison is false of NaN
-    if not (lengths.min(initial=math.inf) > 1e-6 and lengths.max(initial=0.0) < math.inf):
-        return None
-    unit: Vector = vectors / lengths
-    return unit
+    found: list[Vector] = []
+    for vector in np.asarray(embedder.embed(texts), dtype=np.float32):
+        length = math.sqrt(vector @ vector)
+        if not 1e-6 < length < math.inf:  # false of NaN too
+            return None
+        found.append(vector if abs(length - 1.0) < 1e-6 else vector / length)
+    return found

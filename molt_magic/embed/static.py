@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from molt_magic.embed.files import package_file
-from molt_magic.embed.vectors import unit_rows
 from molt_magic.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -47,9 +47,10 @@ class StaticEmbedder:
         rows = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in enumerate(texts):
             if text.strip():
-                vectors = self._vectors(text)
-                rows[row] = np.add.reduce(vectors, axis=0) / max(1, len(vectors))  # the mean
-        return unit_rows(rows)
+                total = np.add.reduce(self._vectors(text), axis=0)  # of which the mean is a fraction, and points the same way
+                if length := math.sqrt(total @ total):
+                    np.divide(total, length, out=rows[row])
+        return rows
 
     def _vectors(self, text: str) -> NDArray[np.float32]:
         """Of the tokens of a text, one after the other."""

@@ -69,8 +69,10 @@ def test_an_answer_is_found_again_by_its_key_only(cache: Cache) -> None:
 def test_an_answer_survives_closing_and_is_seen_by_another_cache_of_the_folder(open_cache: OpenCache) -> None:
     first, second = open_cache(), open_cache()
     first.put(KEY, {"text": "one"})
+    first.flush()
     assert second.get(KEY) is not None
     second.put(KEY, {"text": "two"})
+    second.flush()
     first.close()
     entry = first.get(KEY)
     assert entry is not None
@@ -92,7 +94,9 @@ def test_an_answer_expires(open_cache: OpenCache) -> None:
 
 
 def test_a_shorter_limit_applies_to_answers_that_are_there_already(open_cache: OpenCache) -> None:
-    open_cache(ttl_seconds=600).put(KEY, {"text": "Paris"}, scope="s", prompt=ASKED)
+    first = open_cache(ttl_seconds=600)
+    first.put(KEY, {"text": "Paris"}, scope="s", prompt=ASKED)
+    first.flush()
     assert open_cache(ttl_seconds=600).get(KEY) is not None
     assert open_cache(ttl_seconds=0).get(KEY) is None
     assert open_cache(ttl_seconds=0).nearest("s", ASKED) is None
@@ -101,6 +105,7 @@ def test_a_shorter_limit_applies_to_answers_that_are_there_already(open_cache: O
 def test_an_answer_from_the_future_is_not_used(cache: Cache) -> None:
     """The clock was set back since: its age means nothing."""
     cache.put(KEY, {"text": "Paris"})
+    cache.flush()
     envelope = json.loads(cache._store.get(KEY) or "")
     cache._store.put(KEY, json.dumps(envelope | {"stored": envelope["stored"] + 3600}), expire_s=600)
     assert cache.get(KEY) is None
@@ -260,6 +265,7 @@ def test_an_entry_of_another_cache_is_seen_at_once(open_cache: OpenCache) -> Non
     first, second = open_cache(), open_cache()
     assert first.nearest("s", ASKED) is None
     second.put(KEY, {"text": "Paris"}, scope="s", prompt=ASKED)
+    second.flush()
     assert first.nearest("s", ASKED) is not None
     second.forget(KEY)
     assert first.nearest("s", ASKED) is None
@@ -269,13 +275,16 @@ def test_an_answer_stored_again_hits_with_its_new_text(open_cache: OpenCache) ->
     first, second = open_cache(), open_cache()
     for text in ("one", "two", "three"):
         second.put(KEY, {"text": text}, scope="s", prompt=ASKED)
+        second.flush()
         entry = first.nearest("s", ASKED)
         assert entry is not None
         assert entry.value == {"text": text}
 
 
 def test_vectors_of_another_embedder_are_not_used(open_cache: OpenCache) -> None:
-    open_cache().put(KEY, {"text": "Paris"}, scope="s", prompt=ASKED)
+    first = open_cache()
+    first.put(KEY, {"text": "Paris"}, scope="s", prompt=ASKED)
+    first.flush()
     assert open_cache(embedder=lambda: WordEmbedder(id="words-32", dim=32)).nearest("s", ASKED) is None
     assert open_cache(embedder=lambda: WordEmbedder(id="renamed")).nearest("s", ASKED) is None
     assert open_cache().nearest("s", ASKED) is not None

@@ -180,6 +180,7 @@ def test_no_put_builds_the_graph_but_a_thread_beside_it(tmp_path: Path) -> None:
     for n in range(200):
         cache.put(canonical_key({"n": n}), {"n": n}, scope="s", prompt=f"w{n} x{n} y{n}")
         assert cache.nearest("s", f"w{n} x{n} y{n}") is not None
+    cache.flush()
     followed = cache._near._followed["s"]
     assert followed.tending is not None
     followed.tending.join(30)

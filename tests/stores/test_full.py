@@ -68,6 +68,7 @@ elif how == "mode":
     orch.close()
 full()
 told["full"] = [ask(f"full {n}" + "x" * 3000) for n in range(4)]
+orch.cache.flush()
 try:
     orch.classifier.add([("mine " * 500, "simple_qa")])
 except StoreError as error:

@@ -1,0 +1,27 @@
+"""What the cache's file holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRow:
+    """The semantic side of an entry, as stored."""
+
+    seq: int  # 0 before it is stored
+    key: str
+    scope: str
+    embedder: str
+    prompt: str
+    vector: bytes  # float32, unit length
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fresh:
+    """A text that is to be stored, under the keys it is given with."""
+
+    text: str
+    stored: float  # seconds since the epoch
+    expires: float  # likewise
+    row: VectorRow | None = None  # of one of the keys

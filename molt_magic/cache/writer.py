@@ -1,0 +1,184 @@
+"""Answers on their way to the disk: known at once, and written a moment later, many in one transaction.
+
+A transaction takes longer than all else that the cache does for a question, and hardly longer for fifty answers than for one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from molt_magic.cache.rows import Fresh, VectorRow
+from molt_magic.cache.store import JsonStore
+from molt_magic.cache.waiting import Waiting
+
+if TYPE_CHECKING:
+    from molt_magic.cache.index import Vector
+
+WAIT_S = 0.05  # from the first answer that waits to the transaction
+IDLE_S = 10.0  # without anything to do, after which the thread ends; the next answer begins another
+MOST_WAITING = 256  # keys; who gives more brings them to the disk himself
+MOST_BYTES = 4 * 2**20  # likewise, and at most ...
+SHARE_WAITING = 64  # ... one part in so many of the database's bound
+
+
+class Writer:
+    """A `JsonStore` whose `put` does not wait for the disk.
+
+    What was put is found at once by this process, and within some WAIT_S seconds by others. A process that is killed loses what
+    it was given in that time, and nothing but that: answers, which are asked for again. One that ends writes all before.
+
+    Args:
+        store: the database.
+        failed: told why something could not be written; it is then as if it had never been put.
+        written: told the scopes of the prompts that were.
+    """
+
+    def __init__(self, store: JsonStore, *, failed: Callable[[Exception], None], written: Callable[[set[str]], None]) -> None:
+        self.store = store
+        self._failed = failed
+        self._written = written
+        self._most_bytes = min(MOST_BYTES, store.max_bytes // SHARE_WAITING)
+        self._begin()
+        _writers.add(self)
+
+    def _begin(self) -> None:
+        """With nothing that waits. So does a process that was forked: what waited then, the first one writes."""
+        self._pid = os.getpid()
+        self._lock = threading.Lock()  # of what waits
+        self._writing = threading.Lock()
+        self._waiting = Waiting()
+        self._leaving = Waiting()  # those in the transaction that is under way
+        self._thread: threading.Thread | None = None
+        self._due, self._ended = threading.Event(), threading.Event()
+
+    def get(self, key: str) -> str | None:
+        """The text stored under `key`, or None. Raises StoreError."""
+        # what leaves in between is in the store by then
+        fresh = self._waiting.texts.get(key) or self._leaving.texts.get(key)
+        if fresh is None:
+            return self.store.get(key)
+        return fresh.text if time.time() < fresh.expires else None
+
+    def put(self, key: str, text: str, *, expire_s: float, row: VectorRow | None = None, also: Sequence[str] = ()) -> None:
+        """Store `text` for `expire_s` seconds, under other keys `also`, and the vector of `key` with it.
+
+        Raises:
+            StoreError: there is no database that could take it.
+        """
+        self._own()
+        self.store.check()
+        now = time.time()
+        fresh = Fresh(text, now, now + expire_s, row)
+        with self._lock:
+            waiting = self._waiting
+            waiting.put((key, *also), fresh)
+            many = len(waiting.texts) >= MOST_WAITING or waiting.bytes >= self._most_bytes
+            if not (many or self._due.is_set()):
+                self._due.set()
+                many = not self._runs()
+        if many:
+            self.flush()
+
+    def near(self, scope: str, embedder: str, vector: Vector, *, within: float) -> list[tuple[VectorRow, float]]:
+        """Of what waits, the prompts of a scope within this cosine distance, with theirs."""
+        self._own()
+        with self._lock:
+            waiting, leaving = self._waiting, self._leaving
+            near = waiting.near(scope, embedder, vector, within=within)
+            if leaving.texts:
+                older = leaving.near(scope, embedder, vector, within=within)
+                near += [pair for pair in older if not waiting.holds(pair[0])]
+            return near
+
+    def replaces(self, row: VectorRow) -> bool:
+        """Whether another prompt waits to take the place of this one."""
+        return self._waiting.holds(row) or self._leaving.holds(row)
+
+    def delete(self, key: str) -> bool:
+        """Drop an entry and its vector; whether there was one. Raises StoreError."""
+        self.flush()
+        return self.store.delete(key)
+
+    def clear(self) -> int:
+        """Drop every entry and vector; how many entries there were. Raises StoreError."""
+        self.flush()
+        return self.store.clear()
+
+    def sizes(self) -> tuple[int, int, int]:
+        """Of the store. Raises StoreError."""
+        self.flush()
+        return self.store.sizes()
+
+    def flush(self) -> None:
+        """Bring all that waits to the disk now."""
+        self._own()
+        with self._writing:
+            with self._lock:
+                if not self._waiting.texts:
+                    return
+                leaving = self._leaving = self._waiting
+                self._waiting = Waiting()
+            try:
+                self.store.put_all(leaving.texts)
+                self._written({row.scope for row in leaving.rows()})
+            except Exception as error:  # noqa: BLE001  # nobody waits for it
+                self._failed(error)
+            finally:
+                self._leaving = Waiting()
+
+    def close(self) -> None:
+        """Write what waits, and let the thread go; the next `put` begins another."""
+        self._own()
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._ended.set()
+            self._due.set()
+            self._due, self._ended = threading.Event(), threading.Event()
+        if thread is not None:
+            thread.join()
+        self.flush()
+
+    # -- within
+
+    def _own(self) -> None:
+        if self._pid != os.getpid():
+            self._begin()
+
+    def _runs(self) -> bool:
+        """Begin the thread if there is none; whether there is one."""
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, args=(self._due, self._ended), name="molt-cache-writer", daemon=True)
+            with suppress(RuntimeError):  # the interpreter ends
+                thread.start()
+                self._thread = thread
+        return self._thread is not None
+
+    def _run(self, due: threading.Event, ended: threading.Event) -> None:
+        while True:
+            if not due.wait(IDLE_S):
+                with self._lock:
+                    if not due.is_set():
+                        self._thread = None
+                        return
+            if ended.wait(WAIT_S):
+                return
+            due.clear()
+            self.flush()
+
+
+_writers: WeakSet[Writer] = WeakSet()
+
+
+@atexit.register
+def _flush_all() -> None:
+    for writer in list(_writers):
+        with suppress(OSError):
+            if writer.store.directory.exists():  # one that was made for this process alone may be gone
+                writer.flush()
