@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from molt_magic.errors import UnknownName
@@ -99,15 +100,15 @@ class Providers:
                 first.append(time.perf_counter() - begun - ago_s)
             on_delta(text)
 
-        async def ask(deployment: Deployment) -> Completion:
-            return await asked.complete(spec, deployment, call, on_delta=heard)
+        def ask(deployment: Deployment) -> Awaitable[Completion]:
+            return asked.complete(spec, deployment, call, on_delta=heard)
 
         def tokens() -> int:
             limit = call.params.get("max_completion_tokens") or call.params.get("max_tokens") or ANSWER_TOKENS
             return count_messages(call.messages, spec.family) + (limit if output_tokens is None else output_tokens)
 
         served = await self._balancer.perform(spec, ask, lambda: bool(first), deadline=deadline, tokens=tokens)
-        return Served(served.completion, served.error, served.deployment, served.retries, first[0] if first else None)
+        return replace(served, ttft_s=first[0]) if first else served
 
     async def complete(
         self, spec: ModelSpec, deployment: Deployment, call: Call, *, on_delta: Callable[[str], None]
@@ -171,9 +172,10 @@ class Providers:
         return identity
 
     def _provider(self, spec: ModelSpec) -> Provider:
-        if spec.provider not in self._made:
-            self._made[spec.provider] = self._make(spec.provider)
-        return self._made[spec.provider]
+        made = self._made.get(spec.provider)
+        if made is None:
+            made = self._made[spec.provider] = self._make(spec.provider)
+        return made
 
     def _make(self, name: str) -> Provider:
         if name == "local":

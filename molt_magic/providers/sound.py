@@ -31,6 +31,8 @@ ReadsUsage = Callable[[Mapping[str, Any]], Usage]
 
 def count(value: Any) -> int:
     """A number of tokens; 0 where there is none. Raises ValueError where it is no such number."""
+    if type(value) is int and value >= 0:  # nearly always
+        return value
     if value is None:
         return 0
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0 or value % 1:

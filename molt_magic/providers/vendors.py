@@ -98,24 +98,35 @@ class Endpoint:
 def locate(spec: ModelSpec, deployment: Deployment, secret: Secret) -> Endpoint | Missing:
     """The endpoint of a deployment, or what is missing. The environment is read anew each time."""
     vendor = vendor_of(spec)
-    url_var, from_env = next(((name, value) for name in vendor.url_vars if (value := secret(name))), ("", None))
-    if from_env and vendor.name == "ollama":
-        from_env = _ollama(from_env)
-    base_url = (deployment.base_url or from_env or vendor.base_url or "").rstrip("/")
+    where: str | None = "base_url"
+    told = deployment.base_url
+    if not told:
+        where, told = _first_set(vendor.url_vars, secret)
+        if told and vendor.name == "ollama":
+            told = _ollama(told)
+    base_url = (told or vendor.base_url or "").rstrip("/")
     if not base_url:
         return Missing(f"no address is known for vendor {vendor.name!r}", f"set base_url in [models.{spec.name}]")
     if "@" in base_url.partition("://")[2].partition("/")[0]:
-        reason = f"the address in {'base_url' if deployment.base_url else url_var} holds a user name or password"
+        reason = f"the address in {where} holds a user name or password"
         return Missing(reason, "leave them out of it, put the key into a variable and name that in api_key_env")
     key_vars, needed = vendor.key_vars, bool(vendor.key_vars) and not is_loopback(base_url)
     if deployment.api_key_env is not None:
         key_vars, needed = (deployment.api_key_env,), True
     elif deployment.base_url is not None and is_loopback(base_url):
         key_vars = ()  # a server of one's own: the vendor's key is not for it
-    key_var, key = next(((name, value) for name in key_vars if (value := secret(name))), (None, None))
+    key_var, key = _first_set(key_vars, secret)
     if key is None and needed:
         return Missing(f"{' or '.join(key_vars)} is not set", f"set {key_vars[0]} in the environment or a .env file")
     return Endpoint(base_url, key, key_var, vendor)
+
+
+def _first_set(names: tuple[str, ...], secret: Secret) -> tuple[str, str] | tuple[None, None]:
+    """The first variable that is set, and its value."""
+    for name in names:
+        if value := secret(name):
+            return name, value
+    return None, None
 
 
 def address_of(spec: ModelSpec, deployment: str | None, secret: Secret) -> str | None:

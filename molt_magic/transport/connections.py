@@ -53,11 +53,11 @@ class Connections:
         self._kept = _Kept()
         self._proxied = _Proxied() if any(getproxies().get(scheme) for scheme in ("http", "https", "all")) else None
 
-    async def send(self, asked: Outgoing) -> Received:
+    def send(self, asked: Outgoing) -> Awaitable[Received]:
         """Send a request, once there is a place for it. Raises one of `failures.FAILURES`."""
         if self._proxied is not None and not is_loopback(asked.url):
-            return await self._proxied.send(asked)
-        return await self._kept.send(asked)
+            return self._proxied.send(asked)
+        return self._kept.send(asked)
 
     async def aclose(self) -> None:
         """Close all, what is under way too."""
