@@ -17,13 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from molt_magic.cache.rows import VectorRow
+from molt_magic.cache.vectors import unit_vectors
 from molt_magic.errors import StoreError
 
 if TYPE_CHECKING:
     from molt_magic.cache.index import Vector
     from molt_magic.cache.memory import MemoryStore
     from molt_magic.cache.neighbours import Neighbours
-    from molt_magic.cache.rows import VectorRow
     from molt_magic.cache.writer import Writer
     from molt_magic.embed import Embedder
 
@@ -45,6 +46,9 @@ class Entry:
 
 class Cache:
     """Exact and semantic cache of one folder, shared by the threads and processes that open it.
+
+    What is stored is found at once by this process, and by others within some 50 ms: a thread writes it, many answers at a time.
+    A process that is killed loses the answers of that time, which are then asked for again.
 
     Args:
         directory: a folder of its own; made 0700, its files 0600.
@@ -229,8 +233,6 @@ class Cache:
         return Entry(key, value) if -CLOCK_SLACK_S <= age <= self.ttl_seconds else None
 
     def _semantic_row(self, key: str, scope: str, prompt: str) -> VectorRow | None:
-        from molt_magic.cache.rows import VectorRow
-
         if not self.semantic or not prompt.strip():
             return None
         try:
@@ -252,21 +254,20 @@ class Cache:
 
     @property
     def _near(self) -> Neighbours:
-        from molt_magic.cache.neighbours import Neighbours  # numpy is not loaded by importing the package
+        if self._neighbours is None:
+            from molt_magic.cache.neighbours import Neighbours  # numpy is not loaded by importing the package
 
-        with self._lock:
-            if self._neighbours is None:
-                self._neighbours = Neighbours(
-                    self._store, self._writer, directory=self.directory, distance=self.semantic_distance
-                )
-            return self._neighbours
+            with self._lock:
+                if self._neighbours is None:
+                    folder, distance = self.directory, self.semantic_distance
+                    self._neighbours = Neighbours(self._store, self._writer, directory=folder, distance=distance)
+        return self._neighbours
 
     def _vector(self, prompt: str) -> Vector | None:
-        from molt_magic.cache import guard
-        from molt_magic.cache.vectors import unit_vectors
-
         if (recent := self._recent.get(prompt)) is not None:
             return recent
+        from molt_magic.cache import guard  # its patterns take a while to make
+
         with self._lock:
             if self._embedder is None:
                 self._embedder = self._make_embedder()

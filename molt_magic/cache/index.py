@@ -160,6 +160,8 @@ class ScopeIndex:
         found = self._query_block(vector, count, within) if self._seqs else []
         if self._in_graph:
             found += [(seq, distance) for seq, distance in self._query_graph(vector, count) if distance <= within]
+        if not found:
+            return found
         found.sort(key=lambda pair: (pair[1], -pair[0]))  # of equals the newest
         return found[:count]
 
@@ -197,7 +199,7 @@ class ScopeIndex:
             rows = np.flatnonzero(distances <= within)
             distances = distances[rows]
         else:
-            distances = 1.0 - block[rows] @ vector
+            distances = 1.0 - block.take(rows, axis=0) @ vector
         best = np.argpartition(distances, count - 1)[:count] if len(rows) > count else range(len(rows))
         near = [(self._seqs[rows[i]], float(distances[i])) for i in best]
         return [(seq, distance) for seq, distance in near if distance <= within]
@@ -212,7 +214,7 @@ class ScopeIndex:
         self._asked[:-1] = first
         farthest = float(first @ first) / 2 - within - 3 * UNIT_TOLERANCE
         likely = _product(self._sketch[: len(self._seqs)], self._asked)
-        return np.flatnonzero(likely >= farthest) if likely.max() >= farthest else _NONE
+        return np.flatnonzero(likely >= farthest) if likely.item(likely.argmax()) >= farthest else _NONE
 
     def _resize(self, rows: int) -> None:
         held = len(self._seqs)

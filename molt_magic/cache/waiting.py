@@ -68,7 +68,7 @@ class _Scope:
     def near(self, vector: Vector, within: float) -> list[tuple[VectorRow, float]]:
         assert self._vectors is not None
         likeness = self._vectors[: len(self._rows)] @ vector
-        if likeness.max() < 1.0 - within:
+        if likeness.item(likeness.argmax()) < 1.0 - within:
             return []
         distances = [1.0 - alike for alike in likeness.tolist()]
         return [(row, far) for row, far in zip(self._rows, distances, strict=True) if far <= within]

@@ -22,7 +22,7 @@ def question_keys(strategy: str, situation: Situation, engine: Engine) -> Questi
     last = max([i for i, message in enumerate(request.messages) if message.role == "user"])
     asked, messages[last][1] = messages[last][1], None
     scope = plain_key([*_shape(strategy, situation, engine), messages])
-    whole = plain_key([scope, asked])
+    whole = plain_key(f"{scope}{asked}" if isinstance(asked, str) else [scope, asked])
     return QuestionKeys(whole, scope if request.prompt and not request.needs else None)
 
 
