@@ -43,7 +43,7 @@ def opened(orch: Orchestrator) -> Iterator[Open]:
 
     yield start
     for thread in threading.enumerate():
-        if thread.name.startswith("molt-"):
+        if thread.name in ("molt-decisions", "molt-export"):
             thread.join(20)
 
 
