@@ -47,7 +47,7 @@ class Entry:
 class Cache:
     """Exact and semantic cache of one folder, shared by the threads and processes that open it.
 
-    What is stored is found at once by this process, and by others within some 50 ms: a thread writes it, many answers at a time.
+    What is stored is found at once by this process, and by others some 50 ms later: a thread writes many answers at a time.
     A process that is killed loses the answers of that time, which are then asked for again.
 
     Args:
