@@ -62,7 +62,7 @@ def _plain(part: Any) -> Any:
         for name in part:
             if not isinstance(name, str):
                 raise InputError("A parameter has a name that is not text.", fix="Use text for the names.")
-        return {name: _plain(value) for name, value in part.items()}
+        return {name: _plain(value) for name, value in part.items()} if part else {}
     if isinstance(part, Set):
         return sorted([_plain(item) for item in part], key=lambda item: json.dumps(item, sort_keys=True))
     if isinstance(part, Sequence) and not isinstance(part, (bytes, bytearray)):

@@ -159,7 +159,8 @@ class JsonStore:
 
     def check(self) -> None:
         """Raise what keeps it from being used, if anything does."""
-        self._run(_nothing)
+        if self._db is None:
+            self._run(_nothing)
 
     @property
     def identity(self) -> str:
@@ -178,7 +179,8 @@ class JsonStore:
 
     def close(self) -> None:
         """Close the database; the next use opens it again."""
-        self._own()
+        if self._pid != os.getpid():
+            self._own()
         with self._lock, self._writing, suppress(sqlite3.Error):  # a transaction that is under way is waited for
             held = [each for each in (self._inserts, self._db) if each is not None]
             self._inserts = self._db = None
@@ -191,17 +193,17 @@ class JsonStore:
 
     def _own(self) -> None:
         """A process that was forked opens the database for itself. Another thread of the first one may have held the locks."""
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._lock, self._writing = threading.RLock(), threading.Lock()
-            _inherited.append((self._db, self._inserts))
-            self._db = self._inserts = None
+        self._pid = os.getpid()
+        self._lock, self._writing = threading.RLock(), threading.Lock()
+        _inherited.append((self._db, self._inserts))
+        self._db = self._inserts = None
 
     def _run(self, operation: Callable[[Database, *Given], T], *given: *Given) -> T:
-        self._own()
+        if self._pid != os.getpid():
+            self._own()
         with self._lock:
             try:
-                return operation(self._open(), *given)
+                return operation(self._open() if self._db is None else self._db, *given)
             except (sqlite3.Error, diskcache.Timeout, OSError) as error:
                 if not _says_damaged(error):
                     raise self._unusable(error) from error
