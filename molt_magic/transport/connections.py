@@ -13,9 +13,9 @@ from urllib.request import getproxies
 import httpcore
 import httpx
 
+from molt_magic.transport.dial import connect
 from molt_magic.transport.failures import is_loopback, proxies_understood
 from molt_magic.transport.headers import Fields
-from molt_magic.transport.network import connect
 
 POOL = 200  # connections of one event loop; more calls than this wait for a free one
 KEPT_S = 5.0  # how long a connection that is not used is kept; many servers close theirs soon after

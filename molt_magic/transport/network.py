@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
-import ssl
 from typing import Any
 
 import httpcore
 
 _HELD_BYTES = 256 * 1024  # that have arrived and were not read: the server waits with more
-_NEXT_ADDRESS_S = 0.25  # until the next address of a host is tried beside the last (RFC 8305 recommends it)
 
 
 class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
@@ -107,40 +105,6 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._waiting = None
             if timer is not None:
                 timer.cancel()
-
-
-async def connect(host: str, port: int, *, tls: ssl.SSLContext | None, timeout_s: float) -> Stream:
-    """A connection to a server.
-
-    Args:
-        tls: whom to trust; None: without TLS.
-        timeout_s: for TCP, and once more for the handshake of TLS.
-
-    Raises:
-        httpcore.ConnectTimeout: it took longer.
-        httpcore.ConnectError: the name is not known, nobody listens there, or the handshake fails.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(timeout_s):
-            transport, stream = await loop.create_connection(Stream, host, port, **_eyeballs(loop))
-        if tls is not None:
-            async with asyncio.timeout(timeout_s):
-                secured = await loop.start_tls(transport, stream, tls, server_hostname=host)
-            assert secured is not None  # it is not closing
-            stream.connection_made(secured)
-        return stream
-    except TimeoutError:
-        raise httpcore.ConnectTimeout from None
-    except (ssl.SSLError, socket.gaierror) as error:
-        raise httpcore.ConnectError(str(error)) from error
-    except OSError as error:
-        raise httpcore.ConnectError("All connection attempts failed") from error
-
-
-def _eyeballs(loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
-    """A host's addresses are tried beside each other, by the loops that can: uvloop tries one after another."""
-    return {"happy_eyeballs_delay": _NEXT_ADDRESS_S} if isinstance(loop, asyncio.BaseEventLoop) else {}
 
 
 def _give_up(waiting: asyncio.Future[None]) -> None:

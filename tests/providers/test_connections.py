@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 import trustme
 
 from molt_magic import errors
-from molt_magic.transport import Transport, connections
+from molt_magic.transport import Transport, connections, dial
 from molt_magic.transport.connections import POOL
 
 pytestmark = pytest.mark.anyio
@@ -243,3 +246,49 @@ async def test_what_the_environment_names_as_a_proxy_is_asked(monkeypatch: pytes
         await transport.aclose()
     assert answer.json() == [12]
     assert asked == [("POST http://models.example/v1 HTTP/1.1", b'{"q":1}')]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a full queue of connections is silent on Linux only")
+async def test_a_silent_address_of_a_name_does_not_keep_the_next_from_being_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    keeping = Keeping()
+    async with running(keeping) as transport:
+        port = int(keeping.url.rpartition(":")[2])
+        with ExitStack() as sockets:
+            silent = sockets.enter_context(socket.socket())
+            silent.bind(("127.0.0.2", port))
+            silent.listen(0)
+            for _ in range(3):  # its queue is full: who connects hears nothing
+                filling = sockets.enter_context(socket.socket())
+                filling.setblocking(False)
+                filling.connect_ex(("127.0.0.2", port))
+            monkeypatch.setattr(dial, "_addresses", _answering(["127.0.0.2", "127.0.0.3", "127.0.0.1"]))
+            begun = time.monotonic()
+            await get(transport, keeping)
+            assert 0.2 < time.monotonic() - begun < 2
+
+            monkeypatch.setattr(dial, "_addresses", _answering(["127.0.0.2"]))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(get(Transport(), keeping), 0.1)
+            with pytest.raises(errors.TimedOut, match="No connection"):
+                await get(Transport(connect_s=0.1), keeping)
+
+
+async def test_connecting_that_is_cancelled_leaves_no_socket() -> None:
+    keeping = Keeping(pause_s=0.3)
+    async with running(keeping) as transport:
+        for turns in range(40):
+            asking = asyncio.create_task(get(transport, keeping))
+            for turn in range(turns):
+                await asyncio.sleep(0.0005 if turn % 2 else 0)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        await asyncio.sleep(0.6)  # until the server has noticed
+        assert keeping.at_once == 0
+        gc.collect()  # an open socket that nobody holds is an error of the tests
+
+
+def _answering(addresses: list[str]) -> Any:
+    async def answer(*_: object) -> list[str]:
+        return list(addresses)
+
+    return answer
