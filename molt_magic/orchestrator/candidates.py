@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from molt_magic import catalog, tokens
 from molt_magic.quality import QualityModel, Vector
@@ -39,7 +39,7 @@ def assess(
     specs: Mapping[str, ModelSpec],
     request: Request,
     *,
-    unavailable: Callable[[ModelSpec], str | None],
+    unavailable: Sequence[str | None],
     quality: QualityModel,
     vector: Vector | None,
     window_cap: int | None,
@@ -51,7 +51,7 @@ def assess(
     Args:
         specs: the catalog's models.
         request: what is asked.
-        unavailable: why a model cannot be reached (no key, no weights, cooling down), or None.
+        unavailable: of each model why it cannot be reached (no key, no weights, cooling down), or None.
         quality: what past outcomes say.
         vector: the prompt's embedding, float32 of shape (dim,), or None.
         window_cap: configured cap on every window, tokens.
@@ -64,8 +64,9 @@ def assess(
     outputs = quality.expected_tokens_each(specs, request.task, prompt, limit)
     predictions = quality.predict_each(specs.values(), task=request.task, vector=vector, prompt=prompt)
     found = []
-    for spec, output, (expected, low, n, evidence) in zip(specs.values(), outputs, predictions, strict=True):
-        count, skipped = counts[spec.family], unavailable(spec)
+    assessed = zip(specs.values(), outputs, predictions, unavailable, strict=True)
+    for spec, output, (expected, low, n, evidence), skipped in assessed:
+        count = counts[spec.family]
         if skipped is None and (needs or fits_whole):
             skipped = _unfit(spec, request, needs, count, window_cap, fits_whole)
         reachable = skipped is None

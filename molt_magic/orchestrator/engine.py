@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
@@ -83,6 +83,11 @@ def _step(flow: Generator[Call, Attempt, T], attempt: Attempt | None) -> Call | 
         return _Returned(stop.value)
 
 
+# until when it is good, of what, what is missing
+_Looked = tuple[float, ModelSpec | None, Missing | None]
+_NEVER_LOOKED: _Looked = (0.0, None, None)
+
+
 class Engine:
     """Performs calls for one orchestrator, all on its background loop.
 
@@ -107,18 +112,21 @@ class Engine:
         self.quality = quality
         self.budget = budget
         self._in_flight: dict[str, asyncio.Future[Completion | None]] = {}
-        self._missing: dict[str, tuple[float, ModelSpec, Missing | None]] = {}  # good until, of what, what is missing
+        self._missing: dict[str, _Looked] = {}
 
-    def unavailable(self, spec: ModelSpec) -> str | None:
-        """Why a model cannot be asked now: something is missing, or all its deployments are cooling down.
+    def unavailable(self, specs: Iterable[ModelSpec]) -> list[str | None]:
+        """Why each of some models cannot be asked now: something is missing, or all its deployments are cooling down.
 
         What is missing is looked for once a second: in the environment, in `.env` and among the files of weights.
         """
-        now = time.monotonic()
-        known = self._missing.get(spec.name)
-        if known is None or now >= known[0] or known[1] is not spec:
-            known = self._missing[spec.name] = (now + LOOK_S, spec, self.providers.missing(spec))
-        return known[2].reason if known[2] is not None else self.providers.cooling(spec)
+        now, found = time.monotonic(), []
+        for spec in specs:
+            until_s, of, missing = self._missing.get(spec.name, _NEVER_LOOKED)
+            if now >= until_s or of is not spec:
+                missing = self.providers.missing(spec)
+                self._missing[spec.name] = (now + LOOK_S, spec, missing)
+            found.append(self.providers.cooling(spec) if missing is None else missing.reason)
+        return found
 
     def look_again(self) -> None:
         """Look for what is missing at the next question for it."""
@@ -330,19 +338,24 @@ class Engine:
             partial = served.error.partial if isinstance(served.error, errors.StreamInterrupted) else None
             completion = partial or self._partial(spec, call, "".join(arrived))
         if completion is not None:
-            completion = replace(completion, usage=priced(spec, self._counted(spec, call, completion)))
+            completion = self._priced(spec, call, completion)
         latency = time.perf_counter() - started
         if served.latency_s is not None:
             trace.recorded_s += served.latency_s - latency
             latency = served.latency_s
-        attempt = replace(
-            base,
-            completion=completion,
-            error=served.error,
+        attempt = Attempt(
+            base.index,
+            call,
+            completion,
+            served.error,
             latency_s=latency,
             ttft_s=served.ttft_s,
+            cache=base.cache,
+            cache_keys=base.cache_keys,
             deployment=served.deployment,
+            provider=base.provider,
             retries=served.retries,
+            context=base.context,
         )
         if key is not None and trace.writes_cache and attempt.ok:
             if call.purpose == "answer":
@@ -354,8 +367,12 @@ class Engine:
     def _partial(self, spec: ModelSpec, call: Call, text: str) -> Completion | None:
         if not text:
             return None
-        partial = Completion(text=text, model=spec.model, finish_reason="interrupted")
-        return replace(partial, usage=priced(spec, self._counted(spec, call, partial)))
+        return self._priced(spec, call, Completion(text=text, model=spec.model, finish_reason="interrupted"))
+
+    def _priced(self, spec: ModelSpec, call: Call, said: Completion) -> Completion:
+        """With what it used and what that costs."""
+        usage = priced(spec, self._counted(spec, call, said))
+        return Completion(said.text, said.model, usage, said.finish_reason, said.logprobs, said.tool_calls)
 
     def _counted(self, spec: ModelSpec, call: Call, completion: Completion) -> Usage:
         """The provider's usage, or our own count marked as an estimate where it gave none."""

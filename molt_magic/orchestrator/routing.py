@@ -111,7 +111,7 @@ class Routing:
             return assess(
                 self._parts.catalog.models,
                 request,
-                unavailable=engine.unavailable,
+                unavailable=engine.unavailable(self._parts.catalog.models.values()),
                 quality=self._parts.quality,
                 vector=self._vector(request),
                 window_cap=self._parts.settings.context.max_tokens,
