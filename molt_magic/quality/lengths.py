@@ -20,6 +20,8 @@ from operator import mul
 import numpy as np
 import numpy.typing as npt
 
+from molt_magic.quality.words import words_of
+
 Floats = npt.NDArray[np.float64]
 
 PRIOR_TOKENS = 256.0  # expected answer length before any was seen
@@ -31,7 +33,6 @@ MOST_SPREAD = 1.2  # the mean of a log-normal is exp(spread ** 2 / 2) times its 
 SOLVED_FOR = 64  # one answer in so many is new before all is solved anew: that takes longer than to learn of an answer
 READ_CHARS = 1200  # of a prompt, half of them of its end
 
-_WORD = re.compile(r"[a-z]+")
 _WORDS = tuple(
     frozenset(words.split())
     for words in (
@@ -75,7 +76,7 @@ def looks(prompt: str) -> list[float]:
     if (amount := _AMOUNT.search(text)) is not None:
         each = _TOKENS_EACH.get(amount[2], _OTHERS_EACH)
         row[4:_FIGURES] = 1.0, math.log(max(int(amount[1]), 1) * each) - 5.0
-    for word in _TELLING.keys() & _WORD.findall(text):
+    for word in _TELLING.keys() & words_of(text):
         row[_TELLING[word]] = 1.0
     for i, phrases in enumerate(_PHRASES, _FIGURES + len(_WORDS)):
         for phrase in phrases:

@@ -28,6 +28,7 @@ from molt_magic.quality.calibrate import log_odds
 from molt_magic.quality.kernel import Landmarks, Likeness
 from molt_magic.quality.lexical import Lexical, hashes_of
 from molt_magic.quality.surface import looks_of
+from molt_magic.quality.words import words_and_numbers_of
 
 Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
@@ -36,13 +37,12 @@ FOLDS = 3
 MOST = 1.0  # logits that a prior is moved by at most: what was learned elsewhere proves nothing here
 _QUESTION = 200  # characters that say which question it is
 _OPTIONS = re.compile(r"\n\s*\(?[aA1][.):]\s|\n\s*[aA]nswer\b")
-_WORD = re.compile(r"[a-z0-9]+")
 
 
 def question(prompt: str) -> str:
     """What two wordings of a question have in common: its words, without the options to choose from."""
     asked = _OPTIONS.split(prompt, maxsplit=1)[0] if "\n" in prompt else prompt
-    return " ".join(_WORD.findall(asked.lower()))[:_QUESTION]
+    return " ".join(words_and_numbers_of(asked.lower()))[:_QUESTION]
 
 
 def fold_of(prompt: str) -> int:

@@ -15,14 +15,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from molt_magic.quality.words import words_of
+
 Matrix = npt.NDArray[np.float64]
 
 READ_CHARS = 6000  # of a prompt; what comes after changes none of the numbers much
 
 _WORD = re.compile(r"[^\W\d_]+")
-# the same of an ASCII text, in half the time: its words in small letters, those of them that no digit or underscore is joined
-# to, where one is, and the capitals that begin a word
-_SMALL_WORD, _SMALL_WHOLE = re.compile(r"[a-z]+"), re.compile(r"\b[a-z]+\b")
+# of an ASCII text: words in small letters that no digit or underscore is joined to, where one is; capitals that begin a word
+_SMALL_WHOLE = re.compile(r"\b[a-z]+\b")
 _JOINED = re.compile(r"[0-9_](?:(?<=[a-z][0-9_])|(?=[a-z]))")
 _INITIAL = re.compile(r"[A-Z](?<![A-Za-z][A-Z])")
 
@@ -166,7 +167,7 @@ def _seen_in_ascii(text: str) -> _Seen:
     """The same in a third of the time, and most prompts are ASCII: a table of bytes tells letters apart, and most of what is
     sought needs something that is not there."""
     small = text.lower()
-    words = _SMALL_WORD.findall(small)
+    words = words_of(small)
     distinct = set(words)
     marks = text.encode("ascii").translate(None, _PLAIN)  # all but small letters and spaces
     digits = len(marks) - len(marks.translate(None, _DIGITS))

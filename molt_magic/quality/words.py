@@ -1,0 +1,25 @@
+"""The plain words of a text in small letters. A table of bytes finds them in a third of the time an expression takes, and each of
+the looks at a prompt begins with them."""
+
+from __future__ import annotations
+
+import string
+
+
+def _all_but(kept: str) -> bytes:
+    """A table that makes a space of every byte but these; of UTF-8, all bytes of what is not ASCII are others."""
+    return bytes(byte if chr(byte) in kept else ord(" ") for byte in range(256))
+
+
+_LETTERS = _all_but(string.ascii_lowercase)
+_LETTERS_AND_DIGITS = _all_but(string.ascii_lowercase + string.digits)
+
+
+def words_of(small: str) -> list[str]:
+    """What `[a-z]+` finds."""
+    return small.encode("utf-8", "replace").translate(_LETTERS).decode("ascii").split()
+
+
+def words_and_numbers_of(small: str) -> list[str]:
+    """What `[a-z0-9]+` finds."""
+    return small.encode("utf-8", "replace").translate(_LETTERS_AND_DIGITS).decode("ascii").split()
