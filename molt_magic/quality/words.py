@@ -1,5 +1,5 @@
-"""The plain words of a text in small letters. A table of bytes finds them in a third of the time an expression takes, and each of
-the looks at a prompt begins with them."""
+"""The plain words of a text in small letters. A table of bytes finds them in a third of the time that an expression takes, and
+every look at a prompt begins with them."""
 
 from __future__ import annotations
 
