@@ -25,6 +25,7 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._unsent: list[bytes] = []
         self._arrived = bytearray()
         self._reading = True
+        self._closed = False
         self._over = False  # nothing more arrives
         self._error: Exception | None = None  # what ended it
         self._waiting: asyncio.Future[None] | None = None
@@ -57,9 +58,9 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     async def aclose(self) -> None:
         """Close it at once, whatever is under way."""
-        if self._transport.is_closing():
+        if self._closed:
             return
-        self._over = True
+        self._closed = self._over = True
         self._wake()
         self._transport.abort()
         await asyncio.sleep(0)  # asyncio closes the socket in the loop's next turn, which code that blocks would put off
