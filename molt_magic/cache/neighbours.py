@@ -55,14 +55,15 @@ class Neighbours:
         self._pid = os.getpid()
 
     def near(self, scope: str, embedder: Embedder, vector: Vector) -> list[tuple[VectorRow, float]]:
-        """Living entries of the scope within the distance, nearest first: up to COUNT, and those that wait to be written."""
-        # what waits before what is stored: if it is written in between, it is found there
+        """Up to COUNT living entries of the scope within the distance, nearest first."""
+        # what waits before what is stored: if it is written in between, it is found in both, and never in neither
         waiting = self.writer.near(scope, embedder.id, vector, within=self.distance)
         stored = self._stored(scope, embedder, vector)
         if not waiting and not stored:
             return []
-        stored = [pair for pair in stored if not self.writer.replaces(pair[0])]
-        return sorted([*waiting, *stored], key=lambda pair: pair[1])
+        found = {row.key for row, _ in waiting}
+        stored = [pair for pair in stored if pair[0].key not in found and not self.writer.replaces(pair[0])]
+        return sorted([*waiting, *stored], key=lambda pair: pair[1])[:COUNT]
 
     def _stored(self, scope: str, embedder: Embedder, vector: Vector) -> list[tuple[VectorRow, float]]:
         with self._lock:
