@@ -11,6 +11,7 @@ from molt_magic.serial import completion_from_json, plain, plain_key, plain_mess
 from molt_magic.strategies.explore import EXPLORED
 from molt_magic.strategies.walk import judged
 from molt_magic.types import Attempt, Call, Choice, Request, Situation
+from molt_magic.validators import may_take_long
 
 _settings = lru_cache(maxsize=16)(plain)  # they stay the same from question to question
 
@@ -57,7 +58,8 @@ async def recall(strategy: str, situation: Situation, *, engine: Engine, trace: 
             provider=spec.provider,
         ),
     )
-    verdict = await engine.drive(judged(situation.checks, request, attempt), trace, off_loop=bool(situation.checks))
+    checking = judged(situation.checks, request, attempt)
+    verdict = await engine.drive(checking, trace, off_loop=may_take_long(situation.checks))
     if not verdict.accepted:
         return None
     near = "" if entry.distance is None else f" at distance {entry.distance:.3f}: {_short(entry.prompt or '')!r}"
