@@ -431,6 +431,8 @@ def call_key(call: Call, spec: ModelSpec) -> str:
             "call",
             [spec.name, spec.provider, spec.model, sorted([d.base_url or "" for d in spec.deployments])],
             [plain_message(message) for message in call.messages],
-            plain([call.params, call.schema, call.sample]),
+            plain(call.params),
+            plain(call.schema),
+            call.sample,
         ]
     )
