@@ -235,7 +235,7 @@ class Few:
 
     def explain(self, embedder: Embedder, text: str, *, nearest: int) -> tuple[list[float], list[tuple[int, float]]]:
         vector, places, rest = self.features.of_one(embedder, text)
-        votes = (vector @ self.by_vector + rest @ self.by_column[places]).tolist()
+        votes = (vector.dot(self.by_vector) + rest.dot(self.by_column.take(places, axis=0))).tolist()
         if not nearest:  # for the votes alone no example need be looked at
             return votes, []
         likeness = self.vectors @ vector + rest @ self.columns[places]
