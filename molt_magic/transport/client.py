@@ -258,13 +258,11 @@ def _too_slow(url: str, total_s: float, provider: str) -> TimedOut:
 
 def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> tuple[Fields, bytes | None]:
     """Header fields and body as they go over the wire, refused here where they cannot."""
-    fields = Fields()
-    for name, value in {**_USUAL, **(headers or {})}.items():
-        if not (value.isascii() and value.isprintable()):
-            raise Unauthorized(
-                "The key holds characters that no key has.", provider=provider, fix="Look for line breaks and quotes around it."
-            )
-        fields.append((name.encode("ascii"), value.encode("ascii")))
+    fields = _fields(headers)
+    if fields is None:
+        raise Unauthorized(
+            "The key holds characters that no key has.", provider=provider, fix="Look for line breaks and quotes around it."
+        )
     if json is None:
         return fields, None
     try:
@@ -275,3 +273,13 @@ def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> tuple[
     fields.append((b"content-type", b"application/json"))
     fields.append((b"content-length", b"%d" % len(content)))
     return fields, content
+
+
+def _fields(headers: Mapping[str, str] | None) -> Fields | None:
+    """Header fields with the usual ones, or None where one cannot be sent: what raised here would show its value."""
+    fields = Fields()
+    for name, value in {**_USUAL, **(headers or {})}.items():
+        if not (value.isascii() and value.isprintable()):
+            return None
+        fields.append((name.encode("ascii"), value.encode("ascii")))
+    return fields

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from molt_magic import errors
-from molt_magic.transport import Transport, is_loopback
+from molt_magic.transport import Headers, Transport, is_loopback
 from molt_magic.transport.failures import mapped, translate
 from tests.servers import Answer, Server, as_json, running, whole
 
@@ -115,6 +115,15 @@ async def test_json_is_posted_and_any_status_comes_back(server: Server) -> None:
     assert server.asked[0].json == {"q": "wörld"}
     assert server.asked[0].headers["content-type"] == "application/json"
     await transport.aclose()
+
+
+@pytest.mark.anyio
+async def test_a_key_that_cannot_be_sent_is_in_no_local_variable_of_its_error(server: Server) -> None:
+    with pytest.raises(errors.Unauthorized) as caught:
+        await Transport().post_json(server.url, {}, headers=Headers({"authorization": "Bearer sk-secret\n"}))
+    frames = [each.frame for each in caught.traceback if "molt_magic" in str(each.path)]
+    assert len(frames) >= 3
+    assert not any("sk-secret" in repr(value) for frame in frames for value in frame.f_locals.values())
 
 
 def test_each_event_loop_has_connections_of_its_own(server: Server) -> None:
