@@ -12,8 +12,8 @@ import molt_magic
 # heavy, or only of use once a question is asked
 # fmt: off
 LATE = (
-    "pandas", "ipywidgets", "tiktoken", "genai_prices", "wordllama", "onnxruntime", "httpx", "numpy", "matplotlib",
-    "tokenizers", "diskcache", "hnswlib", "markdown_it", "nh3", "safetensors", "sqlite3",
+    "pandas", "ipywidgets", "tiktoken", "genai_prices", "wordllama", "onnxruntime", "httpx", "httpcore", "numpy",
+    "matplotlib", "tokenizers", "diskcache", "hnswlib", "markdown_it", "nh3", "safetensors", "sqlite3",
 )
 # fmt: on
 

@@ -11,7 +11,8 @@ import math
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import tenacity
 
@@ -165,14 +166,24 @@ class Balancer:
             least = [d for d in awake if load[d.name] == min(load.values())]
         return self._rng.choices(least, weights=[d.weight for d in least])[0]
 
-    def watched(self, key: str, *, spared: bool) -> Watched:
-        """Count a call in flight; cool its deployment down where it fails, unless it is spared."""
-        return Watched(self, key, spared)
-
-    def count(self, health: Health, calls: int) -> None:
-        """Add to the calls in flight."""
+    @contextmanager
+    def watched(self, key: str) -> Iterator[None]:
+        """Count a call in flight; cool its deployment down where it fails."""
+        health, begun = self.health(key), self.now()
         with self._lock:
-            health.in_flight += calls
+            health.in_flight += 1
+        try:
+            yield
+            if (ended := health.answered(begun=begun, now=self.now())) is not None:
+                self.shared.end(key, ended)
+        except ProviderError as error:
+            if (cooldown := health.failed(error, begun=begun, now=self.now())) is not None:
+                self.shared.cool(key, cooldown)
+            raise
+        finally:
+            with self._lock:
+                health.in_flight -= 1
+            self.catch_up()
 
     def line(self, spec: ModelSpec) -> Line:
         """Who waits for a place at a model's deployments."""
@@ -207,34 +218,6 @@ class Balancer:
             said = news.get(key)
             if said is not None or health.cooling(now) is not None:
                 health.heard(said)
-
-
-class Watched:
-    """A class, as there is one around every call, and a generator costs twice as much."""
-
-    __slots__ = ("_balancer", "_begun", "_health", "_key", "_spared")
-
-    def __init__(self, balancer: Balancer, key: str, spared: bool) -> None:
-        self._balancer = balancer
-        self._key = key
-        self._spared = spared
-        self._health = balancer.health(key)
-        self._begun = balancer.now()
-
-    def __enter__(self) -> None:
-        self._balancer.count(self._health, 1)
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        balancer, health = self._balancer, self._health
-        balancer.count(health, -1)
-        if not self._spared:
-            if error is None and (ended := health.answered(begun=self._begun, now=balancer.now())) is not None:
-                balancer.shared.end(self._key, ended)
-            if isinstance(error, ProviderError):
-                cooldown = health.failed(error, begun=self._begun, now=balancer.now())
-                if cooldown is not None:
-                    balancer.shared.cool(self._key, cooldown)
-        balancer.catch_up()
 
 
 def _by_name(spec: ModelSpec, deployment: Deployment) -> str:

@@ -98,8 +98,11 @@ class Trip:
         took: int | None = None
         try:
             async with until(self._deadline, self._wanted, left_s=self._left(), provider=self._spec.provider):
-                with self._balancer.watched(self._keys[deployment.name], spared=len(self.deployments) == 1):
+                if len(self.deployments) == 1:  # it never cools down, and is never chosen among others
                     completion = await ask(deployment)
+                else:
+                    with self._balancer.watched(self._keys[deployment.name]):
+                        completion = await ask(deployment)
             took = (completion.usage.input_tokens + completion.usage.output_tokens) or None
             return completion
         finally:
