@@ -62,6 +62,7 @@ class Likeness:
 
     mean: list[float]  # (d)
     deviation: list[float]
+    nothing: list[float]  # (d), the standardised looks of a prompt that has none
     blocks: Matrix  # (l / BLOCK, BLOCK, d), 2 p / c; for so little a product BLAS wakes no threads to wait for
     worths: Matrix  # (l,)
 
@@ -74,18 +75,19 @@ class Likeness:
         blocks.reshape(-1, columns)[:count] = points / columns
         held = np.zeros(len(blocks) * BLOCK)
         held[:count] = worths * np.exp(landmarks._squares / (-2.0 * columns))
-        return cls(landmarks.mean.tolist(), landmarks.deviation.tolist(), blocks, held)
+        nothing = within(-landmarks.mean / landmarks.deviation, -_CLIP, _CLIP).tolist()
+        return cls(landmarks.mean.tolist(), landmarks.deviation.tolist(), nothing, blocks, held)
 
     def of(self, looks: Sequence[float]) -> float:
         """What it is worth to be like the landmarks as a prompt of these looks (d) is."""
-        standard, squares = [], 0.0
-        for value, mean, deviation in zip(looks, self.mean, self.deviation, strict=True):
-            z = (value - mean) / deviation
-            z = z if -_CLIP < z < _CLIP else math.copysign(_CLIP, z)
-            standard.append(z)
-            squares += z * z
-        near = np.exp((self.blocks @ np.array(standard)).reshape(-1))
-        return math.exp(squares / (-2.0 * len(standard))) * float(near.dot(self.worths))
+        standard = self.nothing.copy()
+        for i, value in enumerate(looks):
+            if value:  # a prompt has few of them
+                z = (value - self.mean[i]) / self.deviation[i]
+                standard[i] = z if -_CLIP < z < _CLIP else math.copysign(_CLIP, z)
+        row = np.array(standard)
+        near = np.exp((self.blocks @ row).reshape(-1))
+        return math.exp(float(row @ row) / (-2.0 * len(standard))) * float(near.dot(self.worths))
 
 
 def whitening(points: Matrix) -> Matrix:
