@@ -64,7 +64,7 @@ class Database:
         self._pid = 0
         self._wal = False
         self._patient = True  # whether SQLite itself waits for another process, as it does for who reads
-        self._reading, self._writing = _Reading(self), _Writing(self)
+        self._reading, self._writing = _Held(self, self._wait, self._explain), _Held(self, self._begin, self._end)
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """The connection, for statements that only read."""
@@ -135,7 +135,7 @@ class Database:
         with suppress(sqlite3.Error):  # a full disk has rolled back already
             connection.execute("ROLLBACK")
 
-    def _wait(self, connection: sqlite3.Connection, *, patient: bool) -> None:
+    def _wait(self, connection: sqlite3.Connection, *, patient: bool = True) -> None:
         """Let SQLite itself wait for another process, or not."""
         if self._patient is not patient:
             connection.execute(f"PRAGMA busy_timeout = {int(1000 * self.busy_s) if patient else 0}")
@@ -203,42 +203,27 @@ class Database:
             raise StoreError(f"The {self.name} {self.path} cannot be opened: {story}.", fix=fix) from error
 
 
-class _Reading:
-    """The connection of a database, for one thread at a time. It holds nothing itself: one of it serves all."""
+class _Held:
+    """The connection of a database, for one thread at a time. It holds nothing itself: one of it serves all.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        begin: called with the connection.
+        end: called with what was raised meanwhile, or None.
+    """
+
+    def __init__(
+        self, database: Database, begin: Callable[[sqlite3.Connection], None], end: Callable[[BaseException | None], None]
+    ) -> None:
         self._database = database
+        self._begin = begin
+        self._end = end
 
     def __enter__(self) -> sqlite3.Connection:
         database = self._database
         database._lock.acquire()
         try:
             connection = database._open()
-            database._wait(connection, patient=True)
-            return connection
-        except BaseException as error:
-            database._lock.release()
-            database._explain(error)
-            raise
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: TracebackType | None) -> None:
-        self._database._lock.release()
-        if error is not None:
-            self._database._explain(error)
-
-
-class _Writing:
-    """The same inside a transaction."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def __enter__(self) -> sqlite3.Connection:
-        database = self._database
-        database._lock.acquire()
-        try:
-            connection = database._open()
-            database._begin(connection)
+            self._begin(connection)
             return connection
         except BaseException as error:
             database._lock.release()
@@ -247,7 +232,7 @@ class _Writing:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: TracebackType | None) -> None:
         try:
-            self._database._end(error)
+            self._end(error)
         finally:
             self._database._lock.release()
 
