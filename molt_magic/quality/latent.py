@@ -33,7 +33,8 @@ class Latent:
         means = scores.mean(axis=0)
         centred = scores - means
         _, vectors = np.linalg.eigh(centred.T @ centred)
-        return cls(means, vectors[:, ::-1][:, :COMPONENTS])
+        # laid out as it is when it is read back: a product adds up in the order of that
+        return cls(means, np.ascontiguousarray(vectors[:, ::-1][:, :COMPONENTS]))
 
     def components(self, scores: Matrix) -> Matrix:
         found: Matrix = (scores - self.means) @ self.axes
