@@ -19,6 +19,7 @@ ROWS_UNCHECKED = 16  # may be set before something has to go, or of the bound ..
 SHARE_UNCHECKED = 64  # ... one part in so many; what has expired is not read meanwhile
 CULLED = 10  # rows that go at a time, and two more for every one that came
 _AT_ONCE = 100  # rows in a statement; SQLite's default limit is 999 variables in old builds
+_PAGES = 256  # held in memory: a transaction goes through few, and readers have theirs
 _ROW = "(?, 1, ?, ?, ?, 0, 0, ?, ?)"
 _SET = (
     "INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, size, mode, value) VALUES {}"
@@ -44,6 +45,7 @@ class Inserts:
 
     def __init__(self, path: Path, *, patience_s: float, max_bytes: int) -> None:
         self._connection = connect(path, patience_s)
+        self._connection.execute(f"PRAGMA cache_size = {_PAGES}")
         self._max_bytes = max_bytes
         self._rows = self._size = 0  # since it was looked whether something has to go
 

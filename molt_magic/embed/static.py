@@ -21,7 +21,7 @@ _WINDOW = 8192  # characters given to the tokenizer at once: it knows no words, 
 _SPACE = "\u2581"  # the tokenizer's, which begins every word, and is never inside or at the end of a token but of spaces alone
 _SPECIAL = "<"  # begins <s> and the like, around which the tokenizer cuts
 _LEARNED = 512  # tokens of a text at most whose words are remembered ...
-_REMEMBERED = 8192  # ... and of all of them, 1 kB each
+_REMEMBERED = 2048  # ... and of all of them, 1 kB each
 
 
 class StaticEmbedder:
