@@ -17,12 +17,12 @@ from weakref import WeakSet
 from molt_magic.cache.rows import Fresh, VectorRow
 from molt_magic.cache.store import JsonStore
 from molt_magic.cache.waiting import Waiting
+from molt_magic.soon import Soon
 
 if TYPE_CHECKING:
     from molt_magic.cache.index import Vector
 
 WAIT_S = 0.05  # from the first answer that waits to the transaction
-IDLE_S = 10.0  # without anything to do, after which the thread ends; the next answer begins another
 MOST_WAITING = 256  # keys; who gives more brings them to the disk himself
 MOST_BYTES = 4 * 2**20  # likewise, and at most ...
 SHARE_WAITING = 64  # ... one part in so many of the database's bound
@@ -55,8 +55,7 @@ class Writer:
         self._writing = threading.Lock()
         self._waiting = Waiting()
         self._leaving = Waiting()  # those in the transaction that is under way
-        self._thread: threading.Thread | None = None
-        self._due, self._ended = threading.Event(), threading.Event()
+        self._soon = Soon(self.flush, name="molt-cache-writer", pause_s=WAIT_S)
 
     def get(self, key: str) -> str | None:
         """The text stored under `key`, or None. Raises StoreError."""
@@ -80,10 +79,7 @@ class Writer:
             waiting = self._waiting
             waiting.put((key, *also), fresh)
             many = len(waiting.texts) >= MOST_WAITING or waiting.bytes >= self._most_bytes
-            if not (many or self._due.is_set()):
-                self._due.set()
-                many = not self._runs()
-        if many:
+        if many or not self._soon.want():
             self.flush()
 
     def near(self, scope: str, embedder: str, vector: Vector, *, within: float) -> list[tuple[VectorRow, float]]:
@@ -136,13 +132,7 @@ class Writer:
     def close(self) -> None:
         """Write what waits, and let the thread go; the next `put` begins another."""
         self._own()
-        with self._lock:
-            thread, self._thread = self._thread, None
-            self._ended.set()
-            self._due.set()
-            self._due, self._ended = threading.Event(), threading.Event()
-        if thread is not None:
-            thread.join()
+        self._soon.close()
         self.flush()
 
     # -- within
@@ -150,27 +140,6 @@ class Writer:
     def _own(self) -> None:
         if self._pid != os.getpid():
             self._begin()
-
-    def _runs(self) -> bool:
-        """Begin the thread if there is none; whether there is one."""
-        if self._thread is None:
-            thread = threading.Thread(target=self._run, args=(self._due, self._ended), name="molt-cache-writer", daemon=True)
-            with suppress(RuntimeError):  # the interpreter ends
-                thread.start()
-                self._thread = thread
-        return self._thread is not None
-
-    def _run(self, due: threading.Event, ended: threading.Event) -> None:
-        while True:
-            if not due.wait(IDLE_S):
-                with self._lock:
-                    if not due.is_set():
-                        self._thread = None
-                        return
-            if ended.wait(WAIT_S):
-                return
-            due.clear()
-            self.flush()
 
 
 _writers: WeakSet[Writer] = WeakSet()

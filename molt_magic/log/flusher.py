@@ -6,16 +6,14 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import threading
 from contextlib import closing, suppress
 from pathlib import Path
 
+from molt_magic.soon import Soon
+
 logger = logging.getLogger("molt_magic")
 
-# before a sync, so that one stands for many: a thread that wakes for every row takes the interpreter from who asks
-PAUSE_S = 0.05
-IDLE_S = 10.0  # without anything to do, after which the thread ends; the next commit begins another
-
+PAUSE_S = 0.05  # before a sync, so that one stands for many
 COMMITS = 200  # after which the journal is brought into the database: some 8 MB
 
 _sync = getattr(os, "fdatasync", os.fsync)  # as SQLite does it: times of a file need not be on the disk
@@ -36,24 +34,14 @@ class Flusher:
         self.database = database
         self.journal = database.with_name(f"{database.name}-wal")
         self._commits = 0  # since the journal was brought in
-        self._due = threading.Event()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._ended = threading.Event()
+        self._soon = Soon(self._tend, name="molt-flush", pause_s=PAUSE_S)
         self._folder_synced = False
         self._told = False
 
     def committed(self) -> None:
         """Something was written: sync it soon."""
         self._commits += 1
-        if self._due.is_set():  # it has not begun yet
-            return
-        with self._lock:
-            self._due.set()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="molt-flush", daemon=True)
-                with suppress(RuntimeError):  # the interpreter ends: the system writes its files out by itself
-                    self._thread.start()
+        self._soon.want()  # where no thread can begin the interpreter ends, and the system writes its files out by itself
 
     def flush(self) -> None:
         """Sync now; all that was committed before is on the disk when this returns. Raises OSError."""
@@ -75,32 +63,18 @@ class Flusher:
 
     def close(self) -> None:
         """End the thread; a sync that is under way is waited for."""
-        with self._lock:
-            thread = self._thread
-            self._ended.set()
-            self._due.set()
-        if thread is not None and thread.is_alive():
-            thread.join()
+        self._soon.close()
 
-    def _run(self) -> None:
-        while True:
-            if not self._due.wait(IDLE_S):
-                with self._lock:
-                    if not self._due.is_set():
-                        self._thread = None
-                        return
-            if self._ended.wait(PAUSE_S):
-                return
-            self._due.clear()
-            try:
-                self.flush()
-                if self._commits >= COMMITS:
-                    self._commits = 0
-                    self._bring_in()
-            except OSError as error:
-                level = logging.DEBUG if self._told else logging.WARNING
-                logger.log(level, "%s cannot be synced to the disk (%s): a power cut may take its end", self.journal, error)
-                self._told = True
+    def _tend(self) -> None:
+        try:
+            self.flush()
+            if self._commits >= COMMITS:
+                self._commits = 0
+                self._bring_in()
+        except OSError as error:
+            level = logging.DEBUG if self._told else logging.WARNING
+            logger.log(level, "%s cannot be synced to the disk (%s): a power cut may take its end", self.journal, error)
+            self._told = True
 
     def _bring_in(self) -> None:
         """Empty the journal into the database, in nobody's way. What cannot be done now is left to writers."""

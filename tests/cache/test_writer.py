@@ -165,11 +165,11 @@ def test_what_waits_is_cleared_counted_and_written_at_the_end(open_cache: OpenCa
 
 
 def test_the_thread_ends_and_begins_again(open_cache: OpenCache, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "IDLE_S", 0.05)
+    monkeypatch.setattr("molt_magic.soon.IDLE_S", 0.05)
     cache = open_cache()
     for key in ("k", "l"):
         cache.put(key, {"text": "Paris"})
-        assert soon(lambda: cache._writer._thread is None)
+        assert soon(lambda: not cache._writer._soon.running)
         assert key in on_disk(folder)
 
 
