@@ -12,7 +12,7 @@ import molt_magic
 # heavy, or only of use once a question is asked
 # fmt: off
 LATE = (
-    "pandas", "ipywidgets", "tiktoken", "genai_prices", "wordllama", "onnxruntime", "httpx", "httpcore", "numpy",
+    "pandas", "ipywidgets", "tiktoken", "genai_prices", "wordllama", "onnxruntime", "httpx", "httptools", "numpy",
     "matplotlib", "tokenizers", "diskcache", "hnswlib", "markdown_it", "nh3", "safetensors", "sqlite3",
 )
 # fmt: on

@@ -1,4 +1,4 @@
-"""All HTTP of molt_magic: the only package that imports httpx and httpcore, so that the client can be changed in one place.
+"""All HTTP of molt_magic: the only package that imports httpx and httptools, so that the client can be changed in one place.
 
 Every failure of the client is mapped into the error tree, responses are bounded in size and in time, redirects are
 not followed (a key must not travel to another host), and plain HTTP to another machine is warned about once.

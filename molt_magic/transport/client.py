@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
+import re
 import threading
 import time
 import warnings
@@ -32,12 +33,13 @@ from molt_magic.transport.failures import (
     translate,
     with_password,
 )
-from molt_magic.transport.headers import Fields, read
+from molt_magic.transport.headers import Headers, read
 from molt_magic.transport.reply import Answer, Reply
 
 MAX_BYTES = 32_000_000  # of one response; a chat answer has some hundred kB at most
 
 _USUAL = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": f"python-httpx/{httpx.__version__}"}
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _write = jsonlib.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -256,30 +258,21 @@ def _too_slow(url: str, total_s: float, provider: str) -> TimedOut:
     return timed_out(f"{host_of(url)} took longer than {total_s:g} s.", "network.total_s", provider)
 
 
-def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> tuple[Fields, bytes | None]:
+def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> tuple[Headers, bytes]:
     """Header fields and body as they go over the wire, refused here where they cannot."""
-    fields = _fields(headers)
-    if fields is None:
+    fields = Headers({**_USUAL, **(headers or {})})
+    # what raised where one is written would show its value
+    if not all(_NAME.fullmatch(name) and value.isascii() and value.isprintable() for name, value in fields.items()):
         raise Unauthorized(
             "The key holds characters that no key has.", provider=provider, fix="Look for line breaks and quotes around it."
         )
     if json is None:
-        return fields, None
+        return fields, b""
     try:
         content = _write(json).encode()
     except (TypeError, ValueError) as error:
         message = f"The request cannot be written as JSON: {error}."
         raise BadRequest(message, provider=provider, fix="Pass numbers, text, lists and dicts as parameters.") from None
-    fields.append((b"content-type", b"application/json"))
-    fields.append((b"content-length", b"%d" % len(content)))
+    fields["content-type"] = "application/json"
+    fields["content-length"] = str(len(content))
     return fields, content
-
-
-def _fields(headers: Mapping[str, str] | None) -> Fields | None:
-    """Header fields with the usual ones, or None where one cannot be sent: what raised here would show its value."""
-    fields = Fields()
-    for name, value in {**_USUAL, **(headers or {})}.items():
-        if not (value.isascii() and value.isprintable()):
-            return None
-        fields.append((name.encode("ascii"), value.encode("ascii")))
-    return fields

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from typing import Any
 from urllib.request import getproxies
 
-import httpcore
 import httpx
 
 from molt_magic.transport.dial import connect
 from molt_magic.transport.failures import is_loopback, proxies_understood
-from molt_magic.transport.headers import Fields
+from molt_magic.transport.headers import Headers, read
+from molt_magic.transport.http11 import Connection, written
 
 POOL = 200  # connections of one event loop; more calls than this wait for a free one
 KEPT_S = 5.0  # how long a connection that is not used is kept; many servers close theirs soon after
@@ -30,8 +30,8 @@ class Outgoing:
 
     method: str
     url: str
-    fields: Fields  # without the host
-    content: bytes | None
+    headers: Headers  # without the host
+    content: bytes
     connect_s: float  # seconds to connect
     silence_s: float | None  # seconds without a byte; None: as long as it takes
 
@@ -41,8 +41,8 @@ class Received:
     """A response whose body is still to be read. Until it is closed it holds its connection."""
 
     status: int
-    fields: list[tuple[bytes, bytes]]
-    body: AsyncIterable[bytes]  # as it comes over the wire
+    headers: dict[str, str]
+    piece: Callable[[], Awaitable[bytes]]  # the next of the body, as it comes over the wire; empty at its end
     aclose: Callable[[], Awaitable[None]]
 
 
@@ -67,84 +67,82 @@ class Connections:
 
 
 class _Kept:
-    """Connections that are kept after a request for the next, the last used of a server first.
-
-    httpcore's pool looks at all of its connections, and at all that wait, whenever a request comes or goes: with 50 in flight
-    that takes most of the time. Here it is one that is looked at. A connection itself is httpcore's.
-    """
+    """Connections that are kept after a request for the next, the last used of a server first."""
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(POOL)
-        self._open: set[httpcore.AsyncHTTP11Connection] = set()
+        self._open: set[Connection] = set()
         self._opening = 0
-        self._idle: dict[str, list[httpcore.AsyncHTTP11Connection]] = {}  # by server, the last used last
+        self._idle: dict[str, list[Connection]] = {}  # by server, the last used last
 
     async def send(self, asked: Outgoing) -> Received:
         address = _address(asked.url)
-        timeouts = {"read": asked.silence_s, "write": asked.silence_s}
-        request = httpcore.Request(asked.method, address.url, content=asked.content, extensions={"timeout": timeouts})
-        # not as an argument: these are bytes, and httpcore's look at the type of each costs more than the rest of its request
-        request.headers = Fields([(b"host", address.host), *asked.fields])
         await self._places.acquire()
         connection = None
         try:
-            connection = await self._taken(address) or await self._opened(address, asked.connect_s)
-            response = await connection.handle_async_request(request)
+            connection = self._taken(address) or await self._opened(address, asked.connect_s)
+            exchange = connection.ask(
+                written(asked.method, address.target, address.host, asked.headers, asked.content), asked.silence_s
+            )
+            await exchange.begun()
         except BaseException:
             self._places.release()
             if connection is not None:
                 await self._close(connection)
             raise
-        body: Any = response.stream  # httpcore types it for code that is not async as well
-        return Received(response.status, response.headers, body, partial(self._end, address, connection, body))
+        return Received(exchange.status, exchange.headers, exchange.piece, partial(self._end, address, connection))
 
-    async def _end(self, address: _Address, connection: httpcore.AsyncHTTP11Connection, body: Any) -> None:
+    async def _end(self, address: _Address, connection: Connection) -> None:
         """Keep the connection of a response that was read to its end, close it otherwise; either way its place is free."""
-        try:
-            await body.aclose()
-        finally:
-            self._places.release()
-            if connection.is_idle():
-                idle = self._idle.setdefault(address.server, [])
-                idle.append(connection)
-                while idle[0] is not connection and idle[0].has_expired():
-                    await self._close(idle.pop(0))
-            else:
-                await self._close(connection)
+        self._places.release()
+        if not connection.release():
+            await self._close(connection)
+            return
+        idle = self._idle.setdefault(address.server, [])
+        idle.append(connection)
+        while idle and _has_expired(idle[0]):
+            await self._close(idle.pop(0))
 
-    async def _taken(self, address: _Address) -> httpcore.AsyncHTTP11Connection | None:
+    def _taken(self, address: _Address) -> Connection | None:
         """A kept connection, unless its server has closed it meanwhile."""
         idle = self._idle.get(address.server)
         while idle:
             connection = idle.pop()
-            if not connection.has_expired():
+            if not _has_expired(connection) and connection.is_quiet():
                 return connection
-            await self._close(connection)
+            self._drop(connection)
         return None
 
-    async def _opened(self, address: _Address, connect_s: float) -> httpcore.AsyncHTTP11Connection:
+    async def _opened(self, address: _Address, connect_s: float) -> Connection:
         """A new connection; where there are as many as there may be, one that is kept for another server is closed."""
-        origin = address.origin
-        tls = certificates() if origin.scheme == b"https" else None
         self._opening += 1
         try:
             if len(self._open) + self._opening > POOL:
                 await self._close(next(idle for idle in self._idle.values() if idle).pop(0))
-            stream = await connect(origin.host.decode("ascii"), origin.port, tls=tls, timeout_s=connect_s)
+            tls = certificates() if address.tls else None
+            connection = await connect(address.name, address.port, tls=tls, timeout_s=connect_s)
         finally:
             self._opening -= 1
-        connection = httpcore.AsyncHTTP11Connection(origin, stream, keepalive_expiry=KEPT_S)
         self._open.add(connection)
         return connection
 
-    async def _close(self, connection: httpcore.AsyncHTTP11Connection) -> None:
+    def _drop(self, connection: Connection) -> None:
         self._open.discard(connection)
-        await connection.aclose()
+        connection.close()
+
+    async def _close(self, connection: Connection) -> None:
+        self._drop(connection)
+        await asyncio.sleep(0)  # asyncio closes the socket in the loop's next turn, which code that blocks would put off
 
     async def aclose(self) -> None:
         self._idle.clear()
         for connection in list(self._open):
-            await self._close(connection)
+            self._drop(connection)
+        await asyncio.sleep(0)
+
+
+def _has_expired(connection: Connection) -> bool:
+    return time.monotonic() - connection.used > KEPT_S
 
 
 class _Proxied:
@@ -158,11 +156,11 @@ class _Proxied:
     async def send(self, asked: Outgoing) -> Received:
         timeouts = {"connect": asked.connect_s, "read": asked.silence_s, "write": asked.silence_s, "pool": None}
         request = httpx.Request(
-            asked.method, asked.url, headers=asked.fields, content=asked.content, extensions={"timeout": timeouts}
+            asked.method, asked.url, headers=asked.headers, content=asked.content, extensions={"timeout": timeouts}
         )
         response = await self._client.send(request, stream=True)
-        body: Any = response.stream  # likewise
-        return Received(response.status_code, response.headers.raw, body, response.aclose)
+        pieces = response.aiter_raw()
+        return Received(response.status_code, read(response.headers.raw), lambda: anext(pieces, b""), response.aclose)
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -172,18 +170,22 @@ class _Proxied:
 class _Address:
     """A URL, taken apart."""
 
-    url: httpcore.URL
-    origin: httpcore.Origin
     server: str  # scheme, host and port
-    host: bytes  # as a request names it
+    tls: bool
+    name: str
+    port: int
+    host: str  # as a request names it
+    target: str
 
 
 @lru_cache(maxsize=256)
 def _address(url: str) -> _Address:
     """A URL, taken apart once. Raises httpx.InvalidURL."""
     parsed = httpx.URL(url)
-    found = httpcore.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path)
-    return _Address(found, found.origin, str(found.origin), parsed.netloc)
+    tls = parsed.scheme == "https"
+    name, port = parsed.raw_host.decode("ascii"), parsed.port or (443 if tls else 80)
+    server = f"{parsed.scheme}://{name}:{port}"
+    return _Address(server, tls, name, port, parsed.netloc.decode("ascii"), parsed.raw_path.decode("ascii"))
 
 
 @cache

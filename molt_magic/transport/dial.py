@@ -8,16 +8,16 @@ import socket
 import ssl
 from itertools import zip_longest
 
-import httpcore
+import httpx
 
-from molt_magic.transport.network import Stream
+from molt_magic.transport.http11 import Connection
 
 _NEXT_S = 0.25  # until the next address of a host is tried beside the last (RFC 8305 recommends it)
 
-_Connected = tuple[asyncio.Transport, Stream]
+_Connected = tuple[asyncio.Transport, Connection]
 
 
-async def connect(host: str, port: int, *, tls: ssl.SSLContext | None, timeout_s: float) -> Stream:
+async def connect(host: str, port: int, *, tls: ssl.SSLContext | None, timeout_s: float) -> Connection:
     """A connection to a server.
 
     Args:
@@ -25,25 +25,27 @@ async def connect(host: str, port: int, *, tls: ssl.SSLContext | None, timeout_s
         timeout_s: for TCP, and once more for the handshake of TLS.
 
     Raises:
-        httpcore.ConnectTimeout: it took longer.
-        httpcore.ConnectError: the name is not known, nobody listens there, or the handshake fails.
+        httpx.ConnectTimeout: it took longer.
+        httpx.ConnectError: the name is not known, nobody listens there, or the handshake fails.
     """
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout_s):
-            transport, stream = await _reached(loop, host, port)
+            transport, connection = await _reached(loop, host, port)
         if tls is not None:
             async with asyncio.timeout(timeout_s):
-                secured = await loop.start_tls(transport, stream, tls, server_hostname=host)
-            assert secured is not None  # it is not closing
-            stream.connection_made(secured)
-        return stream
+                secured = await loop.start_tls(transport, connection, tls, server_hostname=host)
+            if secured is None or connection.spoke_first:  # what came in the clear is nobody's answer
+                transport.abort()
+                raise httpx.ConnectError("it speaks before TLS does")
+            connection.connection_made(secured)
+        return connection
     except TimeoutError:
-        raise httpcore.ConnectTimeout from None
+        raise httpx.ConnectTimeout("it took too long") from None
     except (ssl.SSLError, socket.gaierror) as error:
-        raise httpcore.ConnectError(str(error)) from error
+        raise httpx.ConnectError(str(error)) from error
     except OSError as error:
-        raise httpcore.ConnectError("All connection attempts failed") from error
+        raise httpx.ConnectError("All connection attempts failed") from error
 
 
 async def _reached(loop: asyncio.AbstractEventLoop, host: str, port: int) -> _Connected:
@@ -57,7 +59,7 @@ async def _reached(loop: asyncio.AbstractEventLoop, host: str, port: int) -> _Co
     try:
         while addresses or trying:
             if addresses:
-                trying.add(loop.create_task(loop.create_connection(Stream, addresses.pop(0), port)))
+                trying.add(loop.create_task(loop.create_connection(Connection, addresses.pop(0), port)))
             done, trying = await asyncio.wait(
                 trying, timeout=_NEXT_S if addresses else None, return_when=asyncio.FIRST_COMPLETED
             )

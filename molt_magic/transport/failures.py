@@ -9,18 +9,15 @@ from contextlib import contextmanager
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-import httpcore
 import httpx
 
 from molt_magic.errors import ConfigError, ConnectionFailed, MalformedAnswer, ProviderError, TimedOut
 
 CHECK_URL = "Check that base_url is the address of an API (OpenAI-compatible ones usually end in /v1)."
 
-# of httpx, and of httpcore where it is used without
+# httpx's; what goes without it raises the same
 FAILURES: tuple[type[Exception], ...] = (
     *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, ssl.SSLError),
-    *(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError),
-    *(httpcore.UnsupportedProtocol, httpcore.ConnectionNotAvailable),
 )
 
 
@@ -73,16 +70,16 @@ def proxies_understood() -> Iterator[None]:
 def translate(error: Exception, url: str, provider: str) -> ProviderError:
     """Our error for an exception of the HTTP client."""
     where = host_of(url)
-    if isinstance(error, (httpx.ConnectTimeout, httpcore.ConnectTimeout)):
+    if isinstance(error, httpx.ConnectTimeout):
         return timed_out(f"No connection to {where} in time.", "network.connect_s", provider)
-    if isinstance(error, (httpx.TimeoutException, httpcore.TimeoutException)):
+    if isinstance(error, httpx.TimeoutException):
         return timed_out(f"{where} fell silent for too long.", "network.first_token_s", provider)
     if isinstance(error, (httpx.DecodingError, httpx.TooManyRedirects)):
         message = f"The answer of {where} cannot be read ({type(error).__name__})."
         return MalformedAnswer(message, provider=provider, fix=CHECK_URL)
-    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, httpcore.UnsupportedProtocol)):
+    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
         return not_an_address(provider)
-    if isinstance(error, (httpx.LocalProtocolError, httpcore.LocalProtocolError)):
+    if isinstance(error, httpx.LocalProtocolError):
         return ConnectionFailed(
             f"The request to {where} cannot be sent ({type(error).__name__}).",
             provider=provider,

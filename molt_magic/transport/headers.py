@@ -12,13 +12,6 @@ class Headers(dict[str, str]):
         return f"Headers({', '.join(self)})"
 
 
-class Fields(list[tuple[bytes, bytes]]):
-    """Header fields as they go over the wire, shown without their values."""
-
-    def __repr__(self) -> str:
-        return f"Fields({', '.join(name.decode('ascii', 'replace') for name, _ in self)})"
-
-
 def read(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Header fields as they came over the wire, names in lower case; what is told several times is joined by commas."""
     found: dict[str, str] = {}

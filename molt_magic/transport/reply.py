@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ import httpx
 from molt_magic.errors import MalformedAnswer
 from molt_magic.transport.connections import Received
 from molt_magic.transport.failures import CHECK_URL, FAILURES, too_large, translate
-from molt_magic.transport.headers import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Reply:
 
     def __init__(self, received: Received, *, url: str, max_bytes: int, provider: str) -> None:
         self.status = received.status
-        self.headers: Mapping[str, str] = read(received.fields)  # names in lower case
+        self.headers: Mapping[str, str] = received.headers  # names in lower case
         self._received = received
         self._url = url
         self._max_bytes = max_bytes
@@ -53,40 +52,44 @@ class Reply:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives, decompressed. Raises ProviderError: broken off, silent for too long, too large."""
-        body, size = self._body(), 0
+        next_piece, room = self._body(), self._max_bytes
         while True:
             try:  # around the read only: what the reader raises is the reader's
-                chunk = await anext(body, None)
+                piece = await next_piece()
             except FAILURES as error:
                 raise translate(error, self._url, self._provider) from None
-            if chunk is None:
+            if not piece:
                 return
-            size += len(chunk)
-            if size > self._max_bytes:
+            if piece[:room]:
+                yield piece[:room]
+            room -= len(piece)
+            if room < 0:
                 raise too_large(self._max_bytes, self._provider)
-            yield chunk
 
     async def read(self) -> Answer:
         """The rest of the body at once; raises the same."""
-        chunks, size = [], 0
+        next_piece, size = self._body(), 0
+        pieces = []
         try:
-            async for chunk in self._body():
-                size += len(chunk)
+            while piece := await next_piece():
+                size += len(piece)
                 if size > self._max_bytes:
                     raise too_large(self._max_bytes, self._provider)
-                chunks.append(chunk)
+                pieces.append(piece)
         except FAILURES as error:
             raise translate(error, self._url, self._provider) from None
-        return Answer(self.status, self.headers, b"".join(chunks))
+        return Answer(self.status, self.headers, b"".join(pieces))
 
-    def _body(self) -> AsyncIterator[bytes]:
+    def _body(self) -> Callable[[], Awaitable[bytes]]:
+        """What gives the next piece of the body, and nothing at its end."""
         told = self.headers.get("content-length", "")
         if told.isdecimal() and int(told) > self._max_bytes:  # need not be read to be refused
             raise too_large(self._max_bytes, self._provider)
         if "content-encoding" not in self.headers:
-            return aiter(self._received.body)
-        response = httpx.Response(self.status, headers=self._received.fields, stream=_Compressed(self._received))
-        return response.aiter_bytes()
+            return self._received.piece
+        response = httpx.Response(self.status, headers=self._received.headers, stream=_Compressed(self._received))
+        pieces = response.aiter_bytes()
+        return lambda: anext(pieces, b"")
 
     async def aclose(self) -> None:
         """End the request, whether it was read to its end or not."""
@@ -99,5 +102,6 @@ class _Compressed(httpx.AsyncByteStream):
     def __init__(self, received: Received) -> None:
         self._received = received
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._received.body)
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while piece := await self._received.piece():
+            yield piece
