@@ -36,7 +36,7 @@ async def connect(host: str, port: int, *, tls: ssl.SSLContext | None, timeout_s
             async with asyncio.timeout(timeout_s):
                 secured = await loop.start_tls(transport, connection, tls, server_hostname=host)
             if secured is None or connection.spoke_first:  # what came in the clear is nobody's answer
-                transport.abort()
+                (secured or transport).abort()
                 raise httpx.ConnectError("it speaks before TLS does")
             connection.connection_made(secured)
         return connection

@@ -219,7 +219,7 @@ class Exchange:
             self._fail(f"what it says is no HTTP ({error})")
         if self._bare > _BARE_BYTES:
             self._fail("its header fields do not end")
-        if self._held > _HELD_BYTES and self._parser is not None:
+        if self._held >= _HELD_BYTES and self._parser is not None:
             self._connection.pause()
 
     def end(self, error: Exception | None) -> None:
