@@ -12,12 +12,12 @@ The words are English. A prompt that is not surely English passes only with the 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
 from molt_magic.cache import phrasing
+from molt_magic.cache.text import KEPT, WORD, lowered_words_of, tidy, words_of
 from molt_magic.cache.words import (
     ABOUT_MEANING,
     ABOUT_WORDS,
@@ -48,17 +48,12 @@ from molt_magic.cache.words import (
     YES_NO,
 )
 
-_KEPT = 16  # texts whose forms are remembered: what is asked is compared with several neighbours, by several checks each
 _LONG = 80  # words; beyond, a prompt is a document with a question, and only spacing and punctuation may differ
-_QUOTES = str.maketrans({"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})  # noqa: RUF001
-_SPACES = re.compile(r"(?<=\S)[ \t\u00a0]+")
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _CODE = re.compile(r"`[^`\n]+`|^[ \t]+\S.*$", re.MULTILINE)
 _QUOTED = re.compile(r'"([^"\n]*)"|(?<!\w)\'([^\'\n]+)\'(?!\w)')
 _NUMBER = re.compile(r"(?:(?<!\w)\.)?\d(?:[\d.,:/-]*\d)?|[^\W\d_]+(?:-[^\W\d_]+)*")
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
-# What joins letters into an identifier, a path, an address or a hyphenated word belongs to the word.
-_WORD = re.compile(r"\w+(?:['.\-/@:&+#]+\w+)*(?:\+\+|#)?")
 _ANY_SIGN = re.compile(r"[^\w\s.,;:?]")  # without one of these there is no sign
 _SIGN = re.compile(
     r"[^\w\s.,;:!?'\"\-]"  # brackets, operators, currencies, emoji
@@ -96,6 +91,8 @@ _CONTRACTED = frozenset(CONTRACTIONS)
 _NAMED_ARTICLES = frozenset(article.capitalize() for article in ARTICLES)
 _CANONICAL = {**NUMBER_WORDS, "were": "was", "an": "a"}
 _AGREES = {"has": "have"}  # with its subject, whose number may differ too
+_SLIGHT = ARTICLES | MOVING.keys()
+_NO_NAMES: frozenset[str] = frozenset()
 _SYNONYM = {word: row.split()[0] for row in SYNONYMS for word in row.split()}
 
 
@@ -105,7 +102,7 @@ def refusal(asked: str, stored: str, *, verified: bool = False) -> str | None:
     Args:
         verified: a second embedder is asked too; then synonyms, plurals in questions and words of tone may differ.
     """
-    one, two = _tidy(asked), _tidy(stored)
+    one, two = tidy(asked), tidy(stored)
     if one == two:
         return None
     if verified:
@@ -113,7 +110,7 @@ def refusal(asked: str, stored: str, *, verified: bool = False) -> str | None:
     for what, pick in (("code", _code), ("quoted text", _quoted), ("signs", _signs), ("numbers", _numbers)):
         if pick(one) != pick(two):
             return f"{what} differ: {_difference(pick(one), pick(two))}"
-    words_one, words_two = _WORD.findall(_ungrouped(one)), _WORD.findall(_ungrouped(two))
+    words_one, words_two = words_of(_ungrouped(one)), words_of(_ungrouped(two))
     if _negations(words_one) != _negations(words_two):
         return "a negation differs"
     case = _capitals_differ(words_one, words_two, verified) or _capitals_differ(words_two, words_one, verified)
@@ -145,30 +142,10 @@ def refusal(asked: str, stored: str, *, verified: bool = False) -> str | None:
 
 def same_text(asked: str, stored: str) -> bool:
     """Whether the two differ at most in spacing and in the shape of quotes."""
-    return _tidy(asked) == _tidy(stored)
+    return tidy(asked) == tidy(stored)
 
 
 # -- what must agree as it stands
-
-
-@lru_cache(maxsize=_KEPT)
-def _tidy(text: str) -> str:
-    """One form of the same text. Not NFKC, which would make x² an x2. Indentation is kept: it may be code."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text).translate(_QUOTES)
-    lines = text.strip().splitlines()
-    if len(lines) == 1:
-        return _spaced(lines[0])
-    return "\n".join([_spaced(line) for line in map(str.rstrip, lines) if line])
-
-
-def _spaced(line: str) -> str:
-    return _SPACES.sub(" ", line) if "  " in line or "\t" in line or "\u00a0" in line else line
-
-
-@lru_cache(maxsize=_KEPT)
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text)
 
 
 def _quiet(text: str) -> str:
@@ -184,11 +161,11 @@ def _quoted(text: str) -> list[str]:
     return [double or single for double, single in _QUOTED.findall(text)]
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=KEPT)
 def _signs(text: str) -> list[str]:
     """Each sign with the word on either side of it, in order: "2 - x" is not "x - 2", even where the words agree."""
     found: list[str] = []
-    if _ANY_SIGN.search(text) is None:
+    if text.rstrip("?.").replace(" ", "").isalnum() or _ANY_SIGN.search(text) is None:
         return found
     for sign in _SIGN.finditer(text):
         before, after = re.search(r"(\w*)\s*$", text[: sign.start()][-40:]), re.match(r"\s*(\w*)", text[sign.end() :][:40])
@@ -246,22 +223,22 @@ def _shouted(word: str, others: set[str]) -> bool:
 # -- the plain form
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=KEPT)
 def core(text: str) -> str:
     """What a prompt asks, for an embedder: without greeting, thanks and wishes ("tell me"), in lower case."""
-    sentence = " ".join(part for word in _bare(_tidy(text)).lower().rstrip(".!? ").split(" ") for part in _expand(word))
+    sentence = " ".join(part for word in _bare(tidy(text)).lower().rstrip(".!? ").split(" ") for part in _expand(word))
     wish = _WISH.match(sentence)
     return (sentence[wish.end() :] if wish else sentence) or text
 
 
 def gist(text: str) -> str:
     """The plain form of a short English prompt, for the first embedder: one vector for all its phrasings."""
-    tidy = _quiet(_tidy(text))
-    words = _words(tidy)
-    if "\n" in tidy or not 1 < len(words) <= _LONG or not _is_english(tidy):
+    plain = _quiet(tidy(text))
+    words = words_of(plain)
+    if "\n" in plain or not 1 < len(words) <= _LONG or not _is_english(plain):
         return core(text)
-    names = frozenset([word.lower() for word in words[1:] if word[0].isupper()])
-    (kind, *counted), _ = _plain(_bare(tidy), names, lenient=True)
+    names = _NO_NAMES if plain[1:].islower() else frozenset([word.lower() for word in words[1:] if word[0].isupper()])
+    (kind, *counted), _ = _plain(_bare(plain), names, lenient=True)
     return " ".join(counted if kind in (*counted[:1], " ".join(counted[:2]), "statement", "yes or no") else [kind, *counted])
 
 
@@ -271,10 +248,10 @@ def _ungrouped(text: str) -> str:
     return _GROUPED.sub(lambda match: match[0].replace(",", ""), text)
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=KEPT)
 def _bare(text: str) -> str:
     """Without greeting and thanks; a fronted phrase at its end, 1,000 as 1000."""
-    text = _ungrouped(text) if "," in text else text
+    text = _ungrouped(text)
     while (greeting := _GREETING.match(text)) is not None:
         text = text[greeting.end() :]
     if ":" in text or '"' in text or "\n" in text:
@@ -287,7 +264,7 @@ def _bare(text: str) -> str:
 
 
 def _lines(text: str) -> list[list[str]]:
-    return [_WORD.findall(line.lower()) for line in text.splitlines()]
+    return [WORD.findall(line.lower()) for line in text.splitlines()]
 
 
 def _expand(word: str) -> list[str]:
@@ -299,34 +276,34 @@ def _nearly_literal(text: str) -> str:
     return " ".join([*_expand(first), *rest])
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=KEPT)
 def _is_english(text: str) -> bool:
-    return phrasing.is_english(_words(_bare(text)))
+    return phrasing.is_english(lowered_words_of(_bare(text)))
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=KEPT)
 def _plain(text: str, names: frozenset[str], *, lenient: bool) -> tuple[list[str], list[str]]:
     """The kind of question and the words that count, in order; and the forms of be and do that occur."""
-    words = _words(phrasing.countries(text) if lenient else text)
-    words = _possessives(words) if "'s" in text else words
-    sentence = " ".join(words).lower()
-    lowered = sentence.split(" ")
+    named = phrasing.countries(text) if lenient else text
+    words, lowered = words_of(named), lowered_words_of(named)
+    if "'s" in text:
+        words = _possessives(words)
+        lowered = " ".join(words).lower().split(" ")
     if not _NAMED_ARTICLES.isdisjoint(words):
         lowered = [f"={word}" if i and words[i] in _NAMED_ARTICLES else word for i, word in enumerate(lowered)]
-        sentence = " ".join(lowered)
     if not _CONTRACTED.isdisjoint(lowered):
         lowered = " ".join([CONTRACTIONS.get(word, word) for word in lowered]).split(" ")
-        sentence = " ".join(lowered)
+    sentence = " ".join(lowered)
     wish = _WISH.match(sentence) if lowered[0] in _WISHING else None
     sentence = sentence[wish.end() :] if wish else sentence
-    asked, sentence = phrasing.question(sentence) if lenient else _instruction(sentence)
-    tokens = sentence.split()
+    asked, rest = phrasing.question(sentence, lowered) if lenient else _instruction(sentence)
+    tokens = lowered if rest and rest is sentence and not wish else rest.split()
     kind = asked or _kind(tokens)
     moving = [MOVING[token] for token in tokens if token in MOVING]
     counted = [_CANONICAL.get(token, token) for token in _without_articles(tokens, kind, text, names, lenient)]
     if lenient:
-        question = kind != "statement"
-        counted = [token if token in names else _gentle(token, question) for token in counted if token not in TONE]
+        gentle = _gentle_told if kind == "statement" else _gentle_asked
+        counted = [token if token in names else gentle(token) for token in counted if token not in TONE]
         counted = _in_order(counted, names) if names else counted
     return [kind, *counted], moving
 
@@ -362,7 +339,7 @@ def _without_articles(tokens: list[str], kind: str, text: str, names: frozenset[
 
 
 def _substance(tokens: list[str]) -> int:
-    return len([token for token in tokens if token not in MOVING and token not in ARTICLES])
+    return len([token for token in tokens if token not in _SLIGHT])
 
 
 def _may_go(tokens: list[str], place: int, kept: frozenset[str] | None, names: frozenset[str], lenient: bool) -> bool:
@@ -390,12 +367,18 @@ def _is_noun_phrase(rest: list[str], names: frozenset[str], *, short: bool) -> b
     return short and _substance(rest) > 1
 
 
-@lru_cache(maxsize=4096)
-def _gentle(token: str, question: bool) -> str:
+@lru_cache(maxsize=2048)
+def _gentle_told(token: str) -> str:
     for step in (SPELLINGS, _SYNONYM, _AGREES):
         token = step.get(token, token)
+    return token
+
+
+@lru_cache(maxsize=2048)
+def _gentle_asked(token: str) -> str:
+    token = _gentle_told(token)
     # In an instruction the number is part of the order ("write a poem", "write poems"); in a question it rarely is.
-    if question and token not in NOT_PLURAL:
+    if token not in NOT_PLURAL:
         token = _singular(token)
         for step in (SPELLINGS, _SYNONYM):
             token = step.get(token, token)

@@ -74,9 +74,8 @@ _COUNTRIES = (
     ),
     (("UK", "U.K", "nited"), re.compile(r"\b(?:U\.K\b\.?|UK\b|[Uu]nited [Kk]ingdom\b)"), "United-Kingdom"),
 )
-_OF = re.compile(
-    r"\b(purpose|procedure|process|reason|scope|solution|requirement|criteria|use|need|topic|syllabus)(s?) (?:for|on)\b"
-)
+_OF_WHAT = "purpose|procedure|process|reason|scope|solution|requirement|criteria|use|need|topic|syllabus"
+_OF = re.compile(rf"\b({_OF_WHAT})(s?) (?:for|on)\b")
 _TYPE = re.compile(r"\b(kind|sort)(s?) of\b")
 _PHRASES = (  # what there must be for the pattern to match, which is sooner seen
     ("pros and cons", re.compile(r"\bpros and cons\b"), "advantages and disadvantages"),
@@ -94,11 +93,16 @@ _PHRASES = (  # what there must be for the pattern to match, which is sooner see
     (" for", _OF, r"\1\2 of"),
     (" on", _OF, r"\1\2 of"),
 )
+# one of these words is in what matches any of them
+_PHRASED = {word for one in _OF_WHAT.split("|") for word in (one, f"{one}s")} | {
+    "pros", "money", "order", "difference", "differences", "kind", "kinds", "sort", "sorts", "whom", "which", "that", "any",
+    "there",
+}  # fmt: skip
 
 
-def is_english(words: list[str]) -> bool:
-    """Whether a prompt is surely English: words that only English has, and more of them than words of other languages."""
-    lowered = " ".join(words).lower().split(" ")
+def is_english(lowered: list[str]) -> bool:
+    """Whether a prompt, its words in lower case, is surely English: words that only English has, and more of them than words
+    of other languages."""
     if lowered[0] in ENGLISH_OPENINGS and OTHER_LANGUAGES.isdisjoint(lowered):
         return True
     others = len([word for word in lowered if word in OTHER_LANGUAGES])
@@ -124,11 +128,13 @@ def has_any(hints: tuple[str, ...], text: str) -> bool:
     return False
 
 
-def question(sentence: str) -> tuple[str | None, str]:
-    """A sentence in lower case, one space between words: its kind if it is one of those above, and what is asked."""
-    for hint, pattern, instead in _PHRASES:
-        if hint in sentence:
-            sentence = pattern.sub(instead, sentence)
+def question(sentence: str, words: list[str]) -> tuple[str | None, str]:
+    """A sentence in lower case, one space between its words, or some of them: its kind if it is one of those above, and what
+    is asked."""
+    if not (_PHRASED.isdisjoint(words) and sentence.replace(" ", "").isalnum()):  # else none of them matches
+        for hint, pattern, instead in _PHRASES:
+            if hint in sentence:
+                sentence = pattern.sub(instead, sentence)
     if not sentence.startswith(("how", "wh")):
         return None, sentence  # no pattern below begins otherwise
     if (asked := _HOW_TO.match(sentence)) is not None:

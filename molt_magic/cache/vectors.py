@@ -17,7 +17,7 @@ def unit_vectors(embedder: Embedder, texts: Sequence[str]) -> list[Vector] | Non
 
     found: list[Vector] = []
     for vector in np.asarray(embedder.embed(texts), dtype=np.float32):
-        length = math.sqrt(vector @ vector)
+        length = math.sqrt(vector.dot(vector))
         if not 1e-6 < length < math.inf:  # false of NaN too
             return None
         found.append(vector if abs(length - 1.0) < 1e-6 else vector / length)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from molt_magic.embed.files import package_file
@@ -20,8 +20,34 @@ _TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
 _WINDOW = 8192  # characters given to the tokenizer at once: it knows no words, so a long text is one word to it
 _SPACE = "\u2581"  # the tokenizer's, which begins every word, and is never inside or at the end of a token but of spaces alone
 _SPECIAL = "<"  # begins <s> and the like, around which the tokenizer cuts
-_LEARNED = 512  # tokens of a text at most whose words are remembered ...
-_REMEMBERED = 2048  # ... and of all of them, 1 kB each
+_LEARNED = 2048  # characters of a text at most whose words are remembered ...
+_REMEMBERED = 2048  # ... and tokens of all of them, 1 kB each
+
+
+class _Words:
+    """The vectors of the tokens of words, all in one block: of a few small arrays numpy makes one in ten times as long."""
+
+    def __init__(self, dim: int) -> None:
+        import numpy as np
+
+        self.places: dict[str, Sequence[int]] = {}  # of a word's tokens
+        self.vectors: NDArray[np.float32] = np.empty((_REMEMBERED, dim), dtype=np.float32)
+        self._held = 0
+
+    def add(self, words: Mapping[str, Sequence[int]], table: NDArray[np.float16]) -> bool:
+        """Take in new words by their tokens; whether there was room."""
+        if self._held + sum(map(len, words.values())) > _REMEMBERED:
+            return False
+        for word, tokens in words.items():
+            start, self._held = self._held, self._held + len(tokens)
+            self.vectors[start : self._held] = table.take(tokens, axis=0)
+            self.places[word] = range(start, self._held)
+        return True
+
+    def of(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """One after the other. Raises KeyError: there is a new one."""
+        places = self.places
+        return self.vectors.take([place for word in words for place in places[word]], axis=0)
 
 
 class StaticEmbedder:
@@ -37,8 +63,7 @@ class StaticEmbedder:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loaded: tuple[Tokenizer, NDArray[np.float16]] | None = None
-        self._words: dict[str, NDArray[np.float32]] = {}  # the vectors of their tokens: looking up a word takes 0.1 us
-        self._remembered = 0  # tokens of the words
+        self._words: _Words | None = None
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of `texts`; see `Embedder`."""
@@ -47,8 +72,8 @@ class StaticEmbedder:
         rows = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in enumerate(texts):
             if text.strip():
-                total = np.add.reduce(self._vectors(text), axis=0)  # of which the mean is a fraction, and points the same way
-                if length := math.sqrt(total @ total):
+                total = np.add.reduce(self._vectors(text))  # of which the mean is a fraction, and points the same way
+                if length := math.sqrt(total.dot(total)):
                     np.divide(total, length, out=rows[row])
         return rows
 
@@ -57,32 +82,35 @@ class StaticEmbedder:
         import numpy as np
 
         words = text.split(" ")
-        if whole := len(text) <= _WINDOW:
+        if (known := self._words) is not None and len(text) <= _WINDOW:
             try:
-                return np.concatenate([self._words[word] for word in words])
+                return known.of(words)
             except KeyError:
                 pass  # there is a new one
         tokenizer, table = self._loaded or self._load()
+        if len(text) <= _LEARNED and "" not in words and _SPACE not in text and _SPECIAL not in text:
+            known = self._learn(words, tokenizer, table)
+            if known is not None:
+                return known.of(words)
         # encode, not encode_batch: its thread pool prints a warning into the notebook when the kernel forks later
         parts = [text[start : start + _WINDOW] for start in range(0, len(text), _WINDOW)]
-        found = [tokenizer.encode(part, add_special_tokens=False) for part in parts]
-        ids = np.array([token for part in found for token in part.ids], dtype=np.intp)
-        vectors = table.take(ids, axis=0).astype(np.float32)
-        if whole and len(ids) <= _LEARNED and "" not in words and _SPACE not in text and _SPECIAL not in text:
-            self._learn(words, found[0].tokens, vectors)
-        return vectors
+        ids = [token for part in parts for token in tokenizer.encode(part, add_special_tokens=False).ids]
+        return table.take(np.array(ids, dtype=np.intp), axis=0).astype(np.float32)
 
-    def _learn(self, words: list[str], tokens: list[str], vectors: NDArray[np.float32]) -> None:
-        """Remember the words of a text whose tokens these are."""
-        starts = [place for place, token in enumerate(tokens) if token[0] == _SPACE]
-        if len(starts) != len(words):
-            return
-        if self._remembered > _REMEMBERED:
-            self._words, self._remembered = {}, 0
-        for word, start, end in zip(words, starts, [*starts[1:], len(tokens)], strict=True):
-            if word not in self._words:
-                self._words[word] = vectors[start:end].copy()
-                self._remembered += end - start
+    def _learn(self, words: Sequence[str], tokenizer: Tokenizer, table: NDArray[np.float16]) -> _Words | None:
+        """Remember these words, and forget all others where there is no room; None where these alone are too many."""
+        if not self._lock.acquire(blocking=False):  # by a thread; of one that was forked away, for good
+            return None
+        try:
+            for known in (self._words, None):
+                known = known or _Words(self.dim)
+                new = {word: _tokens(word, tokenizer) for word in words if word not in known.places}
+                if known.add(new, table):
+                    self._words = known
+                    return known
+            return None
+        finally:
+            self._lock.release()
 
     def _load(self) -> tuple[Tokenizer, NDArray[np.float16]]:
         with self._lock:
@@ -108,3 +136,8 @@ class StaticEmbedder:
                     )
                 self._loaded = (tokenizer, table)
             return self._loaded
+
+
+def _tokens(word: str, tokenizer: Tokenizer) -> Sequence[int]:
+    whole = tokenizer.token_to_id(_SPACE + word)  # as most are, which is soon seen
+    return tokenizer.encode(word, add_special_tokens=False).ids if whole is None else (whole,)
