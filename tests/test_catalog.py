@@ -372,12 +372,12 @@ def test_an_estimate_is_the_price_of_a_call_with_nothing_cached() -> None:
 
 
 def test_kept_prices_are_read_anew_every_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, hour = Catalog.load().get("deepseek-v3"), prices._hour()
+    spec, hour = Catalog.load().get("deepseek-v3"), prices.this_hour()
     estimate_usd(spec, 1, 1)
     before = prices._lowest.cache_info().misses
     estimate_usd(spec, 1, 1)
     assert prices._lowest.cache_info().misses == before
-    monkeypatch.setattr(prices, "_hour", lambda: hour + 1)
+    monkeypatch.setattr(prices, "this_hour", lambda: hour + 1)
     estimate_usd(spec, 1, 1)
     assert prices._lowest.cache_info().misses == before + 1
 

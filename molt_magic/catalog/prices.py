@@ -40,7 +40,7 @@ def cost_usd(spec: ModelSpec, usage: Usage) -> float | None:
     if spec.prices != UNPRICED:  # any price of the user's: flat arithmetic, the list fills in what the user left out
         return _flat(prices_of(spec), usage, cached, written)
     if not (cached or written):
-        kept = _lowest(spec.vendor, spec.model, _hour())
+        kept = _lowest(spec.vendor, spec.model, this_hour())
         if kept is not None and usage.input_tokens <= kept[2]:
             return (usage.input_tokens * kept[0] + usage.output_tokens * kept[1]) / _MTOK
     if _listed(spec.vendor, spec.model) is None:
@@ -60,10 +60,13 @@ def cost_usd(spec: ModelSpec, usage: Usage) -> float | None:
         return None
 
 
-def estimate_usd(spec: ModelSpec, input_tokens: int, output_tokens: int) -> float | None:
+def estimate_usd(spec: ModelSpec, input_tokens: int, output_tokens: int, hour: int | None = None) -> float | None:
     """The expected price in USD of a call with so many tokens, nothing of it cached; None where a price is unknown.
 
     The same figure as `cost_usd`, without the pains: it is asked of every model for every prompt.
+
+    Args:
+        hour: of `this_hour`, where the caller has it for many models.
     """
     own = spec.prices
     into, out = own.input_usd_per_mtok, own.output_usd_per_mtok
@@ -72,7 +75,7 @@ def estimate_usd(spec: ModelSpec, input_tokens: int, output_tokens: int) -> floa
         if own is UNPRICED or own == UNPRICED:
             if spec.provider == "local":
                 return 0.0
-            kept = _lowest(spec.vendor, spec.model, _hour())
+            kept = _lowest(spec.vendor, spec.model, this_hour() if hour is None else hour)
         if kept is None or input_tokens > kept[2]:
             return cost_usd(spec, Usage(input_tokens=input_tokens, output_tokens=output_tokens))
         into, out, _ = kept
@@ -141,7 +144,8 @@ def _price_now(listed: ModelInfo) -> ModelPrice:
     return listed.get_prices(datetime.now(UTC))
 
 
-def _hour() -> int:
+def this_hour() -> int:
+    """Since the epoch: prices change on the hour."""
     return int(time.time() // 3600)
 
 

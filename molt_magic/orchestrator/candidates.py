@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from molt_magic import catalog, tokens
 from molt_magic.quality import QualityModel, Vector
@@ -63,7 +64,7 @@ def assess(
     counts = tokens.count_messages_for(request.messages, {spec.family for spec in specs.values()})
     outputs = quality.expected_tokens_each(specs, request.task, prompt, limit)
     predictions = quality.predict_each(specs.values(), task=request.task, vector=vector, prompt=prompt)
-    found = []
+    hour, found = catalog.this_hour(), []
     assessed = zip(specs.values(), outputs, predictions, unavailable, strict=True)
     for spec, output, (expected, low, n, evidence), skipped in assessed:
         count = counts[spec.family]
@@ -72,9 +73,13 @@ def assess(
         reachable = skipped is None
         if reachable and too_dear is not None:
             skipped = too_dear(spec, count, output)
-        cost = catalog.estimate_usd(spec, count, output)
-        found.append(Candidate(spec, cost, expected, evidence, n, low, skipped, reachable))
+        cost = catalog.estimate_usd(spec, count, output, hour)
+        found.append(_candidate((spec, cost, expected, evidence, n, low, skipped, reachable)))
     return tuple(found)
+
+
+# as the class itself makes one, in half the time: there is one for every model and question
+_candidate: Callable[[tuple[object, ...]], Candidate] = partial(tuple.__new__, Candidate)
 
 
 def _unfit(

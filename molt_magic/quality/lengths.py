@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from operator import mul
 
 import numpy as np
@@ -53,6 +53,7 @@ _PHRASES = (
     ("\na.", "\na)", "\n(a)", "\na:"),
 )  # fmt: skip
 _AMOUNT = re.compile(r"(\d(?<!\w\d)\d{0,3})[ -](word|sentence|line|item|point|step|example|paragraph|page)")
+_AMOUNT_IN_ASCII = re.compile(_AMOUNT.pattern, re.ASCII)  # the same in a third of the time
 _TOKENS_EACH = {"word": 1.3, "sentence": 25.0, "line": 15.0, "paragraph": 100.0, "page": 500.0}
 _OTHERS_EACH = 30.0
 _FIGURES = 6  # columns that are no words
@@ -73,7 +74,7 @@ def looks(prompt: str) -> list[float]:
     text = text.lower()
     size = math.log(len(prompt)) - 5.0
     row[1:4] = size, size * size / 4.0, float(prompt.rstrip().endswith("?"))
-    if (amount := _AMOUNT.search(text)) is not None:
+    if (amount := (_AMOUNT_IN_ASCII if text.isascii() else _AMOUNT).search(text)) is not None:
         each = _TOKENS_EACH.get(amount[2], _OTHERS_EACH)
         row[4:_FIGURES] = 1.0, math.log(max(int(amount[1]), 1) * each) - 5.0
     for word in _TELLING.keys() & words_of(text):
@@ -97,17 +98,6 @@ class Answered:
     whole: bool = True  # False: it was cut off at its limit, and would have been longer
 
 
-@dataclass(slots=True)
-class _Sums:
-    """Of the answers of one model: rows x of looks and logs y of lengths."""
-
-    n: float = 0.0
-    xx: Floats = field(default_factory=lambda: np.zeros((COLUMNS, COLUMNS)))
-    xy: Floats = field(default_factory=lambda: np.zeros(COLUMNS))
-    yy: float = 0.0
-    tasks: dict[str, tuple[float, Floats, float]] = field(default_factory=dict)  # number, sum of x, sum of y
-
-
 @dataclass(frozen=True, slots=True)
 class _Solved:
     """What the sums say. So few weights are multiplied here in a third of the time that NumPy takes."""
@@ -123,9 +113,8 @@ class Lengths:
     """Expected lengths of answers; not thread-safe."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, _Sums] = {}
-        # answers that are not in the sums yet: row, y, model, task
-        self._new: list[tuple[list[float], float, str, str | None]] = []
+        self._sums = _Sums()
+        self._new: list[tuple[str, str | None, list[float]]] = []  # not in the sums yet: model, task, looks and log
         self._solved: _Solved | None = None
         self._learned = self._due = 0  # answers; how many there must be for solving anew
         self._last = ("", looks(""))  # every model is asked about the same prompt
@@ -135,7 +124,7 @@ class Lengths:
         row, y = self._row(answer.prompt), math.log(max(answer.tokens, 1))
         if not answer.whole:
             y = self._beyond(y, answer.model, answer.task, row)
-        self._new.append((row, y, answer.model, answer.task))
+        self._new.append((answer.model, answer.task, [*row, y]))
         self._learned += 1
 
     def expected(self, model: str, task: str | None, prompt: str = "") -> float:
@@ -157,23 +146,13 @@ class Lengths:
 
     def seen(self, model: str) -> float:
         """How many answers of a model were taken in."""
-        sums = self._summed()
-        return sums[model].n if model in sums else 0.0
+        return self._summed().n(model)
 
-    def _summed(self) -> dict[str, _Sums]:
+    def _summed(self) -> _Sums:
         """The sums of all answers, brought up to date: many at once take less than each of them by itself."""
-        for looked, y, model, task in self._new:
-            if (sums := self._sums.get(model)) is None:
-                sums = self._sums[model] = _Sums()
-            row = np.array(looked)
-            sums.n += 1.0
-            sums.xx += row[:, None] * row
-            sums.xy += y * row
-            sums.yy += y * y
-            if task is not None:
-                n, x, total = sums.tasks.get(task, (0.0, np.zeros(COLUMNS), 0.0))
-                sums.tasks[task] = (n + 1.0, x + row, total + y)
-        self._new.clear()
+        if self._new:
+            self._sums.add(self._new)
+            self._new.clear()
         return self._sums
 
     def _up_to_date(self) -> _Solved:
@@ -213,43 +192,67 @@ def _mean(middle: float, variance: float) -> float:
     return math.exp(middle + min(variance, MOST_SPREAD**2) / 2.0)
 
 
-def _solve(sums: dict[str, _Sums]) -> _Solved:
-    shared = _shared(list(sums.values()))
-    weights, spread = {}, {}
-    pull = np.full(COLUMNS, OWN_PULL)
-    pull[0] = WORTH
-    if sums:
-        left = np.stack([s.xx for s in sums.values()]) + np.diag(pull)
-        right = np.stack([s.xy for s in sums.values()]) + pull * shared
-        weights = dict(zip(sums, np.linalg.solve(left, right[:, :, None])[:, :, 0], strict=True))
+class _Sums:
+    """Of answers' looks, the first of which is 1, and the log of their length. The pulls are in them from the beginning."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, int] = {}  # of the models
+        self.own = np.zeros((0, COLUMNS + 1, COLUMNS + 1))  # of products of each two, of each model
+        self.all = np.diag([*_SHARED_PULL, 0.0])  # of all models
+        self.all[0, -1] = WORTH * math.log(PRIOR_TOKENS)
+        self.tasks: dict[tuple[str, str], Floats] = {}  # by model and task, (COLUMNS + 1,)
+
+    def add(self, answers: Iterable[tuple[str, str | None, list[float]]]) -> None:
+        """Take in some: model, task, looks and log."""
+        by_model: dict[str, list[list[float]]] = {}
+        for model, task, row in answers:
+            by_model.setdefault(model, []).append(row)
+            if task is not None:
+                self.tasks[model, task] = self.tasks.get((model, task), 0.0) + np.array(row)
+        for model, rows in by_model.items():
+            if model not in self.places:
+                self.places[model] = len(self.own)
+                self.own = np.concatenate([self.own, np.diag([*_OWN_PULL, 0.0])[None]])
+            products = (columns := np.array(rows).T) @ columns.T
+            self.own[self.places[model]] += products
+            self.all += products
+
+    def n(self, model: str) -> float:
+        """Answers of a model."""
+        return float(self.own[self.places[model], 0, 0]) - WORTH if model in self.places else 0.0
+
+
+_OWN_PULL = np.array([WORTH, *[OWN_PULL] * (COLUMNS - 1)])
+_PULLS = _OWN_PULL.tolist()
+_SHARED_PULL = np.array([WORTH, *[SHARED_PULL] * (COLUMNS - 1)])
+
+
+def _solve(sums: _Sums) -> _Solved:
+    # of all models: the looks' weights from what varies within each model, as routing gives them different prompts
+    first = sums.own[:, 0].copy()
+    first[:, 0] -= WORTH
+    means = first / first[:, :1]
+    means[:, 0] = 0.0
+    within = sums.all - means.T @ first
+    weights_of_all = np.linalg.solve(within[:-1, :-1], within[:-1, -1])
+    shared = weights_of_all.tolist()
+    # of each
+    right = sums.own[:, :-1, -1] + _OWN_PULL * weights_of_all
+    own = np.linalg.solve(sums.own[:, :-1, :-1], right[:, :, None])[:, :, 0]
+    weights = dict(zip(sums.places, own.tolist(), strict=True))
+    left = {}  # of the squares, by model
+    for (model, w), (*xy, yy) in zip(weights.items(), sums.own[:, -1].tolist(), strict=True):
+        left[model] = yy - sum([a * (b + pull * (a - c)) for a, b, c, pull in zip(w, xy, shared, _PULLS, strict=True)])
     rest: dict[tuple[str, str], tuple[float, float]] = {}  # number and sum of what is left to explain, by model and task
-    for model, of in sums.items():
-        for task, (n, x, total) in of.tasks.items():
-            rest[model, task] = (n, total - float(x @ weights[model]))
     by_task: dict[str, tuple[float, float]] = {}
-    for (_, task), (n, left_over) in rest.items():
+    for (model, task), of in sums.tasks.items():
+        *x, y = of.tolist()
+        n, left_over = rest[model, task] = x[0], y - sum(map(mul, x, weights[model]))
         before = by_task.get(task, (0.0, 0.0))
         by_task[task] = (before[0] + n, before[1] + left_over)
     offsets = {task: left_over / (n + WORTH) for task, (n, left_over) in by_task.items()}
-    own = {about: (left_over + WORTH * offsets[about[1]]) / (n + WORTH) for about, (n, left_over) in rest.items()}
-    for model, of in sums.items():
-        w = weights[model]
-        squares = of.yy - 2.0 * float(w @ of.xy) + float(w @ of.xx @ w)
-        for task in of.tasks:
-            n, left_over = rest[model, task]
-            squares -= own[model, task] * (2.0 * left_over - n * own[model, task])
-        spread[model] = max(squares, 0.0) / (of.n + WORTH)
-    return _Solved(shared.tolist(), {model: w.tolist() for model, w in weights.items()}, spread, offsets, own)
-
-
-def _shared(all_sums: Sequence[_Sums]) -> Floats:
-    """Weights for all models: the looks' from what varies within each model, as routing gives them different prompts."""
-    left, right = SHARED_PULL * np.eye(COLUMNS - 1), np.zeros(COLUMNS - 1)
-    for of in all_sums:
-        x, y = of.xx[0, 1:], of.xy[0]
-        left += of.xx[1:, 1:] - np.outer(x, x) / of.n
-        right += of.xy[1:] - x * y / of.n
-    slopes = np.linalg.solve(left, right)
-    n = sum(of.n for of in all_sums)
-    rest = sum(of.xy[0] - float(of.xx[0, 1:] @ slopes) for of in all_sums)
-    return np.concatenate([[(rest + WORTH * math.log(PRIOR_TOKENS)) / (n + WORTH)], slopes])
+    own_offsets = {about: (left_over + WORTH * offsets[about[1]]) / (n + WORTH) for about, (n, left_over) in rest.items()}
+    for (model, task), (n, left_over) in rest.items():
+        left[model] -= own_offsets[model, task] * (2.0 * left_over - n * own_offsets[model, task])
+    spread = {model: max(left[model], 0.0) / (sums.n(model) + WORTH) for model in weights}
+    return _Solved(shared, weights, spread, offsets, own_offsets)

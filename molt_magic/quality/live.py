@@ -56,6 +56,9 @@ class Prediction(NamedTuple):
     evidence: str  # what it rests on, in words
 
 
+Predicted = tuple[float, float, float, str]  # the fields of a Prediction
+
+
 @dataclass(frozen=True, slots=True)
 class _Fit:
     """A predictor, and the outcomes it was made of: later ones are counted on top."""
@@ -227,12 +230,12 @@ class QualityModel:
 
     def predict(self, spec: ModelSpec, *, task: str | None, vector: Vector | None, prompt: str = "") -> Prediction:
         """Predicted quality of `spec` for a prompt; see `predict_each`."""
-        return self.predict_each([spec], task=task, vector=vector, prompt=prompt)[0]
+        return Prediction(*self.predict_each([spec], task=task, vector=vector, prompt=prompt)[0])
 
     def predict_each(
         self, specs: Iterable[ModelSpec], *, task: str | None, vector: Vector | None, prompt: str = ""
-    ) -> list[Prediction]:
-        """Predicted quality of each of some models for a prompt.
+    ) -> list[Predicted]:
+        """Predicted quality of each of some models for a prompt, as plain tuples: every question has them for every model.
 
         Args:
             specs: the models; the `prior_quality` of each counts as PRIOR_OUTCOMES outcomes.
@@ -249,13 +252,13 @@ class QualityModel:
             said = "prior only"
             if shift is not None and abs(shift) >= _FELT:
                 said = f"prior, for a prompt this {'easy' if shift > 0 else 'hard'}"
-            predictions = []
+            predictions: list[Predicted] = []
             for spec in specs:
                 prior = spec.prior_quality
                 expected = prior if shift is None else _moved(prior, shift)
                 sure = expected if expected < prior else prior
                 if (record := self._records.get(spec.name)) is None:  # as `_predicted` has it, without the pains
-                    predictions.append(Prediction(expected, _low(sure, PRIOR_OUTCOMES), 0.0, said))
+                    predictions.append((expected, _low(sure, PRIOR_OUTCOMES), 0.0, said))
                 else:
                     predictions.append(_predicted(record, task, vector, expected, sure, PRIOR_OUTCOMES, said))
             return predictions
@@ -279,7 +282,7 @@ class QualityModel:
 
     def _fitted(
         self, spec: ModelSpec, fit: _Fit, found: Assessment, felt: float, task: str | None, vector: Vector | None
-    ) -> Prediction:
+    ) -> Predicted:
         """What a fit and what came in since say of a model. To one that was not fitted a prompt is as hard as to those that
         were."""
         record, models = self._records.get(spec.name), fit.predictor.models
@@ -357,7 +360,7 @@ def _predicted(
     worth: float,
     said: str,
     since: int | None = None,
-) -> Prediction:
+) -> Predicted:
     """What is expected of a model, moved by its outcomes.
 
     Args:
@@ -373,7 +376,7 @@ def _predicted(
         quality, sure = (worth * quality + good) / (worth + n), (worth * sure + good) / (worth + n)
         if near := int((weights >= SAME_TASK).sum()):
             said = f"{near} near of {learned} outcomes" if since is None else f"{said}, {near} near since"
-    return Prediction(quality, _low(sure, worth + n), worth - PRIOR_OUTCOMES + n, said)
+    return quality, _low(sure, worth + n), worth - PRIOR_OUTCOMES + n, said
 
 
 def _low(sure: float, outcomes: float) -> float:

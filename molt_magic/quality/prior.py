@@ -62,9 +62,8 @@ class _Easy:
         """How easy a prompt is."""
         words = squares = 0.0
         counts: dict[int, int] = {}
-        for term in hashes_of(prompt):
-            if term in self.worth:
-                counts[term] = counts.get(term, 0) + 1
+        for term in [term for term in hashes_of(prompt) if term in self.worth]:
+            counts[term] = counts.get(term, 0) + 1
         for term, n in counts.items():
             rarity, worth = self.worth[term]
             weight = rarity if n == 1 else (1.0 + math.log(n)) * rarity

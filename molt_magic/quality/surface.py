@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import string
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -33,36 +34,27 @@ class _Sought(NamedTuple):
     characters that are none; nothing: it always must. Of an expression for whole words those are the words."""
 
     pattern: re.Pattern[str]
+    plain: re.Pattern[str]  # the same of an ASCII text
     needs: frozenset[str]
     whole: bool
-
-    def times(self, text: str, whole: Sequence[str] | None) -> int:
-        """How often it is in a text; `whole`: the words of an ASCII text, in small letters, that nothing is joined to."""
-        if self.whole and whole is not None:
-            return len([word for word in whole if word in self.needs])
-        return len(self.pattern.findall(text))
-
-    def found(self, text: str, whole: Sequence[str] | None) -> bool:
-        """Whether it is in a text."""
-        if self.whole and whole is not None:
-            return not self.needs.isdisjoint(whole)
-        return self.pattern.search(text) is not None
 
 
 def _words(words: str) -> _Sought:
     """One of some words, as a whole."""
-    return _Sought(re.compile(rf"\b(?:{words})\b", re.IGNORECASE), frozenset(words.split("|")), whole=True)
+    return _signs(rf"\b(?:{words})\b", words.split("|"), re.IGNORECASE)._replace(whole=True)
 
 
 def _signs(pattern: str, needs: Iterable[str], flags: int = 0) -> _Sought:
-    return _Sought(re.compile(pattern, flags), frozenset(needs), whole=False)
+    plain = re.compile(pattern, flags if r"\s" in pattern else flags | re.ASCII)  # there is more space in ASCII than that knows
+    return _Sought(re.compile(pattern, flags), plain, frozenset(needs), whole=False)
 
 
 _CODE = "def|class|import|return|for|if|while|assert"
+_LINE_OF_CODE = _signs(rf"[{{}};]\s*$|^\s*(?:{_CODE})\b|=>|[=!<>]=", "{}=;", re.MULTILINE)
 _COUNTED = (
-    _signs(r"\d+", string.digits),
+    _signs(r"\d\d*", string.digits),  # an expression that begins with a repetition is tried at every character
     _signs(r"[=+*/^<>\\$|{}\[\]]", r"=+*/^<>\$|{}[]"),
-    _signs(rf"[{{}};]\s*$|^\s*(?:{_CODE})\b|=>|[=!<>]=", [*"{};=", *_CODE.split("|")], re.MULTILINE),
+    _LINE_OF_CODE,
     _signs(r"[.!?](?:\s|$)", ".!?"),
     _words("not|except|least|false|incorrect|never|no|none|neither"),
     _signs(r"[A-Z](?<=[^\W\d_A-Z,] [A-Z])[a-z]+", string.ascii_uppercase),  # names, inside a sentence
@@ -77,20 +69,21 @@ _FOUND = (
     _words("how"),
     _words("if"),
     _words("write|create|implement|function"),
-    _signs(r"\b1[5-9]\d\d\b|\b20\d\d\b", "12"),  # a year
+    _signs(r"(?:1(?<!\w1)[5-9]|2(?<!\w2)0)\d\d\b", "12"),  # a year
     _signs(r"[$%€£]", "$%"),
     _words("statement|following"),
     _signs(r"__", "_"),
 )
 _SOUGHT = (*_COUNTED, *_FOUND)
+_WORDS = {word: place for place, sought in enumerate(_SOUGHT) if sought.whole for word in sought.needs}
 _ALWAYS = frozenset(place for place, sought in enumerate(_SOUGHT) if not sought.needs)
-# what of _SOUGHT an ASCII text that has such a word, or such a character, is looked through for
+# which other expressions an ASCII text that has such a word, or such a character, is looked through for
 _CALLED_FOR = {
-    need: tuple(place for place, sought in enumerate(_SOUGHT) if need in sought.needs)
-    for need in frozenset[str]().union(*(sought.needs for sought in _SOUGHT))
+    need: tuple(place for place, sought in enumerate(_SOUGHT) if need in sought.needs and not sought.whole)
+    for need in frozenset[str]().union(*(sought.needs for sought in _SOUGHT if not sought.whole))
 }
-_CALLING_WORDS = frozenset(need for need in _CALLED_FOR if need.islower())
-_CALLING_SIGNS = frozenset(_CALLED_FOR) - _CALLING_WORDS
+_CALLING = frozenset(_CALLED_FOR)
+_BEGIN_CODE, _IS_CODE = frozenset(_CODE.split("|")), _COUNTED.index(_LINE_OF_CODE)
 _DIGITS, _CAPITALS = string.digits.encode("ascii"), string.ascii_uppercase.encode("ascii")
 _SPACE = string.whitespace + "\x1c\x1d\x1e\x1f"  # as `str.isspace` has it
 _PLAIN = (string.ascii_lowercase + _SPACE).encode("ascii")
@@ -110,7 +103,7 @@ def looks_of(prompt: str) -> list[float]:
     text = prompt[:READ_CHARS]
     chars, is_ascii = max(len(text), 1), text.isascii()
     seen = _seen_in_ascii(text) if is_ascii else _seen(text)
-    sizes = [*map(len, seen.words)] or [0]
+    sizes = sorted(map(len, seen.words)) or [0]
     counts = [
         len(prompt),
         len(seen.words),
@@ -124,8 +117,8 @@ def looks_of(prompt: str) -> list[float]:
     ]
     shares = [
         sum(sizes) / len(sizes),
-        len([size for size in sizes if size > 6]) / len(sizes),
-        len([size for size in sizes if size < 4]) / len(sizes),
+        (len(sizes) - bisect(sizes, 6)) / len(sizes),
+        bisect(sizes, 3) / len(sizes),
         seen.distinct / max(len(seen.words), 1),
         seen.digits / chars,
         seen.capitals / chars,
@@ -139,13 +132,18 @@ def looks_of(prompt: str) -> list[float]:
 class _Seen(NamedTuple):
     """What there is to count in a text."""
 
-    words: list[str]
+    words: Sequence[str]
     distinct: int  # words, whatever their letters' case
     initials: int  # words that begin with a capital
     digits: int
     capitals: int
     signs: int  # what is no letter, digit or space
     sought: list[int]  # how often each of _COUNTED is there, and whether each of _FOUND is
+
+
+def _in(text: str, place: int, pattern: re.Pattern[str]) -> int:
+    """How often, or whether, one of _SOUGHT is in a text."""
+    return len(pattern.findall(text)) if place < len(_COUNTED) else pattern.search(text) is not None
 
 
 def _seen(text: str) -> _Seen:
@@ -159,7 +157,7 @@ def _seen(text: str) -> _Seen:
         digits,
         capitals,
         len(text) - alphanumeric - spaces,
-        [*[sought.times(text, None) for sought in _COUNTED], *[sought.found(text, None) for sought in _FOUND]],
+        [_in(text, place, sought.pattern) for place, sought in enumerate(_SOUGHT)],
     )
 
 
@@ -171,18 +169,24 @@ def _seen_in_ascii(text: str) -> _Seen:
     distinct = set(words)
     marks = text.encode("ascii").translate(None, _PLAIN)  # all but small letters and spaces
     digits = len(marks) - len(marks.translate(None, _DIGITS))
-    capitals = len(marks) - len(marks.translate(None, _CAPITALS))
-    signs = set(marks.decode("ascii"))
-    whole = words if _JOINED.search(small) is None else _SMALL_WHOLE.findall(small)
+    begins = "A" <= text[:1] <= "Z"  # as most questions do; of what is sought no capital there is part
+    inside = marks[begins:]
+    capitals = len(inside) - len(inside.translate(None, _CAPITALS))
+    signs = set(inside.decode("ascii"))
     sought, places = [0] * len(_SOUGHT), set(_ALWAYS)
-    for need in (*_CALLING_WORDS.intersection(distinct), *_CALLING_SIGNS.intersection(signs)):
+    joined = (digits or "_" in signs) and _JOINED.search(small) is not None
+    for word in _SMALL_WHOLE.findall(small) if joined else words:
+        if word in _WORDS:
+            place = _WORDS[word]
+            sought[place] = sought[place] + 1 if place < len(_COUNTED) else True
+    for need in _CALLING & (distinct | signs):
         places.update(_CALLED_FOR[need])
+    if not _BEGIN_CODE.isdisjoint(distinct if "\n" in text else words[:1]):
+        places.add(_IS_CODE)
     for place in places:
-        if place < len(_COUNTED):
-            sought[place] = _SOUGHT[place].times(text, whole)
-        else:
-            sought[place] = _SOUGHT[place].found(text, whole)
-    initials = len(_INITIAL.findall(text)) if capitals else 0
+        sought[place] = _in(text, place, _SOUGHT[place].plain)
+    initials = len(_INITIAL.findall(text)) if capitals else begins
+    capitals += begins
     return _Seen(words, len(distinct), initials, digits, capitals, len(marks) - digits - capitals, sought)
 
 

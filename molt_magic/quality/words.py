@@ -4,6 +4,8 @@ every look at a prompt begins with them."""
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
+from functools import lru_cache
 
 
 def _all_but(kept: str) -> bytes:
@@ -15,8 +17,9 @@ _LETTERS = _all_but(string.ascii_lowercase)
 _LETTERS_AND_DIGITS = _all_but(string.ascii_lowercase + string.digits)
 
 
-def words_of(small: str) -> list[str]:
-    """What `[a-z]+` finds."""
+@lru_cache(maxsize=2)
+def words_of(small: str) -> Sequence[str]:
+    """What `[a-z]+` finds. Kept for a moment: how hard a prompt is and how long its answer will be begin with the same."""
     return small.encode("utf-8", "replace").translate(_LETTERS).decode("ascii").split()
 
 
