@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import compress
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from molt_magic.errors import InputError, StoreError, UnknownName
-from molt_magic.log.schema import COLUMNS, from_row, to_row
+from molt_magic.log.schema import COLUMNS, OPTIONAL, from_row, to_row
 from molt_magic.types import SOURCE_RANK, Decision, Outcome
 
 if TYPE_CHECKING:
@@ -31,8 +33,6 @@ _OUTCOME = "decision_id, model, task, score, source, embedder, vector, prompt"
 _TEXT = "COALESCE(outcomes.prompt, (SELECT prompt FROM decisions AS d WHERE d.decision_id = outcomes.decision_id), '')"
 _READ = f"seq, decision_id, model, task, score, source, embedder, vector, {_TEXT}"
 _LIST = ", ".join(COLUMNS)
-_VALUES = ", ".join("?" * len(COLUMNS))
-_INSERT = f"INSERT INTO decisions ({_LIST}) VALUES ({_VALUES}) ON CONFLICT (decision_id) DO NOTHING"  # noqa: S608  # our own column names
 _ASKED_AT_ONCE = 999  # ids in one statement; before 3.32 SQLite took no more
 _QUALITY, _QUALITY_SOURCE = COLUMNS.index("quality"), COLUMNS.index("quality_source")
 
@@ -77,15 +77,15 @@ class DecisionLog:
             row = to_row(decision, prompts=self.prompts)
         except (TypeError, ValueError, RecursionError) as error:
             raise StoreError(f"Decision {decision.decision_id} cannot be logged: {error}.") from error
+        optional = _optional(row)
+        known = tuple([value is not None for value in optional])
+        insert, given = _insert(known), [*_required(row), *compress(optional, known)]
+        if not outcomes:
+            return _row(self._database.write(insert, given), decision)
         with self._database.writing() as connection:
-            written = connection.execute(_INSERT, row)
-            if not written.rowcount:
-                raise StoreError(
-                    f"Decision {decision.decision_id} is in the log already.", fix="Give every decision its own id."
-                )
-            if outcomes:
-                _insert_outcomes(connection, outcomes, texts=self.prompts)
-            return int(written.lastrowid or 0)
+            seq = _row(connection.execute(insert, given), decision)
+            _insert_outcomes(connection, outcomes, texts=self.prompts)
+            return seq
 
     def feedback(self, decision_id: str, score: float, source: Source = "user", *, outcomes: Sequence[Outcome] = ()) -> None:
         """Say how good an answer was; see `mark`."""
@@ -438,6 +438,27 @@ class DecisionLog:
             rows = self._rows(f"WHERE decision_id IN ({', '.join('?' * len(asked))})", asked)
             found.update((row[0], row) for row in rows)
         return [found[decision_id] for decision_id in ids if decision_id in found]
+
+
+# sqlite3 looks for an adapter for every None, which takes as long as five numbers: what is None is left out
+_required, _optional = (
+    itemgetter(*[i for i, name in enumerate(COLUMNS) if (name in OPTIONAL) is optional]) for optional in (False, True)
+)
+
+
+@lru_cache(maxsize=64)
+def _insert(known: tuple[bool, ...]) -> str:
+    """Args: known: of each of the optional columns whether it has a value."""
+    columns = [*_required(COLUMNS), *compress(_optional(COLUMNS), known)]
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO decisions ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT (decision_id) DO NOTHING"  # noqa: S608  # our own names
+
+
+def _row(written: sqlite3.Cursor, decision: Decision) -> int:
+    """Of a decision that was inserted. Raises StoreError: it was not."""
+    if not written.rowcount:
+        raise StoreError(f"Decision {decision.decision_id} is in the log already.", fix="Give every decision its own id.")
+    return int(written.lastrowid or 0)
 
 
 def _folded(row: tuple[Any, ...], said: tuple[float, str] | None) -> tuple[Any, ...]:

@@ -7,11 +7,11 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 from molt_magic.errors import StoreError
 from molt_magic.log.flusher import Flusher
@@ -65,6 +65,7 @@ class Database:
         self._wal = False
         self._patient = True  # whether SQLite itself waits for another process, as it does for who reads
         self._reading, self._writing = _Held(self, self._wait, self._explain), _Held(self, self._begin, self._end)
+        self._alone = _Held(self, self._get_ready, self._written)
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """The connection, for statements that only read."""
@@ -73,6 +74,11 @@ class Database:
     def writing(self) -> AbstractContextManager[sqlite3.Connection]:
         """The connection inside a transaction: all of it is written when this ends, or none."""
         return self._writing
+
+    def write(self, statement: str, given: Sequence[Any]) -> sqlite3.Cursor:
+        """Run a statement that is a transaction by itself."""
+        with self._alone as connection:
+            return self._in_turn(connection, statement, given)
 
     def version(self) -> tuple[int, int, int]:
         """Differs from what it was before wherever any process has written meanwhile; takes microseconds."""
@@ -94,23 +100,27 @@ class Database:
             except OSError as error:
                 self._explain(error)
 
-    def _begin(self, connection: sqlite3.Connection) -> None:
-        """Wait for a turn to write. SQLite's own waiting looks ever more seldom, so that among eight writers whoever has
-        waited longest is served last; here all look equally often."""
+    def _get_ready(self, connection: sqlite3.Connection) -> None:
         # within a transaction over a write-ahead journal there is nothing more to wait for
         self._wait(connection, patient=not self._wal)
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        self._get_ready(connection)
+        # IMMEDIATE: a transaction that begins by reading cannot wait for its turn
+        self._in_turn(connection, "BEGIN IMMEDIATE")
+
+    def _in_turn(self, connection: sqlite3.Connection, statement: str, given: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run a statement once it is our turn to write. SQLite's own waiting looks ever more seldom, so that among eight
+        writers whoever has waited longest is served last; here all look equally often."""
         until: float | None = None
         while True:
             try:
-                # IMMEDIATE: a transaction that begins by reading cannot wait for its turn
-                connection.execute("BEGIN IMMEDIATE")
+                return connection.execute(statement, given)
             except sqlite3.OperationalError as error:
                 now = time.monotonic()
                 until = now + self.busy_s if until is None else until
                 if "locked" not in str(error) or self._patient or now >= until:
                     raise
-            else:
-                return
             time.sleep(random.uniform(0.001, 0.01))  # noqa: S311  # so that two do not look in step
 
     def _end(self, error: BaseException | None) -> None:
@@ -123,12 +133,17 @@ class Database:
                 self._roll_back(connection)
                 self._explain(refused)
                 raise
-            self._commits += 1
-            if self._flusher is not None:
-                self._flusher.committed()
         else:
             self._roll_back(connection)
+        self._written(error)
+
+    def _written(self, error: BaseException | None) -> None:
+        if error is not None:
             self._explain(error)
+            return
+        self._commits += 1
+        if self._flusher is not None:
+            self._flusher.committed()
 
     @staticmethod
     def _roll_back(connection: sqlite3.Connection) -> None:

@@ -11,17 +11,22 @@ from operator import attrgetter
 from typing import Any
 
 from molt_magic.errors import StoreError
-from molt_magic.log.written import Written
+from molt_magic.log.written import WRITER
 from molt_magic.types import Decision
 
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 JSON_COLUMNS = ("candidates", "attempts")
 COLUMNS = tuple(field.name for field in dataclasses.fields(Decision))
+OPTIONAL = tuple(field.name for field in dataclasses.fields(Decision) if str(field.type).endswith("| None"))
 _NUMBERS = ("int", "float", "float | None")  # the annotations are text here: `from __future__ import annotations` in types
-_JSON = tuple(COLUMNS.index(name) for name in JSON_COLUMNS)
-_TEXTS = tuple(i for i, field in enumerate(dataclasses.fields(Decision)) if i not in _JSON and field.type not in _NUMBERS)
+_JSON = tuple((COLUMNS.index(name), name) for name in JSON_COLUMNS)
+_TEXTS = tuple(
+    i for i, field in enumerate(dataclasses.fields(Decision)) if field.name not in JSON_COLUMNS and field.type not in _NUMBERS
+)
 _PROMPT = COLUMNS.index("prompt")
-_values: Callable[[Decision], tuple[Any, ...]] = attrgetter(*COLUMNS)
+_values: Callable[[Decision], tuple[Any, ...]] = attrgetter(
+    *(f"{name}_json" if name in JSON_COLUMNS else name for name in COLUMNS)
+)
 
 # `PRAGMA user_version` counts the migrations a file has had. Never edit one that was released; append another.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -193,9 +198,11 @@ def to_row(decision: Decision, *, prompts: bool) -> list[Any]:
         prompt = decision.prompt
         values = [without_prompt(value, prompt) for value in values]
         values[_PROMPT] = None
-    for place in _JSON:
-        value = values[place]
-        text = value.text if isinstance(value, Written) else _WRITER.encode(value)
+    for place, name in _JSON:
+        text = values[place]
+        if text is None or not prompts:
+            given = getattr(decision, name)
+            text = WRITER.encode(given if prompts else without_prompt(given, decision.prompt))
         if not text.isascii():
             # half of a broken emoji, as its escape: the reader must get text, not the half again, which no file could hold
             text = _HALF.sub(lambda half: f"\\\\u{ord(half.group()):04x}", text)
@@ -231,15 +238,3 @@ def without_prompt(value: Any, prompt: str | None) -> Any:
     if isinstance(value, (list, tuple)):
         return [without_prompt(part, prompt) for part in value]
     return value
-
-
-def _plain(part: Any) -> Any:
-    if isinstance(part, Mapping):
-        return dict(part)
-    if isinstance(part, (set, frozenset)):
-        return sorted(part)
-    raise TypeError(f"{type(part).__name__} is not JSON")
-
-
-# nothing in a row holds itself, and to look for that takes a tenth of the time
-_WRITER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain, check_circular=False)

@@ -93,10 +93,11 @@ class Learning:
                 self.quality.learn_lengths(_lengths(task, prompt, json.loads(attempts)))
             self._answered, read = rows[-1][0] if rows else self._answered, len(rows)
 
-    def logged(self, decision: Decision, row: int, outcomes: Sequence[Outcome]) -> None:
+    def logged(self, decision: Decision, attempts: Sequence[Attempt], row: int, outcomes: Sequence[Outcome]) -> None:
         """Take in a decision that was written to the log just now, without reading it again where nothing else is new.
 
         Args:
+            attempts: of the decision.
             row: of the log.
             outcomes: that were written with it.
         """
@@ -105,15 +106,15 @@ class Learning:
         with self._lock:
             if self._version is None or self._answered != row - 1 or self.log() is not self._read:
                 return
-            self.quality.learn_lengths(_lengths(decision.task, decision.prompt, decision.attempts))
+            self.quality.learn_lengths(_lengths(decision.task, decision.prompt, _logged(attempts)))
             # the log as it is now, if this row is all that came to it; if not, the next question sees that it is another
             opens, others, own = self._version
             self._answered, self._version = row, (opens, others, own + 1)
 
-    def lengths(self, decision: Decision, *, logged: bool) -> None:
+    def lengths(self, decision: Decision, attempts: Sequence[Attempt], *, logged: bool) -> None:
         """Learn how long the answers of a decision were, where they cannot be read from the log (see `catch_up`)."""
         if self.afresh or not logged:
-            self.quality.learn_lengths(_lengths(decision.task, decision.prompt, decision.attempts, cassettes=self.afresh))
+            self.quality.learn_lengths(_lengths(decision.task, decision.prompt, _logged(attempts), cassettes=self.afresh))
 
     def outcomes(self, decision: Decision, attempts: Sequence[Attempt]) -> list[Outcome]:
         """What the verdicts on a request's own new answers teach.
@@ -235,6 +236,23 @@ def _lengths(
         and a.get("output_tokens")
         and a.get("finish_reason") in ("stop", "tool_calls", "length")
         and (cassettes or a.get("deployment") != DEPLOYMENT)
+    ]
+
+
+def _logged(attempts: Sequence[Attempt]) -> list[Mapping[str, Any]]:
+    """Those that answered, and of them what lengths are learned from, by its names in the log."""
+    return [
+        {
+            "model": a.call.model,
+            "purpose": a.call.purpose,
+            "cache": a.cache,
+            "error": a.error,
+            "output_tokens": a.completion.usage.output_tokens,
+            "finish_reason": a.completion.finish_reason,
+            "deployment": a.deployment,
+        }
+        for a in attempts
+        if a.completion is not None
     ]
 
 

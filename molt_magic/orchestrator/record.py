@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Literal
 
 from molt_magic import catalog as pricing
+from molt_magic.orchestrator.attempted import attempted
 from molt_magic.orchestrator.considered import considered
 from molt_magic.orchestrator.trace import attempt_cost
 from molt_magic.serial import message_to_json
@@ -77,52 +80,54 @@ def decision(
     verdict = None if answer is None else answer.verdict
     source = None if verdict is None or verdict.score is None or verdict.source == "learned" else verdict.source
     action = _context(attempts, answer)
-    return Decision(
-        decision_id=decision_id,
-        time=datetime.now(UTC).isoformat(),
-        session=session,
-        cell_id=cell_id,
-        strategy=strategy,
-        task=choice.task or request.task,
-        task_score=choice.task_score,
-        prompt_hash=prompt_hash(request),
-        prompt=request.prompt if keep_text else None,
-        model=None if answer is None else answer.call.model,
-        served_model=completion.model if completion else None,
-        provider=None if answer is None else answer.provider,
-        deployment=None if answer is None else answer.deployment,
-        candidates=considered(choice.candidates, eligible),
-        attempts=tuple([attempt_json(a, keep_text) for a in attempts]),
-        n_attempts=len([a for a in attempts if a.call.purpose == "answer"]),
-        escalations=choice.escalations,
-        fallbacks=choice.fallbacks,
-        fallback_reason=choice.fallback_reason,
-        cache=cache or (answer.cache if answer is not None else "off"),
-        cache_distance=None if answer is None else answer.cache_distance,
-        input_tokens=usage.input_tokens if usage else 0,
-        output_tokens=usage.output_tokens if usage else 0,
-        cached_tokens=usage.cached_tokens if usage else 0,
-        reasoning_tokens=usage.reasoning_tokens if usage else 0,
-        cost_usd=total,
-        overhead_cost_usd=None if total is None or own is None else total - own,
-        baseline_model=baseline if answered else None,
-        baseline_cost_usd=baseline_cost if answered else None,
-        saved_usd=None if not answered or baseline_cost is None or total is None else baseline_cost - total,
-        latency_s=latency_s,
-        ttft_s=None if answer is None else answer.ttft_s,
-        overhead_ms=max(0.0, (latency_s - spent_waiting) * 1000.0),
-        predicted_quality=choice.predicted_quality,
-        quality_threshold=choice.quality_threshold,
-        quality=None if verdict is None or source is None else verdict.score,
-        quality_source=source,
-        context_action=action.action,
-        context_tokens_before=action.tokens_before,
-        context_tokens_after=action.tokens_after,
-        status=_status(answer, choice, error),
-        error=error,
-        reason=choice.reason,
-        promise=choice.promise,
-        propensity=choice.propensity,
+    return Decision.of(
+        {
+            "decision_id": decision_id,
+            "time": _now(),
+            "session": session,
+            "cell_id": cell_id,
+            "strategy": strategy,
+            "task": choice.task or request.task,
+            "task_score": choice.task_score,
+            "prompt_hash": prompt_hash(request),
+            "prompt": request.prompt if keep_text else None,
+            "model": None if answer is None else answer.call.model,
+            "served_model": completion.model if completion else None,
+            "provider": None if answer is None else answer.provider,
+            "deployment": None if answer is None else answer.deployment,
+            "candidates_json": considered(choice.candidates, eligible),
+            "attempts_json": attempted(attempts, keep_text),
+            "n_attempts": len([a for a in attempts if a.call.purpose == "answer"]),
+            "escalations": choice.escalations,
+            "fallbacks": choice.fallbacks,
+            "fallback_reason": choice.fallback_reason,
+            "cache": cache or (answer.cache if answer is not None else "off"),
+            "cache_distance": None if answer is None else answer.cache_distance,
+            "input_tokens": usage.input_tokens if usage else 0,
+            "output_tokens": usage.output_tokens if usage else 0,
+            "cached_tokens": usage.cached_tokens if usage else 0,
+            "reasoning_tokens": usage.reasoning_tokens if usage else 0,
+            "cost_usd": total,
+            "overhead_cost_usd": None if total is None or own is None else total - own,
+            "baseline_model": baseline if answered else None,
+            "baseline_cost_usd": baseline_cost if answered else None,
+            "saved_usd": None if not answered or baseline_cost is None or total is None else baseline_cost - total,
+            "latency_s": latency_s,
+            "ttft_s": None if answer is None else answer.ttft_s,
+            "overhead_ms": max(0.0, (latency_s - spent_waiting) * 1000.0),
+            "predicted_quality": choice.predicted_quality,
+            "quality_threshold": choice.quality_threshold,
+            "quality": None if verdict is None or source is None else verdict.score,
+            "quality_source": source,
+            "context_action": action.action,
+            "context_tokens_before": action.tokens_before,
+            "context_tokens_after": action.tokens_after,
+            "status": _status(answer, choice, error),
+            "error": error,
+            "reason": choice.reason,
+            "promise": choice.promise,
+            "propensity": choice.propensity,
+        }
     )
 
 
@@ -133,46 +138,15 @@ def with_verdicts(attempts: Sequence[Attempt], verdicts: Mapping[int, Verdict]) 
     return tuple([replace(a, verdict=verdicts[a.index]) if a.index in verdicts else a for a in attempts])
 
 
-def attempt_json(attempt: Attempt, keep_text: bool) -> dict[str, Any]:
-    """An attempt as the log keeps it."""
-    completion, verdict = attempt.completion, attempt.verdict
-    usage = completion.usage if completion else None
-    return {
-        "index": attempt.index,
-        "model": attempt.call.model,
-        "purpose": attempt.call.purpose,
-        "served_model": completion.model if completion else None,
-        "provider": attempt.provider,
-        "deployment": attempt.deployment,
-        "cache": attempt.cache,
-        "cache_distance": attempt.cache_distance,
-        "cache_keys": list(attempt.cache_keys),
-        "latency_s": attempt.latency_s,
-        "ttft_s": attempt.ttft_s,
-        "input_tokens": usage.input_tokens if usage else 0,
-        "output_tokens": usage.output_tokens if usage else 0,
-        "cached_tokens": usage.cached_tokens if usage else 0,
-        "reasoning_tokens": usage.reasoning_tokens if usage else 0,
-        "tokens_estimated": bool(usage and usage.estimated),
-        "cost_usd": attempt_cost(attempt),
-        "finish_reason": completion.finish_reason if completion else None,
-        "error": None if attempt.error is None else f"{attempt.error.kind}: {attempt.error.message}",
-        "verdict": None
-        if verdict is None
-        else {
-            "accepted": verdict.accepted,
-            "score": verdict.score,
-            "reason": verdict.reason,
-            "validator": verdict.validator,
-            "source": verdict.source,
-        },
-        "retries": [
-            {"deployment": r.deployment, "error": r.error, "waited_s": r.waited_s, "step": r.step} for r in attempt.retries
-        ],
-        "context": attempt.context.action,
-        "context_reason": attempt.context.reason,
-        "text": completion.text if completion and keep_text else None,
-    }
+def _now() -> str:
+    """ISO 8601, UTC."""
+    second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_second(second)}.{nanoseconds // 1000:06}+00:00"
+
+
+@lru_cache(maxsize=1)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:19]
 
 
 def _answer(attempts: Sequence[Attempt], chosen: Attempt | None) -> Attempt | None:

@@ -253,11 +253,11 @@ class Routing:
                 outcomes = learning.lasting(decision, learning.outcomes(decision, attempts))
                 row = self._parts.log.append(decision, outcomes)
                 asked.logged = True
-                learning.logged(decision, row, outcomes)
+                learning.logged(decision, attempts, row, outcomes)
             except errors.MoltError as raised:
                 unlogged = raised  # the answer is paid for: it is kept, and handed over with the error
         if not (asked.dry_run or asked.recorded):
-            learning.lengths(decision, logged=asked.logged)
+            learning.lengths(decision, attempts, logged=asked.logged)
         paid = not (asked.dry_run or asked.recorded or decision.deployment == DEPLOYMENT)
         if paid:
             unknown = decision.cost_usd is None

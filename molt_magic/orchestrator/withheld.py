@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from molt_magic.types import Attempt, Decision, Request
@@ -36,13 +35,14 @@ def withheld(decision: Decision, request: Request, attempts: Sequence[Attempt]) 
             return {key: WITHHELD if own and key == "reason" else part(each, key) for key, each in value.items()}
         return [part(each, name) for each in value] if isinstance(value, list | tuple) else value
 
-    return replace(
-        decision,
-        reason=clean(decision.reason),
-        fallback_reason=None if decision.fallback_reason is None else _after_kind(decision.fallback_reason, clean),
-        error=None if decision.error is None else _after_kind(decision.error, clean),
-        attempts=tuple(part(attempt) for attempt in decision.attempts),
-    )
+    changed = {
+        "reason": clean(decision.reason),
+        "fallback_reason": None if decision.fallback_reason is None else _after_kind(decision.fallback_reason, clean),
+        "error": None if decision.error is None else _after_kind(decision.error, clean),
+        "attempts": tuple(part(attempt) for attempt in decision.attempts),
+        "attempts_json": None,
+    }
+    return Decision.of(vars(decision) | changed)
 
 
 def _after_kind(text: str, clean: Any) -> str:

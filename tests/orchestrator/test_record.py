@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import hashlib
 import json
 import math
+import pickle
 
 import numpy as np
 import pytest
 
-from molt_magic.log.schema import to_row
-from molt_magic.log.written import Written
+from molt_magic.errors import ProviderError
+from molt_magic.log.schema import JSON_COLUMNS
+from molt_magic.orchestrator.attempted import attempted
 from molt_magic.orchestrator.considered import considered
 from molt_magic.orchestrator.record import prompt_hash
 from molt_magic.serial import message_to_json
-from molt_magic.types import Candidate, Message, ModelSpec, Request
+from molt_magic.types import (
+    Attempt,
+    Call,
+    Candidate,
+    Completion,
+    ContextAction,
+    Decision,
+    Message,
+    ModelSpec,
+    Request,
+    Retry,
+    Usage,
+    Verdict,
+)
 from tests.test_log import a_decision
 
 
@@ -33,24 +50,67 @@ def a_candidate(name: str = "cheap", cost: float | None = 4.44e-05, quality: flo
         (a_candidate("fitted", np.float64(0.125), np.float64(0.87654321)),),
     ],
 )
-def test_the_text_of_candidates_is_what_json_says_of_them(candidates: tuple[Candidate, ...]) -> None:
-    found = considered(candidates, {"cheap", "dear"})
-    decision = a_decision(candidates=found)
-    plain = a_decision(candidates=tuple(dict(each) for each in found))
-    assert isinstance(found, tuple)
-    assert decision == plain or any(math.isnan(each["predicted_quality"]) for each in found)
-    assert to_row(decision, prompts=True) == to_row(plain, prompts=True)
+def test_candidates_are_json(candidates: tuple[Candidate, ...]) -> None:
+    values = [
+        {
+            "model": c.name, "expected_cost_usd": c.expected_cost_usd, "predicted_quality": round(c.predicted_quality, 4),
+            "quality_low": round(c.quality_low, 4), "evidence": c.evidence, "n_evidence": round(c.n_evidence, 2),
+            "skipped": c.skipped, "eligible": c.name in {"cheap", "dear"},
+        }
+        for c in candidates
+    ]  # fmt: skip
+    assert considered(candidates, {"cheap", "dear"}) == json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
-def test_candidates_bring_their_text_along_and_say_who_could_be_asked() -> None:
-    found = considered((a_candidate(), a_candidate("dear", skipped="not asked for")), {"cheap"})
-    assert isinstance(found, Written)
-    assert json.loads(found.text) == list(found)
-    assert found[0] == {
-        "model": "cheap", "expected_cost_usd": 4.44e-05, "predicted_quality": 0.3333, "quality_low": 0.1667,
-        "evidence": "prior only", "n_evidence": 0.0, "skipped": None, "eligible": True,
+def test_qualities_are_rounded_as_python_rounds_them() -> None:
+    edges = [edge + step * 1e-12 for edge in (0.10005, 0.12345, 0.5, 0.99995, 0.00005, 1.0) for step in (-1000, -1, 0, 1, 1000)]
+    for quality in (*edges, *np.random.default_rng(7).random(5000).tolist(), *(k / 20000 for k in range(20001)), -0.0, 2.5, 3):
+        (found,) = json.loads(considered((a_candidate(quality=quality),), ()))
+        assert repr(found["predicted_quality"]) == repr(round(quality, 4))
+
+
+def test_attempts_are_json() -> None:
+    retry = Retry("one", 'timeout: "late"', 0.5)
+    verdict = Verdict(False, 1 / 3, "said\n\ud83d", "judge:x", "judge")
+    answer = Completion('a "word"\\\n日本 \ud83d', "cheap-1", Usage(1, 2, 3, 4, 5, 4.44e-05, True), "length")
+    call = Call("cheap", (Message("user", "what?"),))
+    whole = Attempt(
+        0, call, answer, latency_s=1 / 3, ttft_s=0.25, cache="semantic", cache_distance=1e-06, cache_keys=("a", "b"),
+        deployment="one", provider="openai", retries=(retry,),
+        context=ContextAction("window", 9, 3, "too long"), verdict=verdict,
+    )  # fmt: skip
+    failed = Attempt(1, call, error=ProviderError("no\tway"))
+    first, second = json.loads(attempted((whole, failed), keep_text=True))
+    assert first == {
+        "index": 0, "model": "cheap", "purpose": "answer", "served_model": "cheap-1", "provider": "openai", "deployment": "one",
+        "cache": "semantic", "cache_distance": 1e-06, "cache_keys": ["a", "b"], "latency_s": 1 / 3, "ttft_s": 0.25,
+        "input_tokens": 1, "output_tokens": 2, "cached_tokens": 3, "reasoning_tokens": 5, "tokens_estimated": True,
+        "cost_usd": 4.44e-05, "finish_reason": "length", "error": None, "verdict": dataclasses.asdict(verdict),
+        "retries": [dataclasses.asdict(retry)], "context": "window", "context_reason": "too long", "text": answer.text,
     }  # fmt: skip
-    assert (found[1]["skipped"], found[1]["eligible"]) == ("not asked for", False)
+    assert list(second) == list(first)
+    assert (second["served_model"], second["cost_usd"], second["error"], second["verdict"]) == (
+        None,
+        0.0,
+        "provider: no\tway",
+        None,
+    )
+    assert [each["text"] for each in json.loads(attempted((whole, failed), keep_text=False))] == [None, None]
+
+
+def test_a_decision_of_json_is_one_like_any_other() -> None:
+    plain = a_decision()
+    values = {name: value for name, value in vars(plain).items() if name not in JSON_COLUMNS}
+    read = Decision.of(values | {f"{name}_json": json.dumps(getattr(plain, name)) for name in JSON_COLUMNS})
+    assert set(dir(read)) >= {field.name for field in dataclasses.fields(Decision)}
+    assert pickle.loads(pickle.dumps(read)) == plain
+    assert copy.deepcopy(read) == dataclasses.replace(read) == read == plain
+    assert dataclasses.asdict(read) == dataclasses.asdict(plain)
+    assert repr(read) == repr(plain)
+    assert read.candidates is read.candidates
+    assert isinstance(read.candidates, tuple)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        read.status = "error"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
