@@ -49,6 +49,7 @@ class LocalProvider:
             on_progress=on_progress,
         )
         self._checking = threading.Lock()
+        self._installed = False  # whether the engine was found: to look for it is most of what looking at a model takes
 
     def missing(self, spec: ModelSpec) -> Missing | None:
         """What stands in the way of asking `spec`, or None: the engine, its weights, the memory limit."""
@@ -152,7 +153,8 @@ class LocalProvider:
         self._supervisor.close()
 
     def _lacking(self, spec: ModelSpec) -> Missing | None:
-        if find_spec("xllamacpp") is None:
+        self._installed = self._installed or find_spec("xllamacpp") is not None
+        if not self._installed:
             return Missing("xllamacpp is not installed", "pip install 'molt-magic[local]'")
         if spec.weights is None:
             return Missing("it says no file", f'add path = "model.gguf" to [models.{spec.name}]')
