@@ -39,7 +39,7 @@ from molt_magic.transport.reply import Answer, Reply
 MAX_BYTES = 32_000_000  # of one response; a chat answer has some hundred kB at most
 
 _USUAL = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": f"python-httpx/{httpx.__version__}"}
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NAMES = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _write = jsonlib.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -260,12 +260,12 @@ def _too_slow(url: str, total_s: float, provider: str) -> TimedOut:
 
 def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> tuple[Headers, bytes]:
     """Header fields and body as they go over the wire, refused here where they cannot."""
-    fields = Headers({**_USUAL, **(headers or {})})
-    # what raised where one is written would show its value
-    if not all(_NAME.fullmatch(name) and value.isascii() and value.isprintable() for name, value in fields.items()):
+    if headers and not _can_be_sent(headers):
         raise Unauthorized(
             "The key holds characters that no key has.", provider=provider, fix="Look for line breaks and quotes around it."
         )
+    fields = Headers(_USUAL)
+    fields.update(headers or ())
     if json is None:
         return fields, b""
     try:
@@ -276,3 +276,9 @@ def _sent(headers: Mapping[str, str] | None, json: Any, provider: str) -> tuple[
     fields["content-type"] = "application/json"
     fields["content-length"] = str(len(content))
     return fields, content
+
+
+def _can_be_sent(headers: Mapping[str, str]) -> bool:
+    """A function of its own: a verbose traceback of what raises shows its variables, and the key would be in them."""
+    names, values = "".join(headers), "".join(headers.values())
+    return "" not in headers and _NAMES.fullmatch(names) is not None and values.isascii() and values.isprintable()

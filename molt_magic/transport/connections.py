@@ -12,6 +12,7 @@ from urllib.request import getproxies
 
 import httpx
 
+from molt_magic.transport.decoding import NextPiece
 from molt_magic.transport.dial import connect
 from molt_magic.transport.failures import is_loopback, proxies_understood
 from molt_magic.transport.headers import Headers, read
@@ -42,7 +43,7 @@ class Received:
 
     status: int
     headers: dict[str, str]
-    piece: Callable[[], Awaitable[bytes]]  # the next of the body, as it comes over the wire; empty at its end
+    piece: NextPiece  # of the body, as it comes over the wire
     aclose: Callable[[], Awaitable[None]]
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
 from molt_magic.errors import MalformedAnswer
 from molt_magic.transport.connections import Received
+from molt_magic.transport.decoding import NextPiece, decoded
 from molt_magic.transport.failures import CHECK_URL, FAILURES, too_large, translate
 
 
@@ -80,28 +79,14 @@ class Reply:
             raise translate(error, self._url, self._provider) from None
         return Answer(self.status, self.headers, b"".join(pieces))
 
-    def _body(self) -> Callable[[], Awaitable[bytes]]:
+    def _body(self) -> NextPiece:
         """What gives the next piece of the body, and nothing at its end."""
         told = self.headers.get("content-length", "")
         if told.isdecimal() and int(told) > self._max_bytes:  # need not be read to be refused
             raise too_large(self._max_bytes, self._provider)
-        if "content-encoding" not in self.headers:
-            return self._received.piece
-        response = httpx.Response(self.status, headers=self._received.headers, stream=_Compressed(self._received))
-        pieces = response.aiter_bytes()
-        return lambda: anext(pieces, b"")
+        codings = self.headers.get("content-encoding")
+        return decoded(self._received.piece, codings) if codings else self._received.piece
 
     async def aclose(self) -> None:
         """End the request, whether it was read to its end or not."""
         await self._received.aclose()
-
-
-class _Compressed(httpx.AsyncByteStream):
-    """A body as httpx wants it for decompressing."""
-
-    def __init__(self, received: Received) -> None:
-        self._received = received
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while piece := await self._received.piece():
-            yield piece
