@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from math import isfinite
 
 from molt_magic.log.written import WRITER, number, word
 from molt_magic.types import Candidate
@@ -27,9 +28,11 @@ def considered(candidates: Sequence[Candidate], eligible: Collection[str]) -> st
 
 def _rounded(values: Sequence[float]) -> list[str]:
     """Each to four digits, all at once, as each takes longer than the rest of a candidate."""
-    texts = ("%.4f " * len(values) % tuple(values)).split()
-    if set(map(len, texts)) <= {6} and set(map(type, values)) <= {float}:  # else out of range, or no number of Python's own
-        return [text if text[-1] != "0" else repr(float(text)) for text in texts]
+    text, total = "%.4f " * len(values) % tuple(values), sum(values)
+    if len(text) == 7 * len(values) and type(total) is float and isfinite(total):  # in [0, 10), and floats of Python's own
+        for zeros, fewer in (("000 ", " "), ("00 ", " "), ("0 ", " "), (". ", ".0 ")):
+            text = text.replace(zeros, fewer)
+        return text.split()
     return [number(round(value, 4)) for value in values]
 
 

@@ -44,7 +44,7 @@ def a_candidate(name: str = "cheap", cost: float | None = 4.44e-05, quality: flo
     [
         (),
         (a_candidate(), a_candidate("dear", 0.0, n_evidence=12.3456, evidence='3 "near" of 7'), a_candidate("odd", None)),
-        (a_candidate('"\\\n日本 \U0001f600', skipped="its key\tis\x00 missing"), a_candidate("whole", 1, 1)),
+        (a_candidate('"\\\n日本 \U0001f600', skipped="its key\tis\x00 missing"), a_candidate("whole", 1, 1.0)),
         (a_candidate("half \ud83d"),),
         (a_candidate("dear", math.inf), a_candidate("lost", quality=math.nan)),
         (a_candidate("fitted", np.float64(0.125), np.float64(0.87654321)),),
