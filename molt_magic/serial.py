@@ -16,7 +16,8 @@ from molt_magic.types import Completion, Message, Usage
 _COMPLETION, _USAGE = ([each.name for each in dataclasses.fields(kind)] for kind in (Completion, Usage))
 _of_completion, _of_usage = attrgetter(*_COMPLETION), attrgetter(*_USAGE)
 
-_WRITER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+# no look for circles: `plain` parts have none
+_WRITER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, check_circular=False)
 
 
 def canonical_key(parts: Mapping[str, Any]) -> str:

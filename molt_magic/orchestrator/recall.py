@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -10,10 +11,11 @@ from molt_magic.orchestrator.trace import QuestionKeys, Trace
 from molt_magic.serial import completion_from_json, plain, plain_key, plain_message
 from molt_magic.strategies.explore import EXPLORED
 from molt_magic.strategies.walk import judged
-from molt_magic.types import Attempt, Call, Choice, Request, Situation
+from molt_magic.types import Attempt, Call, Choice, Situation
 from molt_magic.validators import may_take_long
 
-_settings = lru_cache(maxsize=16)(plain)  # they stay the same from question to question
+_ONE = [["user", None, (), None]]  # the messages of most questions, but for what is asked
+_NAME, _SIMPLE = {str}, {str, int, float, bool, type(None)}
 
 
 def question_keys(strategy: str, situation: Situation, engine: Engine) -> QuestionKeys:
@@ -22,7 +24,19 @@ def question_keys(strategy: str, situation: Situation, engine: Engine) -> Questi
     messages = [plain_message(message) for message in request.messages]
     last = max([i for i, message in enumerate(request.messages) if message.role == "user"])
     asked, messages[last][1] = messages[last][1], None
-    scope = plain_key([*_shape(strategy, situation, engine), messages])
+    shape = (
+        strategy,
+        request.model,
+        request.task,
+        situation.quality,
+        request.max_cost_usd,
+        tuple([check.name for check in situation.checks]),
+        engine.settings.arbitrage if strategy == "arbitrage" else None,
+        engine.settings.context,  # what a model is shown of a long conversation
+        tuple([candidate.spec.name for candidate in situation.candidates if candidate.reachable]),
+    )
+    usual = messages == _ONE and request.schema is None and _are_simple(request.params)
+    scope = _usual_scope(*shape, **request.params) if usual else _scope(shape, request.params, request.schema, messages)
     whole = plain_key(f"{scope}{asked}" if isinstance(asked, str) else [scope, asked])
     return QuestionKeys(whole, scope if request.prompt and not request.needs else None)
 
@@ -85,21 +99,23 @@ def keep(strategy: str, situation: Situation, choice: Choice, *, engine: Engine,
         engine.store(call[0], answer)
 
 
-def _shape(strategy: str, situation: Situation, engine: Engine) -> list[Any]:
-    """All that shapes an answer but the messages, as plain data."""
-    request: Request = situation.request
-    settings = engine.settings
-    return [
-        "question",
-        strategy,
-        request.model,
-        request.task,
-        plain([situation.quality, request.max_cost_usd, request.params, request.schema]),
-        [check.name for check in situation.checks],
-        _settings(settings.arbitrage) if strategy == "arbitrage" else None,
-        _settings(settings.context),  # what a model is shown of a long conversation
-        sorted([candidate.spec.name for candidate in situation.candidates if candidate.reachable]),
-    ]
+def _are_simple(params: Mapping[str, Any]) -> bool:
+    """Whether those are equal that are of equal types and values."""
+    return not params or (_NAME.issuperset(map(type, params)) and _SIMPLE.issuperset(map(type, params.values())))
+
+
+@lru_cache(maxsize=64, typed=True)
+def _usual_scope(*shape: Any, **params: Any) -> str:
+    """From question to question it is one of a few."""
+    return _scope(shape, params, None, _ONE)
+
+
+def _scope(shape: Sequence[Any], params: Mapping[str, Any], schema: Mapping[str, Any] | None, messages: Sequence[Any]) -> str:
+    """The key of all that shapes an answer but what is asked."""
+    strategy, model, task, quality, max_cost_usd, checks, arbitrage, context, reachable = shape
+    limits = plain([quality, max_cost_usd, params, schema])
+    settings = [None if arbitrage is None else plain(arbitrage), plain(context)]
+    return plain_key(["question", strategy, model, task, limits, checks, *settings, sorted(reachable), messages])
 
 
 def _short(text: str, limit: int = 60) -> str:
