@@ -6,15 +6,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
 from molt_magic.errors import InputError
 from molt_magic.types import Completion, Message, Usage
-
-_COMPLETION, _USAGE = ([each.name for each in dataclasses.fields(kind)] for kind in (Completion, Usage))
-_of_completion, _of_usage = attrgetter(*_COMPLETION), attrgetter(*_USAGE)
 
 # no look for circles: `plain` parts have none
 _WRITER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, check_circular=False)
@@ -90,9 +86,23 @@ def message_to_json(message: Message) -> Mapping[str, Any]:
 
 def completion_to_json(completion: Completion) -> dict[str, Any]:
     """A completion as JSON."""
-    value = dict(zip(_COMPLETION, _of_completion(completion), strict=True))
-    value["usage"] = dict(zip(_USAGE, _of_usage(completion.usage), strict=True))
-    return value
+    usage = completion.usage
+    return {
+        "text": completion.text,
+        "model": completion.model,
+        "usage": {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+            "cost_usd": usage.cost_usd,
+            "estimated": usage.estimated,
+        },
+        "finish_reason": completion.finish_reason,
+        "logprobs": completion.logprobs,
+        "tool_calls": completion.tool_calls,
+    }
 
 
 def completion_from_json(value: Mapping[str, Any]) -> Completion | None:

@@ -131,7 +131,7 @@ class ScopeIndex:
         self._seqs += seqs
 
     def _add_one(self, seq: int, vector: Vector) -> None:
-        if not abs(math.sqrt(vector @ vector) - 1.0) <= UNIT_TOLERANCE:
+        if not abs(math.sqrt(vector.dot(vector)) - 1.0) <= UNIT_TOLERANCE:
             return
         place = len(self._seqs)
         if place == len(self._block):
@@ -139,7 +139,7 @@ class ScopeIndex:
         first = vector[: self._sketched]
         self._block[place] = vector
         sketch = self._sketch[place]
-        sketch[:-1], sketch[-1] = first, -(first @ first) / 2
+        sketch[:-1], sketch[-1] = first, -first.dot(first) / 2
         self._places[seq] = place
         self._seqs.append(seq)
 
@@ -199,7 +199,7 @@ class ScopeIndex:
             rows = np.flatnonzero(distances <= within)
             distances = distances[rows]
         else:
-            distances = 1.0 - block.take(rows, axis=0) @ vector
+            distances = 1.0 - block.take(rows, axis=0).dot(vector)
         best = np.argpartition(distances, count - 1)[:count] if len(rows) > count else range(len(rows))
         near = [(self._seqs[rows[i]], float(distances[i])) for i in best]
         return [(seq, distance) for seq, distance in near if distance <= within]
@@ -212,7 +212,7 @@ class ScopeIndex:
         """
         first = vector[: self._sketched]
         self._asked[:-1] = first
-        farthest = float(first @ first) / 2 - within - 3 * UNIT_TOLERANCE
+        farthest = float(first.dot(first)) / 2 - within - 3 * UNIT_TOLERANCE
         likely = _product(self._sketch[: len(self._seqs)], self._asked)
         return np.flatnonzero(likely >= farthest) if likely.item(likely.argmax()) >= farthest else _NONE
 

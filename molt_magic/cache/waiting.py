@@ -67,7 +67,7 @@ class _Scope:
 
     def near(self, vector: Vector, within: float) -> list[tuple[VectorRow, float]]:
         assert self._vectors is not None
-        likeness = self._vectors[: len(self._rows)] @ vector
+        likeness = self._vectors[: len(self._rows)].dot(vector)
         if likeness.item(likeness.argmax()) < 1.0 - within:
             return []
         distances = [1.0 - alike for alike in likeness.tolist()]
