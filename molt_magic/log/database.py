@@ -65,7 +65,6 @@ class Database:
         self._wal = False
         self._patient = True  # whether SQLite itself waits for another process, as it does for who reads
         self._reading, self._writing = _Held(self, self._wait, self._explain), _Held(self, self._begin, self._end)
-        self._alone = _Held(self, self._get_ready, self._written)
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """The connection, for statements that only read."""
@@ -77,8 +76,16 @@ class Database:
 
     def write(self, statement: str, given: Sequence[Any]) -> sqlite3.Cursor:
         """Run a statement that is a transaction by itself."""
-        with self._alone as connection:
-            return self._in_turn(connection, statement, given)
+        with self._lock:
+            try:
+                connection = self._open()
+                self._get_ready(connection)
+                written = self._in_turn(connection, statement, given)
+            except BaseException as error:
+                self._explain(error)
+                raise
+            self._written()
+            return written
 
     def version(self) -> tuple[int, int, int]:
         """Differs from what it was before wherever any process has written meanwhile; takes microseconds."""
@@ -133,14 +140,12 @@ class Database:
                 self._roll_back(connection)
                 self._explain(refused)
                 raise
+            self._written()
         else:
             self._roll_back(connection)
-        self._written(error)
-
-    def _written(self, error: BaseException | None) -> None:
-        if error is not None:
             self._explain(error)
-            return
+
+    def _written(self) -> None:
         self._commits += 1
         if self._flusher is not None:
             self._flusher.committed()
