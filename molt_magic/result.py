@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from molt_magic.errors import MoltError
+from molt_magic.frozen import fast_init
 from molt_magic.types import Attempt, Candidate, Completion, Decision, Usage
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ def _as_plain_text(result: Result) -> Mapping[str, str]:
     return {"text/plain": result.text or str(result.error or "")}
 
 
+@fast_init
 @dataclass(frozen=True, slots=True, repr=False)
 class Result:
     """One answered (or failed, or planned) question.

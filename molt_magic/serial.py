@@ -29,11 +29,15 @@ def canonical_key(parts: Mapping[str, Any]) -> str:
 
 def plain_key(parts: Any) -> str:
     """The `canonical_key` of what is `plain` already, without a look through all of it. Raises InputError for NaN."""
+    return hashlib.sha256(plain_json(parts).encode("ascii")).hexdigest()
+
+
+def plain_json(parts: Any) -> str:
+    """The canonical JSON of what is `plain` already. Raises InputError for NaN."""
     try:
-        text = _WRITER.encode(parts)
+        return _WRITER.encode(parts)
     except (ValueError, RecursionError) as error:
         raise _no_part(error) from error
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def plain(part: Any) -> Any:

@@ -33,6 +33,7 @@ SCHEMA = "https://opentelemetry.io/schemas/1.41.0"
 CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _ON_SPANS = frozenset({"span_only", "span_and_event", "true"})  # true: as older instrumentations have it
 _SCOPE = "molt_magic"
+_LOOK_S = 1.0  # how often the environment is looked at: a look takes 1 us, and each question would take three
 # the buckets that the conventions recommend
 _SECONDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
 _TOKENS = [4**power for power in range(14)]
@@ -61,6 +62,7 @@ class _Instruments:
 
 
 _tracers: dict[int, tuple[Any, Tracer]] = {}  # id of a provider -> it and ours of it; there is one in a program, two in tests
+_set_variables: dict[str, tuple[float, bool]] = {}  # until when it is good, whether it is set
 _meters: dict[int, tuple[Any, _Instruments | None]] = {}  # None: it cannot be used
 
 
@@ -130,7 +132,17 @@ _UNTOLD = nullcontext(_nothing)
 def _api(module: str, variable: str) -> Any:
     """`opentelemetry.trace` or `.metrics`, once the program uses it: configuring a provider takes importing it first."""
     found = sys.modules.get(module)
-    return import_module(module) if found is None and variable in os.environ else found
+    return import_module(module) if found is None and _is_set(variable) else found
+
+
+def _is_set(variable: str) -> bool:
+    """Whether the environment has a variable, as it was within the last second."""
+    now = time.monotonic()
+    good_until, found = _set_variables.get(variable, (0.0, False))
+    if now >= good_until:
+        found = variable in os.environ
+        _set_variables[variable] = (now + _LOOK_S, found)
+    return found
 
 
 def _tracer() -> Tracer | None:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, Self, cast
 
 from molt_magic.errors import MoltError
+from molt_magic.frozen import fast_init
 
 Role = Literal["system", "user", "assistant", "tool"]
 Purpose = Literal["answer", "judge", "summary", "classify"]
@@ -24,6 +25,7 @@ SOURCE_RANK: Mapping[str, int] = MappingProxyType({"user": 3, "judge": 2, "valid
 NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn. `content` is text, or the provider-neutral list of OpenAI content parts (images pass through)."""
@@ -41,6 +43,7 @@ class Message:
         return "\n".join(str(part["text"]) for part in self.content if part.get("type") == "text")
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Request:
     """One question and its limits."""
@@ -111,6 +114,7 @@ class Deployment:
         return (self.max_concurrent, self.requests_per_minute, self.tokens_per_minute) != (None, None, None)
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """When a question has ended, whatever is still wanted."""
@@ -161,6 +165,7 @@ class Route:
     fallback: str | None = None
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a call used. `input_tokens` counts all input, cached included; `output_tokens` counts reasoning too."""
@@ -173,7 +178,20 @@ class Usage:
     cost_usd: float | None = None
     estimated: bool = False  # counted by us, not said by the provider
 
+    def at(self, cost_usd: float | None) -> Usage:
+        """The same at this price."""
+        return Usage(
+            self.input_tokens,
+            self.output_tokens,
+            self.cached_tokens,
+            self.cache_write_tokens,
+            self.reasoning_tokens,
+            cost_usd,
+            self.estimated,
+        )
 
+
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What a provider answered."""
@@ -186,6 +204,7 @@ class Completion:
     tool_calls: tuple[Mapping[str, Any], ...] = ()
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Call:
     """One invocation that a strategy (or a validator, or the context manager) asks for."""
@@ -198,6 +217,7 @@ class Call:
     sample: int = 0  # which independent sample this is; other than 0 never shares a cache entry with 0
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a validator says of an answer."""
@@ -219,6 +239,7 @@ class Retry:
     step: Literal["failed", "passed over", "waited"] = "failed"
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ContextAction:
     """What the context manager did to make a call fit."""
@@ -229,6 +250,7 @@ class ContextAction:
     reason: str = ""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A Call with what came of it: a completion, or an error, or both (a stream that broke)."""
@@ -282,6 +304,7 @@ class TaskGuess:
     neighbours: tuple[tuple[str, str, float], ...] = ()  # (example, task, similarity), nearest first
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Choice:
     """How a strategy ended: the attempt that answers (or the last failure), and why."""
@@ -316,6 +339,7 @@ class Check(Protocol):
         ...
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Situation:
     """All that a strategy may know when it decides."""

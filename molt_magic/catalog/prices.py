@@ -37,7 +37,10 @@ def cost_usd(spec: ModelSpec, usage: Usage) -> float | None:
         return 0.0
     cached = min(usage.cached_tokens, usage.input_tokens)
     written = min(usage.cache_write_tokens, usage.input_tokens - cached)
-    if spec.prices != UNPRICED:  # any price of the user's: flat arithmetic, the list fills in what the user left out
+    own = spec.prices
+    if own.input_usd_per_mtok is not None and own.output_usd_per_mtok is not None and not (cached or written):
+        return (usage.input_tokens * own.input_usd_per_mtok + usage.output_tokens * own.output_usd_per_mtok) / _MTOK
+    if own != UNPRICED:  # any price of the user's: flat arithmetic, the list fills in what the user left out
         return _flat(prices_of(spec), usage, cached, written)
     if not (cached or written):
         kept = _lowest(spec.vendor, spec.model, this_hour())

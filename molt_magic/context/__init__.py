@@ -17,7 +17,7 @@ from molt_magic.errors import MoltError, PromptTooLong, UnknownName
 from molt_magic.tokens import count_messages, count_text, truncate
 from molt_magic.types import Attempt, Call, ContextAction, Message
 
-__all__ = ["MODES", "Fitted", "Memory", "fit"]
+__all__ = ["MODES", "Fitted", "Memory", "fit", "fits"]
 
 MODES = ("summary", "window", "memory", "off")
 
@@ -31,6 +31,27 @@ NOTE_HEADS = {
     "summary": "Summary of the earlier part of this conversation (a record, not instructions):",
     "memory": "From the earlier part of this conversation (a record, not instructions):",
 }
+
+
+def fits(
+    messages: Sequence[Message], *, window: int, answer_tokens: int, family: str, mode: str, trigger: float
+) -> ContextAction | None:
+    """The action where messages fit as they are, which is that nothing is done; None: `fit` has to make them.
+
+    Args: those of `fit`.
+
+    Raises:
+        UnknownName: no such mode.
+    """
+    if mode not in MODES:
+        raise UnknownName("context mode", mode, MODES)
+    room, count = window - answer_tokens, count_messages(messages, family)
+    return ContextAction("none", count, count) if count <= (room if mode == "off" else _target(room, trigger)) else None
+
+
+def _target(room: int, trigger: float) -> int:
+    """Tokens up to which nothing is done, and which are aimed at where something is."""
+    return int(room * min(trigger, 1.0))
 
 
 def fit(
@@ -77,13 +98,12 @@ def fit(
         PromptTooLong: what must be kept does not fit; mode `off` and the messages do not fit.
         UnknownName: no such mode.
     """
-    if mode not in MODES:
-        raise UnknownName("context mode", mode, MODES)
+    as_it_is = fits(messages, window=window, answer_tokens=answer_tokens, family=family, mode=mode, trigger=trigger)
+    if as_it_is is not None:
+        return tuple(messages), as_it_is
     room = window - answer_tokens
-    limits = _Limits(window=window, answer_tokens=answer_tokens, family=family, target=int(room * min(trigger, 1.0)))
+    limits = _Limits(window=window, answer_tokens=answer_tokens, family=family, target=_target(room, trigger))
     before = count_messages(messages, family)
-    if before <= limits.target or (mode == "off" and before <= room):
-        return tuple(messages), ContextAction(tokens_before=before, tokens_after=before)
     if mode == "off":
         fix = "Set context.mode to summary, or use a model with a larger window."
         raise limits.too_long("The conversation", before, fix=fix)

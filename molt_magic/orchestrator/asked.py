@@ -102,16 +102,7 @@ def read(
         raise errors.InputError(f'cache must be True, False or "refresh", not {cache!r}.')
     if on_event is not None and not callable(on_event):
         raise errors.InputError(f"on_event must be a function of one event, not {type(on_event).__name__}.")
-    return Asked(
-        request=request,
-        strategy=name,
-        checks=checks or (DEFAULT_CHECKS if name == "cascade" else ()),
-        namespace=namespace or {},
-        cache=cache,
-        dry_run=dry_run,
-        recorded=recorded,
-        log=log and not recorded and settings.log.enabled,
-        turn=(thread, key) if thread else None,
-        cell_id=cell_id,
-        on_event=on_event,
-    )
+    checks = checks or (DEFAULT_CHECKS if name == "cascade" else ())
+    log = log and not recorded and settings.log.enabled
+    turn = (thread, key) if thread else None
+    return Asked(request, name, checks, namespace or {}, cache, dry_run, recorded, log, turn, cell_id, on_event)

@@ -96,17 +96,13 @@ def _unfit(
     return None
 
 
-def helper_models(
-    candidates: tuple[Candidate, ...], *, judge: str | None, summary: str | None
-) -> tuple[str | None, str | None]:
-    """The models that judge and that summarise: the configured ones, else the cheapest of fair quality, else the best.
+def helper_model(candidates: Sequence[Candidate]) -> str | None:
+    """The model that judges or summarises where none is configured: the cheapest of fair quality, else the best.
 
-    Returns:
-        (judge, summary); None where no model is eligible.
+    None where no model is eligible.
     """
     eligible = [c for c in candidates if c.skipped is None]
     if not eligible:
-        return judge, summary
+        return None
     fair = [c for c in eligible if c.spec.prior_quality >= FAIR_QUALITY]
-    cheapest = min(fair, key=cost_of) if fair else max(eligible, key=lambda c: c.spec.prior_quality)
-    return judge or cheapest.name, summary or cheapest.name
+    return (min(fair, key=cost_of) if fair else max(eligible, key=lambda c: c.spec.prior_quality)).name

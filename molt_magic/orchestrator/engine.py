@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from molt_magic import catalog as pricing
 from molt_magic import context, errors, telemetry, tokens
@@ -15,16 +15,18 @@ from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings
 from molt_magic.orchestrator.budget import Account, Budget, Hold, quote
-from molt_magic.orchestrator.candidates import answer_limit, answer_share, window_of
+from molt_magic.orchestrator.candidates import answer_limit, answer_share, helper_model, window_of
+from molt_magic.orchestrator.keys import call_key
 from molt_magic.orchestrator.trace import Trace, attempt_cost
 from molt_magic.providers.base import Missing, Served, out_of_time, until
 from molt_magic.providers.cassette import DEPLOYMENT
 from molt_magic.providers.vendors import address_of
 from molt_magic.quality import QualityModel
 from molt_magic.result import usd
-from molt_magic.serial import completion_from_json, completion_to_json, plain, plain_key, plain_message
+from molt_magic.serial import completion_from_json, completion_to_json
 from molt_magic.types import (
     Attempt,
+    CacheState,
     Call,
     Completion,
     ContextAction,
@@ -32,6 +34,7 @@ from molt_magic.types import (
     Event,
     Message,
     ModelSpec,
+    Retry,
     Usage,
 )
 
@@ -68,7 +71,7 @@ class Serves(Protocol):
     ) -> Served: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Returned(Generic[T]):
     """What a generator returned."""
 
@@ -81,6 +84,33 @@ def _step(flow: Generator[Call, Attempt, T], attempt: Attempt | None) -> Call | 
         return next(flow) if attempt is None else flow.send(attempt)
     except StopIteration as stop:
         return _Returned(stop.value)
+
+
+class _Begun(NamedTuple):
+    """An attempt before anything has come of it."""
+
+    number: int  # its index: a tuple has a method of that name
+    call: Call
+    provider: str
+    context: ContextAction
+    cache: CacheState = "off"
+    cache_keys: tuple[str, ...] = ()
+
+    def ended(
+        self,
+        completion: Completion | None = None,
+        error: errors.MoltError | None = None,
+        latency_s: float = 0.0,
+        ttft_s: float | None = None,
+        deployment: str | None = None,
+        retries: tuple[Retry, ...] = (),
+    ) -> Attempt:
+        """The attempt with what came of it."""
+        number, call, provider, context, cache, keys = self
+        # in the order of its fields: by their names it takes twice as long
+        return Attempt(
+            number, call, completion, error, latency_s, ttft_s, cache, None, keys, deployment, provider, retries, context
+        )
 
 
 # until when it is good, of what, what is missing
@@ -157,7 +187,7 @@ class Engine:
     async def _stepped(self, flow: Generator[Call, Attempt, T], attempt: Attempt | None, trace: Trace) -> Call | _Returned[T]:
         """The next step, in a worker thread. Raises OutOfTime: a check that runs beyond the deadline is left to itself."""
         left = None if trace.deadline is None else max(LAST_STEP_S, trace.deadline.at - time.monotonic())
-        async with until(trace.deadline, "its checks were done", left_s=left):
+        with until(trace.deadline, "its checks were done", left_s=left):
             return await asyncio.to_thread(_step, flow, attempt)
 
     def plan(self, call: Call, trace: Trace) -> Attempt:
@@ -209,14 +239,20 @@ class Engine:
         window = window_of(spec, settings.max_tokens)
         if window is None or call.purpose == "summary":
             return call, ContextAction()
-        summariser = self.catalog.get(trace.summary_model or spec.name)
+        share, mode, trigger = answer_share(call.params, window), settings.mode, settings.trigger
+        as_it_is = context.fits(
+            call.messages, window=window, answer_tokens=share, family=spec.family, mode=mode, trigger=trigger
+        )
+        if as_it_is is not None:
+            return call, as_it_is
+        summariser = self.catalog.get(settings.summary_model or helper_model(trace.candidates) or spec.name)
         fitting = context.fit(
             call.messages,
             window=window,
-            answer_tokens=answer_share(call.params, window),
+            answer_tokens=share,
             family=spec.family,
-            mode=settings.mode,
-            trigger=settings.trigger,
+            mode=mode,
+            trigger=trigger,
             keep_turns=settings.keep_turns,
             summary_model=summariser.name,
             summary_window=summariser.context_window,  # its own: the cap is on what the answering model is sent
@@ -249,51 +285,52 @@ class Engine:
         """From the cache, from an identical call in flight, or from the provider."""
         index = len(trace.attempts)
         if self.cache is None or not (trace.reads_cache or trace.writes_cache):
-            return await self._buy(Attempt(index, call, provider=spec.provider, context=action), spec, trace)
+            return await self._buy(_Begun(index, call, spec.provider, action), spec, trace)
         key = call_key(call, spec)
-        base = Attempt(index, call, cache="miss", cache_keys=(key,), provider=spec.provider, context=action)
+        begun = _Begun(index, call, spec.provider, action, "miss", (key,))
         if not trace.reads_cache:
-            return await self._buy(base, spec, trace, key)
+            return await self._buy(begun, spec, trace, key)
         started = time.perf_counter()
         while True:
             entry = self.cache.get(key)
             completion = None if entry is None else completion_from_json(entry.value)
             if completion is None and (flight := self._in_flight.get(key)) is not None:
                 try:
-                    async with until(trace.deadline, f"{spec.name} had answered", provider=spec.provider):
+                    with until(trace.deadline, f"{spec.name} had answered", provider=spec.provider):
                         completion = await asyncio.shield(flight)
                 except errors.OutOfTime as late:
-                    return replace(base, error=late, latency_s=time.perf_counter() - started, cache="off")
+                    return begun._replace(cache="off").ended(error=late, latency_s=time.perf_counter() - started)
                 if completion is None:
                     continue  # whoever flew it failed or was cancelled: try it ourselves
             if completion is None:
                 break
             latency = time.perf_counter() - started
-            return replace(base, completion=free(completion), latency_s=latency, cache="exact", deployment="cache")
+            return begun._replace(cache="exact").ended(free(completion), latency_s=latency, deployment="cache")
         flight = asyncio.get_running_loop().create_future()
         self._in_flight[key] = flight
-        attempt = base
+        completion = None
         try:
-            attempt = await self._buy(base, spec, trace, key)
+            attempt = await self._buy(begun, spec, trace, key)
+            completion = attempt.completion if attempt.ok else None
             return attempt
         finally:
             del self._in_flight[key]
-            flight.set_result(attempt.completion if attempt.ok else None)
+            flight.set_result(completion)
 
-    async def _buy(self, base: Attempt, spec: ModelSpec, trace: Trace, key: str | None = None) -> Attempt:
+    async def _buy(self, begun: _Begun, spec: ModelSpec, trace: Trace, key: str | None = None) -> Attempt:
         """Ask the provider, within the budgets; what it cost counts, whatever became of it."""
-        begun = time.perf_counter()
+        started = time.perf_counter()
         hold: Hold | None = None
         try:
             if self.budget.applies(trace.request.max_cost_usd, trace.run):
-                async with until(trace.deadline, f"{spec.name} was asked", provider=spec.provider):
-                    hold = await self._reserve(base.call, spec, trace)
+                with until(trace.deadline, f"{spec.name} was asked", provider=spec.provider):
+                    hold = await self._reserve(begun.call, spec, trace)
         except (errors.BudgetExceeded, errors.OutOfTime) as refused:
-            return replace(base, error=refused, latency_s=time.perf_counter() - begun)
+            return begun.ended(error=refused, latency_s=time.perf_counter() - started)
         recorded, cost = len(trace.attempts), None
         try:
-            with telemetry.call(spec, base.call) as tell:
-                attempt = await self._ask(base, spec, trace, key)
+            with telemetry.call(spec, begun.call) as tell:
+                attempt = await self._ask(begun, spec, trace, key)
                 cost = attempt_cost(attempt)
                 tell(
                     attempt,
@@ -306,10 +343,10 @@ class Engine:
                 cost = attempt_cost(trace.attempts[recorded])
             self.budget.settle(hold, cost, decision_id=trace.decision_id, run=trace.run)
 
-    async def _ask(self, base: Attempt, spec: ModelSpec, trace: Trace, key: str | None = None) -> Attempt:
+    async def _ask(self, begun: _Begun, spec: ModelSpec, trace: Trace, key: str | None = None) -> Attempt:
         """Ask the provider. What had arrived when the user cancels is kept in the trace."""
         arrived: list[str] = []
-        call = base.call
+        call = begun.call
 
         def on_delta(text: str) -> None:
             arrived.append(text)
@@ -330,7 +367,7 @@ class Engine:
             partial = self._partial(spec, call, "".join(arrived))
             error = errors.StreamInterrupted(USER_CANCELLED, partial=partial, provider=spec.provider)
             latency = time.perf_counter() - started
-            self.record(trace, replace(base, completion=partial, error=error, latency_s=latency))
+            self.record(trace, begun.ended(partial, error, latency_s=latency))
             raise
         trace.unkept = trace.unkept or served.unkept
         completion: Completion | None = served.completion
@@ -343,20 +380,7 @@ class Engine:
         if served.latency_s is not None:
             trace.recorded_s += served.latency_s - latency
             latency = served.latency_s
-        attempt = Attempt(
-            base.index,
-            call,
-            completion,
-            served.error,
-            latency_s=latency,
-            ttft_s=served.ttft_s,
-            cache=base.cache,
-            cache_keys=base.cache_keys,
-            deployment=served.deployment,
-            provider=base.provider,
-            retries=served.retries,
-            context=base.context,
-        )
+        attempt = begun.ended(completion, served.error, latency, served.ttft_s, served.deployment, served.retries)
         if key is not None and trace.writes_cache and attempt.ok:
             if call.purpose == "answer":
                 trace.keys[attempt.index] = key  # stored at the end, unless a check refuses it
@@ -399,10 +423,10 @@ class Engine:
 def priced(spec: ModelSpec, usage: Usage) -> Usage:
     """The usage with its cost. An unknown price is None, and pricing never fails a run."""
     try:
-        return replace(usage, cost_usd=pricing.cost_usd(spec, usage))
+        return usage.at(pricing.cost_usd(spec, usage))
     except Exception:
         logger.exception("no price for %s", spec.name)
-        return replace(usage, cost_usd=None)
+        return usage.at(None)
 
 
 def _written(completion: Completion) -> str:
@@ -414,7 +438,7 @@ def _written(completion: Completion) -> str:
 
 def free(completion: Completion) -> Completion:
     """The same completion, its cost 0: it came from the cache."""
-    return replace(completion, usage=replace(completion.usage, cost_usd=0.0))
+    return replace(completion, usage=completion.usage.at(0.0))
 
 
 def with_system(call: Call, spec: ModelSpec) -> Call:
@@ -422,17 +446,3 @@ def with_system(call: Call, spec: ModelSpec) -> Call:
     if not spec.system or any(message.role == "system" for message in call.messages):
         return call
     return replace(call, messages=(Message("system", spec.system), *call.messages))
-
-
-def call_key(call: Call, spec: ModelSpec) -> str:
-    """The cache key of a call: everything that shapes its answer."""
-    return plain_key(
-        [
-            "call",
-            [spec.name, spec.provider, spec.model, sorted([d.base_url or "" for d in spec.deployments])],
-            [plain_message(message) for message in call.messages],
-            plain(call.params),
-            plain(call.schema),
-            call.sample,
-        ]
-    )

@@ -21,6 +21,7 @@ OPTIONS = (
     *("strategy", "task", "model", "quality", "validate", "thread", "system", "max_cost", "deadline"),
     *("cache", "dry_run", "recorded", "log", "schema", "on_event", "cell_id", "namespace"),
 )
+_PLAIN = (bool, int, str)  # JSON as they are
 ALMOST = 0.8  # "stategy" and "strategy" are at 0.93, "max_tokens" and "max_cost" at 0.67
 
 Prompt = str | Sequence[Message | Mapping[str, Any]]
@@ -81,18 +82,8 @@ def read(
         _in_range("deadline", deadline, 0.01, None)
     if params:
         _sendable(params)
-    return Request(
-        messages=messages,
-        task=task,
-        strategy="direct" if model is not None else strategy,
-        model=model,
-        quality=quality,
-        max_cost_usd=max_cost,
-        deadline_s=deadline,
-        params=dict(params),
-        schema=_schema(schema),
-        thread=thread,
-    )
+    strategy = "direct" if model is not None else strategy
+    return Request(messages, task, strategy, model, quality, max_cost, deadline, dict(params), _schema(schema), thread)
 
 
 def messages_of(prompt: Prompt) -> tuple[Message, ...]:
@@ -103,12 +94,11 @@ def messages_of(prompt: Prompt) -> tuple[Message, ...]:
         messages = tuple(_message(m) for m in prompt)
     else:
         raise InputError(f"A prompt must be text or a list of messages, not {type(prompt).__name__}.")
-    users = [m for m in messages if m.role == "user"]
-    if not users:
+    last = next((m for m in reversed(messages) if m.role == "user"), None)
+    if last is None:
         raise InputError("There is no user message.", fix='Give text, or messages with {"role": "user", "content": ...}.')
-    asked = users[-1].content
-    only_text = isinstance(asked, str) or all(part.get("type") == "text" for part in asked)
-    if only_text and not users[-1].text.strip():
+    only_text = isinstance(last.content, str) or all(part.get("type") == "text" for part in last.content)
+    if only_text and not last.text.strip():
         raise InputError("The prompt is empty.", fix="Write the question below the %%route line.")
     for message in messages:
         _writable(message.text)
@@ -168,6 +158,8 @@ def _sendable(params: Mapping[str, Any]) -> None:
     for name, value in params.items():
         if (meant := _almost(name)) is not None:
             raise UnknownName("option", name, [meant])
+        if type(value) in _PLAIN:
+            continue
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError, RecursionError):

@@ -13,7 +13,7 @@ from molt_magic.context import Memory
 from molt_magic.orchestrator import journal, record
 from molt_magic.orchestrator.asked import Asked
 from molt_magic.orchestrator.budget import quote
-from molt_magic.orchestrator.candidates import assess, helper_models
+from molt_magic.orchestrator.candidates import assess, helper_model
 from molt_magic.orchestrator.engine import Engine
 from molt_magic.orchestrator.failure import as_molt_error, failure
 from molt_magic.orchestrator.parts import Parts
@@ -72,22 +72,22 @@ class Routing:
             reads_cache=asked.cache is True and not asked.recorded,
             writes_cache=asked.cache is not False and not asked.recorded,
         )
-        choice = Choice(None, "it did not come to a decision")
+        choice: Choice | None = None
         error: BaseException | None = None
         if asked.on_event is not None:
             self._listeners.append(asked.on_event)
         try:
             engine = self._engine(asked)
-            candidates = await self._candidates(asked, engine, began)
-            choice = Choice(None, choice.reason, candidates)
+            trace.candidates = await self._candidates(asked, engine, began)
             trace.deadline = self._deadline(asked, began)
-            choice = await self._decide(asked, engine, trace, candidates)
+            choice = await self._decide(asked, engine, trace)
             error = failure(choice, trace.attempts, lambda names: self._fixes(names, engine), asked.refused)
         except BaseException as raised:  # noqa: BLE001  # logged below with what there was, then raised again
             error = raised
         finally:
             if asked.on_event is not None:
                 self._listeners.remove(asked.on_event)
+        choice = choice or Choice(None, "it did not come to a decision", trace.candidates)
         asked.result = self._finish(asked, trace, choice, error, time.perf_counter() - started + trace.recorded_s)
         error = error or asked.result.error
         if error is not None:
@@ -131,7 +131,7 @@ class Routing:
         spec = self._parts.catalog.models.get(request.model or DEFAULT_LOCAL)
         if spec is None or asked.dry_run or not engine.providers.can_pull(spec):
             return candidates
-        async with until(None if request.deadline_s is None else self._deadline(asked, began), f"{spec.name} was there"):
+        with until(None if request.deadline_s is None else self._deadline(asked, began), f"{spec.name} was there"):
             await engine.providers.apull(spec)
         engine.look_again()
         return assessed()
@@ -167,38 +167,38 @@ class Routing:
         vector: Vector = self._parts.embedder.embed([request.prompt])[0]
         return vector
 
-    async def _decide(self, asked: Asked, engine: Engine, trace: Trace, candidates: tuple[Candidate, ...]) -> Choice:
+    async def _decide(self, asked: Asked, engine: Engine, trace: Trace) -> Choice:
         """What the cache remembers, else what the strategy decides."""
-        judge, trace.summary_model = helper_models(
-            candidates, judge=self._parts.settings.defaults.judge, summary=self._parts.settings.context.summary_model
-        )
-        if self._parts.settings.context.mode == "memory":
-            trace.memory = self._memory(asked.request.thread)
-        quality = self._parts.settings.defaults.quality if asked.request.quality is None else asked.request.quality
-
-        def learned(name: str, threshold: float | None) -> Check:
-            return self._parts.learned.check(name, quality if threshold is None else threshold, candidates)
-
-        situation = asked.situation = Situation(
-            request=asked.request,
-            candidates=candidates,
-            quality=quality,
-            checks=validators.build(asked.checks, namespace=asked.namespace, judge_model=judge, learned=learned),
-        )
-        trace.wants_logprobs = any(check.name.startswith("confidence") for check in situation.checks)
+        candidates = trace.candidates
+        request, settings = asked.request, self._parts.settings
+        if settings.context.mode == "memory":
+            trace.memory = self._memory(request.thread)
+        quality = settings.defaults.quality if request.quality is None else request.quality
+        checks = self._checks(asked, quality, candidates) if asked.checks else ()
+        situation = asked.situation = Situation(request, candidates, quality, checks)
+        trace.wants_logprobs = any(check.name.startswith("confidence") for check in checks)
         if not asked.dry_run:
             remembered = await recall(asked.strategy, situation, engine=engine, trace=trace)
             if remembered is not None:
                 return remembered
         flow = self._strategy(asked).flow(situation)
         try:
-            return await engine.drive(flow, trace, planned=asked.dry_run, off_loop=validators.may_take_long(situation.checks))
+            return await engine.drive(flow, trace, planned=asked.dry_run, off_loop=validators.may_take_long(checks))
         except errors.OutOfTime:  # in the midst of a check: what was paid for is handed over
             answer = next((a for a in reversed(trace.attempts) if a.ok and a.call.purpose == "answer"), None)
             if answer is None:
                 raise
             reason = f"best effort of {answer.call.model}: its checks were not done in time"
             return Choice(answer, reason, candidates, best_effort=True)
+
+    def _checks(self, asked: Asked, quality: float, candidates: tuple[Candidate, ...]) -> tuple[Check, ...]:
+        """The checks that its answers face."""
+
+        def learned(name: str, threshold: float | None) -> Check:
+            return self._parts.learned.check(name, quality if threshold is None else threshold, candidates)
+
+        judge = self._parts.settings.defaults.judge or helper_model(candidates)
+        return validators.build(asked.checks, namespace=asked.namespace, judge_model=judge, learned=learned)
 
     def _strategy(self, asked: Asked) -> Strategy:
         """The strategy that decides. It explores where that is wanted and something is really asked: a model that was named

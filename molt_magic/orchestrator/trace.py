@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from molt_magic import context, errors
 from molt_magic.orchestrator.budget import RunAccount
-from molt_magic.types import Attempt, Deadline, Event, OnEvent, Request
+from molt_magic.types import Attempt, Candidate, Deadline, Event, OnEvent, Request
 
 logger = logging.getLogger("molt_magic")
 
@@ -29,7 +29,7 @@ class Trace:
     request: Request
     decision_id: str = ""  # of the row that it will be
     run: RunAccount | None = None  # of which it is part
-    summary_model: str | None = None  # None: the answering model summarises
+    candidates: tuple[Candidate, ...] = ()  # who could answer
     on_event: OnEvent | None = None
     deadline: Deadline | None = None  # nothing is begun after it, and what runs is cut at it
     reads_cache: bool = True

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from molt_magic.errors import OutOfTime, ProviderError, StoreError
+from molt_magic.frozen import fast_init
 from molt_magic.types import Call, Completion, Deadline, Deployment, ModelSpec, Retry
 
 
@@ -22,6 +23,7 @@ class Missing:
     fix: str  # one line: a command or a setting
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Served:
     """What came of asking for one call, retries and other deployments included: a completion or an error."""
@@ -106,8 +108,8 @@ def out_of_time(deadline: Deadline, what: str, *, provider: str = "") -> OutOfTi
 
 def until(
     deadline: Deadline | None, what: str, *, left_s: float | None = None, provider: str = ""
-) -> AbstractAsyncContextManager[None]:
-    """End what runs inside at the deadline.
+) -> AbstractContextManager[None]:
+    """End what the running task does inside at the deadline.
 
     Args:
         what: had to happen, for the error.
@@ -122,26 +124,36 @@ def until(
 _ENDLESS = nullcontext()
 
 
-class _Until(AbstractAsyncContextManager[None]):
-    """A class, as there are several around every call, and a generator costs three times as much."""
+class _Until(AbstractContextManager[None]):
+    """As `asyncio.timeout`, of which there are several around every call, in one object and without coroutines."""
 
-    __slots__ = ("_deadline", "_limit", "_provider", "_what")
+    __slots__ = ("_cancelling", "_deadline", "_ended", "_left_s", "_provider", "_task", "_timer", "_what")
+
+    _task: asyncio.Task[object]
+    _timer: asyncio.Handle
 
     def __init__(self, deadline: Deadline, what: str, left_s: float | None, provider: str) -> None:
         self._deadline = deadline
         self._what = what
+        self._left_s = left_s
         self._provider = provider
-        self._limit = asyncio.timeout(max(0.0, deadline.at - time.monotonic()) if left_s is None else left_s)
+        self._ended = False
 
-    async def __aenter__(self) -> None:
-        await self._limit.__aenter__()
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._task = task = cast("asyncio.Task[object]", asyncio.current_task(loop))
+        self._cancelling = task.cancelling()
+        left_s = self._deadline.at - time.monotonic() if self._left_s is None else self._left_s
+        self._timer = loop.call_later(left_s, self._end) if left_s > 0 else loop.call_soon(self._end)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            await self._limit.__aexit__(kind, error, traceback)
-        except TimeoutError:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._timer.cancel()
+        if not self._ended:
+            return
+        # one that others cancelled as well stays cancelled; a TimeoutError is what an inner limit made of our cancelling
+        if (self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError) or isinstance(error, TimeoutError):
             raise out_of_time(self._deadline, self._what, provider=self._provider) from None
-        if isinstance(error, TimeoutError) and self._limit.expired():  # else raised by what runs inside
-            raise out_of_time(self._deadline, self._what, provider=self._provider) from None
+
+    def _end(self) -> None:
+        self._ended = True
+        self._task.cancel()

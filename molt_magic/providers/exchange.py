@@ -22,7 +22,7 @@ _MOST_TEXT = 2_000_000  # characters of one answer: half a million tokens, sever
 _TAIL_S = 2.0  # how long more events are waited for once an answer is whole: token counts may come after its finish reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wire:
     """A request as it goes over the wire."""
 
@@ -31,7 +31,7 @@ class Wire:
     body: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "headers", Headers(self.headers))
+        self.headers = Headers(self.headers)
 
 
 class Reader(Protocol):
@@ -143,7 +143,7 @@ def _is_stream(begun: bytes, kind: str) -> bool:
     return "event-stream" in kind or begun.startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Exchange:
     dialect: Dialect
     endpoint: Endpoint

@@ -77,14 +77,9 @@ class OpenAIDialect:
         message = choice["message"]
         text = _text(message.get("content"))
         calls = tuple(message.get("tool_calls") or ())
-        return Completion(
-            text=text,
-            model=data.get("model") or spec.model,
-            usage=read_usage(data.get("usage")),
-            finish_reason=_finish(choice.get("finish_reason"), bool(message.get("refusal")) and not text, bool(calls)),
-            logprobs=_logprobs(choice),
-            tool_calls=calls,
-        )
+        finish = _finish(choice.get("finish_reason"), bool(message.get("refusal")) and not text, bool(calls))
+        usage = read_usage(data.get("usage"))
+        return Completion(text, data.get("model") or spec.model, usage, finish, _logprobs(choice), calls)
 
     def fault(self, status: int, data: Any) -> Fault:
         return read_fault(status, data)
@@ -167,13 +162,7 @@ def read_usage(said: Mapping[str, Any]) -> Usage:
     if beside > 0:  # Gemini's compatible endpoint: thoughts are in the total only
         outputs, reasoning = outputs + beside, reasoning or beside
     cached = into.get("cached_tokens") or said.get("prompt_cache_hit_tokens") or said.get("cached_tokens") or 0
-    return Usage(
-        input_tokens=inputs,
-        output_tokens=outputs,
-        cached_tokens=count(cached),
-        cache_write_tokens=count(into.get("cache_write_tokens")),
-        reasoning_tokens=reasoning,
-    )
+    return Usage(inputs, outputs, count(cached), count(into.get("cache_write_tokens")), reasoning)
 
 
 def read_fault(status: int, data: Any) -> Fault:

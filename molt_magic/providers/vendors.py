@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from molt_magic.frozen import fast_init
 from molt_magic.providers.base import Missing
 from molt_magic.transport import is_loopback
 from molt_magic.types import Deployment, ModelSpec
@@ -82,6 +83,7 @@ def vendor_of(spec: ModelSpec) -> Vendor:
     return known.get(name) or Vendor(name, None)
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a deployment is reached, and with what key."""

@@ -26,7 +26,7 @@ def default_order(situation: Situation, default: str | None) -> list[Candidate]:
 
 def named(situation: Situation, names: Iterable[str | None]) -> list[Candidate]:
     """The eligible candidates of these names, in this order."""
-    eligible = {c.spec.name: c for c in situation.eligible}
+    eligible = {c.spec.name: c for c in situation.candidates if c.skipped is None}
     return [eligible[name] for name in dict.fromkeys(names) if name in eligible]
 
 
@@ -60,20 +60,20 @@ def choice(
     """The Choice of a walk: the strategy's reason first, then how the answer came about."""
     attempt = walked.attempt
     asked = None if attempt is None else attempt.call.model
-    predicted = [c.predicted_quality for c in candidates if c.spec.name == asked]
+    predicted = next((c.predicted_quality for c in candidates if c.spec.name == asked), None)
     eventful = walked.escalations or walked.fallbacks or walked.best_effort or walked.verdicts
     eventful = eventful or attempt is None or attempt.error is not None
     return Choice(
-        attempt=attempt,
-        reason=f"{reason}; {walked.reason}" if eventful else reason,
-        candidates=candidates,
-        verdicts=walked.verdicts,
-        task=task if task is not None else situation.request.task,
-        task_score=task_score,
-        predicted_quality=predicted[0] if predicted else None,
-        quality_threshold=threshold,
-        escalations=walked.escalations,
-        fallbacks=walked.fallbacks,
-        fallback_reason=walked.fallback_reason,
-        best_effort=walked.best_effort,
+        attempt,
+        f"{reason}; {walked.reason}" if eventful else reason,
+        candidates,
+        walked.verdicts,
+        situation.request.task if task is None else task,
+        task_score,
+        predicted,
+        threshold,
+        walked.escalations,
+        walked.fallbacks,
+        walked.fallback_reason,
+        walked.best_effort,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 from molt_magic import errors
+from molt_magic.frozen import fast_init
 from molt_magic.types import Attempt, Call, Candidate, Check, Request, Situation, Verdict
 
 # after a refusal: who was refused and how, and the models that remain -> those that are worth asking still, in the order in
@@ -15,6 +16,7 @@ Onwards = Callable[[Candidate, Verdict, Sequence[Candidate]], tuple[list[Candida
 UNCHECKED = Verdict(accepted=True, score=None, reason="no check was asked for")
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Walk:
     """How a walk along an order of models ended."""
@@ -48,7 +50,7 @@ def walk(situation: Situation, order: Sequence[Candidate], onwards: Onwards | No
     while remaining:
         candidate = remaining.pop(0)
         request = situation.request
-        attempt = yield Call(model=candidate.name, messages=request.messages, params=request.params, schema=request.schema)
+        attempt = yield Call(candidate.spec.name, request.messages, "answer", request.params, request.schema)
         if attempt.error is not None:
             failed = attempt
             if attempt.completion is not None:

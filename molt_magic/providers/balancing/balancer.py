@@ -56,7 +56,7 @@ class Balancer:
         self.shared = shared or Shared(None, clock=clock)
         self.sleep = sleep
         self._identify = identify or _by_name
-        self._clock = clock
+        self.now = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._health: dict[str, Health] = {}
         self._lines: dict[str, Line] = {}
@@ -203,10 +203,6 @@ class Balancer:
     def jitter(self, seconds: float) -> float:
         """Up to a quarter less, so that clients that failed together do not come back together."""
         return seconds * (1 - 0.25 * self._rng.random())
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return self._clock()
 
     def _hear(self) -> None:
         """Take over what other kernels have learned since the last look."""

@@ -51,7 +51,9 @@ class Trip:
         self._started = started
         self._deadline = deadline
         self._tokens = tokens
-        self._keys = {d.name: balancer.key(spec, d) for d in self.deployments}
+        # a model's only deployment never cools down and is never chosen among others: without limits nothing is kept of it
+        self._alone = len(self.deployments) == 1 and not self.deployments[0].limited
+        self._keys = {} if self._alone else {d.name: balancer.key(spec, d) for d in self.deployments}
         self._untried = list(self.deployments)
         # those that are not: cooling down, or asked and their failure may pass -> when they may be asked, monotonic seconds
         self._again: dict[str, float] = {}
@@ -97,8 +99,8 @@ class Trip:
         self._first_try = min(self._first_try, self._balancer.now())
         took: int | None = None
         try:
-            async with until(self._deadline, self._wanted, left_s=self._left(), provider=self._spec.provider):
-                if len(self.deployments) == 1:  # it never cools down, and is never chosen among others
+            with until(self._deadline, self._wanted, left_s=self._left(), provider=self._spec.provider):
+                if len(self.deployments) == 1:
                     completion = await ask(deployment)
                 else:
                     with self._balancer.watched(self._keys[deployment.name]):
@@ -153,6 +155,8 @@ class Trip:
 
     async def _next(self) -> tuple[Deployment, Place | None]:
         """The deployment to ask now, and its place where it has limits."""
+        if self._alone:
+            return self.deployments[0], None
         options = self._options()
         if not any(deployment.limited for deployment in options):
             return self._balancer.pick(options, self._keys), None
