@@ -283,3 +283,13 @@ async def test_an_exchange_that_was_left_gets_nothing_of_the_next() -> None:
     second = connection.ask(b"?", None)
     connection.data_received(OK + b"content-length: 2\r\n\r\nno")
     assert (await read(first), await read(second)) == (b"hello", b"no")
+
+
+async def test_an_interrupt_while_an_answer_is_read_is_no_fault_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(exchange: Exchange, piece: bytes) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Exchange, "on_body", interrupted)
+    connection, _, _ = asked()
+    with pytest.raises(KeyboardInterrupt):
+        connection.data_received(WHOLE["length"][0])
