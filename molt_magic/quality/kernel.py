@@ -64,21 +64,26 @@ class Likeness:
     deviation: list[float]
     nothing: list[float]  # (d), the standardised looks of a prompt that has none
     blocks: Matrix  # (l / BLOCK, BLOCK, d), 2 p / c; for so little a product BLAS wakes no threads to wait for
-    worths: Matrix  # (l,)
+    near: Matrix  # (l,), exp(-p.p / c)
 
     @classmethod
-    def to(cls, landmarks: Landmarks, worths: Matrix) -> Likeness:
-        """To these landmarks, of which being like each is worth so much: (l,)."""
+    def to(cls, landmarks: Landmarks) -> Likeness:
+        """To these landmarks."""
         points = landmarks.points
         count, columns = points.shape
         blocks = np.zeros((-(-count // BLOCK), BLOCK, columns))
         blocks.reshape(-1, columns)[:count] = points / columns
-        held = np.zeros(len(blocks) * BLOCK)
-        held[:count] = worths * np.exp(landmarks._squares / (-2.0 * columns))
         nothing = within(-landmarks.mean / landmarks.deviation, -_CLIP, _CLIP).tolist()
-        return cls(landmarks.mean.tolist(), landmarks.deviation.tolist(), nothing, blocks, held)
+        near = np.exp(landmarks._squares / (-2.0 * columns))
+        return cls(landmarks.mean.tolist(), landmarks.deviation.tolist(), nothing, blocks, near)
 
-    def of(self, looks: Sequence[float]) -> float:
+    def weights(self, worths: Matrix) -> Matrix:
+        """For `of`, where being like each landmark is worth so much: (l,)."""
+        found = np.zeros(len(self.blocks) * BLOCK)
+        found[: len(worths)] = worths * self.near
+        return found
+
+    def of(self, looks: Sequence[float], weights: Matrix) -> float:
         """What it is worth to be like the landmarks as a prompt of these looks (d) is."""
         standard = self.nothing.copy()
         for i, value in enumerate(looks):
@@ -87,7 +92,7 @@ class Likeness:
                 standard[i] = z if -_CLIP < z < _CLIP else math.copysign(_CLIP, z)
         row = np.array(standard)
         near = np.exp((self.blocks @ row).reshape(-1))
-        return math.exp(float(row @ row) / (-2.0 * len(standard))) * float(near.dot(self.worths))
+        return math.exp(float(row @ row) / (-2.0 * len(standard))) * float(near.dot(weights))
 
 
 def whitening(points: Matrix) -> Matrix:

@@ -52,25 +52,27 @@ def fold_of(prompt: str) -> int:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Easy:
-    """The first column of one fold, ready for single prompts: NumPy takes longer to look at a row than to add it up."""
+    """The first column, ready for single prompts: NumPy takes longer to look at a row than to add it up. What the folds have in
+    common is there once, as all of it leaves the processor's caches while a model is waited for."""
 
-    worth: dict[int, tuple[float, float]]  # of a term: its rarity, and its coefficient
+    terms: dict[int, tuple[float, ...]]  # of a term: its coefficient in each fold, and its rarity
     likeness: Likeness
-    offset: float
+    weights: list[Matrix]  # FOLDS, for it
+    offsets: list[float]  # FOLDS
 
     def of(self, prompt: str) -> float:
         """How easy a prompt is."""
-        words = squares = 0.0
+        fold, words, squares = fold_of(prompt), 0.0, 0.0
         counts: dict[int, int] = {}
-        for term in [term for term in hashes_of(prompt) if term in self.worth]:
+        for term in [term for term in hashes_of(prompt) if term in self.terms]:
             counts[term] = counts.get(term, 0) + 1
         for term, n in counts.items():
-            rarity, worth = self.worth[term]
-            weight = rarity if n == 1 else (1.0 + math.log(n)) * rarity
-            words += weight * worth
+            told = self.terms[term]
+            weight = told[-1] if n == 1 else (1.0 + math.log(n)) * told[-1]
+            words += weight * told[fold]
             squares += weight * weight
         words /= math.sqrt(squares) or 1.0
-        return self.offset + words + self.likeness.of(looks_of(prompt))
+        return self.offsets[fold] + words + self.likeness.of(looks_of(prompt), self.weights[fold])
 
 
 @dataclass(frozen=True)
@@ -106,22 +108,20 @@ class Prior:
 
     def shift(self, prompt: str) -> float:
         """Logits by which a prior quality is moved: over 0 for an easy prompt, under 0 for a hard one."""
-        easy = self._easy[fold_of(prompt)].of(prompt)
+        easy = self._easy.of(prompt)
         moved = log_odds(self.usual + easy) - log_odds(self.usual)
         return min(max(self.trust * moved, -MOST), MOST)
 
     @cached_property
-    def _easy(self) -> list[_Easy]:
-        terms = [int(term) for term in self.lexical.terms]
-        rarity = self.lexical.rarity.tolist()
-        return [
-            _Easy(
-                worth=dict(zip(terms, zip(rarity, words[:, 0].tolist(), strict=True), strict=True)),
-                likeness=Likeness.to(marks, marks.whitening[:, 0]),
-                offset=float(offset[0]),
-            )
-            for words, marks, offset in zip(self.words, self.landmarks, self.offset, strict=True)
-        ]
+    def _easy(self) -> _Easy:
+        likeness = Likeness.to(self.landmarks[0])  # the folds' landmarks are the same, their worth is not
+        told = zip(*self.words[:, :, 0].tolist(), self.lexical.rarity.tolist(), strict=True)
+        return _Easy(
+            terms=dict(zip(self.lexical.terms.tolist(), told, strict=True)),
+            likeness=likeness,
+            weights=[likeness.weights(marks.whitening[:, 0]) for marks in self.landmarks],
+            offsets=self.offset[:, 0].tolist(),
+        )
 
     def _raw(self, prompts: Sequence[str], looks: Matrix, terms: Sequence[Counter[int]]) -> Rows:
         folds = np.array([fold_of(prompt) for prompt in prompts])
