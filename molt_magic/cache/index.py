@@ -122,7 +122,7 @@ class ScopeIndex:
         seqs, vectors = [seq for seq, is_sound in zip(new, sound, strict=True) if is_sound], vectors[sound]
         size, grown = len(self._seqs), len(self._seqs) + len(seqs)
         if grown > len(self._block):
-            self._resize(max(2 * len(self._block), grown))
+            self._resize(max(_larger(len(self._block)), grown))
         self._block[size:grown] = vectors
         first = vectors[:, : self._sketched]
         self._sketch[size:grown, :-1] = first
@@ -135,7 +135,7 @@ class ScopeIndex:
             return
         place = len(self._seqs)
         if place == len(self._block):
-            self._resize(2 * place)
+            self._resize(_larger(place))
         first = vector[: self._sketched]
         self._block[place] = vector
         sketch = self._sketch[place]
@@ -176,15 +176,15 @@ class ScopeIndex:
             take = self._seqs[-AT_ONCE:]
             start = len(self._seqs) - len(take)
             if graph.get_current_count() + len(take) > graph.get_max_elements():
-                graph.resize_index(2 * graph.get_max_elements())
+                graph.resize_index(_larger(graph.get_max_elements()))
             graph.add_items(self._block[start : len(self._seqs)], np.array(take), num_threads=1)
             del self._seqs[start:]
             for seq in take:
                 del self._places[seq]
             self._in_graph.update(take)
             self._unsaved += len(take)
-        if len(self._block) > LEAST_SHRUNK and 4 * len(self._seqs) < len(self._block):
-            self._resize(max(64, 2 * len(self._seqs)))  # they would be held twice
+        if len(self._block) > LEAST_SHRUNK and 2 * len(self._seqs) < len(self._block):
+            self._resize(max(64, _larger(len(self._seqs))))  # they would be held twice
         return bool(self._seqs)
 
     # -- the block
@@ -218,10 +218,10 @@ class ScopeIndex:
 
     def _resize(self, rows: int) -> None:
         held = len(self._seqs)
-        block, sketch = self._block[:held], self._sketch[:held]
-        self._block = np.zeros((rows, block.shape[1]), dtype=np.float32)
+        self._block.resize((rows, self._block.shape[1]), refcheck=False)  # where it is: a second one would be as large
+        sketch = self._sketch[:held]
         self._sketch = np.zeros((rows, sketch.shape[1]), dtype=np.float32, order="F")
-        self._block[:held], self._sketch[:held] = block, sketch
+        self._sketch[:held] = sketch
 
     # -- the graph
 
@@ -330,6 +330,10 @@ class ScopeIndex:
     def _note(self) -> Path:
         assert self.path is not None
         return self.path.with_name(self.path.name + ".json")
+
+
+def _larger(rows: int) -> int:
+    return rows + max(64, rows // 4)
 
 
 def _product(matrix: Vector, vector: Vector) -> Vector:
