@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from molt_magic.cache import guard
+from molt_magic.cache import guard, phrasing
+from molt_magic.cache.text import WORD, lowered_words_of, words_of
 from molt_magic.embed import MiniLMEmbedder, StaticEmbedder
 from tests.cache.hard_negatives import HARD, PAIRS
 from tests.cache.pairs import SAME, WRONG
@@ -113,3 +114,29 @@ def test_the_real_embedders_alone_would_accept_wrong_pairs_and_miss_few_right_on
     assert len(SAME) >= 30
     assert len(accepted) >= 25
     assert sum(near(one, two) and guard.refusal(one, two, verified=True) is None for one, two in SAME) >= 0.8 * len(SAME)
+
+
+_TEXTS = [text for row in (*SAME, *WRONG) for text in row[-2:]]
+
+
+def test_words_are_those_that_the_expression_finds() -> None:
+    odd = [
+        "",
+        "...",
+        "a.",
+        ".a",
+        "C++ and C#",
+        "it's 3.10, not 3.1!",
+        "a_b -x y- x²",
+        "na\u00efve \u4f60\u597d?",
+        "\x00\t\x85 a",
+    ]
+    for text in (*_TEXTS, *odd):
+        assert words_of(text) == WORD.findall(text)
+
+
+def test_without_a_word_of_a_phrase_none_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {" ".join(words): words for words in map(lowered_words_of, _TEXTS)}
+    found = {sentence: phrasing.question(sentence, words) for sentence, words in asked.items()}
+    monkeypatch.setattr(phrasing, "_PHRASED", {word for words in asked.values() for word in words})
+    assert found == {sentence: phrasing.question(sentence, words) for sentence, words in asked.items()}
