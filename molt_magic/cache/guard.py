@@ -334,7 +334,7 @@ def _without_articles(tokens: list[str], kind: str, text: str, names: frozenset[
     return [
         token
         for place, token in enumerate(tokens)
-        if token not in MOVING and not (token in ARTICLES and _may_go(tokens, place, kept, names, lenient))
+        if token not in _SLIGHT or (token in ARTICLES and not _may_go(tokens, place, kept, names, lenient))
     ]
 
 
@@ -347,13 +347,13 @@ def _may_go(tokens: list[str], place: int, kept: frozenset[str] | None, names: f
 
     `kept` are the words before which an article counts; None: before every word.
     """
-    rest = tokens[place + 1 :]
-    before, after = tokens[place - 1] if place else "", rest[0] if rest else ""
-    if lenient and _is_noun_phrase(rest, names, short=kept is None and (before, tokens[place]) != ("are", "the")):
-        return before not in LETTER_FOLLOWS and after not in ARTICLE_COUNTS_BEFORE
-    if kept is None or after in kept or after in ARTICLE_COUNTS_BEFORE or not after:
+    before, after = tokens[place - 1] if place else "", tokens[place + 1] if place + 1 < len(tokens) else ""
+    if before in LETTER_FOLLOWS or after in ARTICLE_COUNTS_BEFORE:
         return False
-    return before not in LETTER_FOLLOWS
+    if kept is not None and after and after not in kept:
+        return True
+    short = kept is None and (before, tokens[place]) != ("are", "the")
+    return lenient and _is_noun_phrase(tokens[place + 1 :], names, short=short)
 
 
 def _is_noun_phrase(rest: list[str], names: frozenset[str], *, short: bool) -> bool:
