@@ -144,7 +144,7 @@ class _Until(AbstractContextManager[None]):
         self._task = task = cast("asyncio.Task[object]", asyncio.current_task(loop))
         self._cancelling = task.cancelling()
         left_s = self._deadline.at - time.monotonic() if self._left_s is None else self._left_s
-        self._timer = loop.call_later(left_s, self._end) if left_s > 0 else loop.call_soon(self._end)
+        self._timer = loop.call_at(loop.time() + left_s, self._end) if left_s > 0 else loop.call_soon(self._end)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._timer.cancel()

@@ -73,9 +73,7 @@ class Explore:
         broke_off = attempt.error is not None and attempt.completion is not None  # the reader has seen that text
         if (attempt.error is None and not walked.best_effort) or broke_off:
             return _by(pick, walked, situation, usual, f"{reason}; {walked.reason}")
-        others = tuple(
-            c._replace(skipped="was asked before, by lot") if c.name == pick.name else c for c in situation.candidates
-        )
+        others = tuple(c.passed_over("was asked before, by lot") if c.name == pick.name else c for c in situation.candidates)
         rest = yield from self.strategy.flow(replace(situation, candidates=others))
         if (rest.attempt is None or not rest.attempt.ok) and attempt.ok:
             return _by(pick, walked, situation, usual, f"{reason}; {walked.reason}, and nobody else answered")

@@ -41,7 +41,7 @@ def passed_over(situation: Situation, reasons: Mapping[str, str], order: Sequenc
     kept = {c.spec.name for c in order}
     return tuple(
         [
-            c if c.skipped is not None or c.spec.name in kept else c._replace(skipped=reasons.get(c.spec.name, "not asked for"))
+            c if c.skipped is not None or c.spec.name in kept else c.passed_over(reasons.get(c.spec.name, "not asked for"))
             for c in situation.candidates
         ]
     )
