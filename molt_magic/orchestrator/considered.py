@@ -10,20 +10,36 @@ from molt_magic.log.written import WRITER, number, word
 from molt_magic.types import Candidate
 
 
-def considered(candidates: Sequence[Candidate], eligible: Collection[str]) -> str:
-    """JSON: each candidate. `skipped` is also why the strategy passed over one that was eligible.
+class Considered:
+    """Candidates written before a strategy has decided. Those that it leaves as they are need not be written again.
 
     Args:
-        eligible: names of the models that the strategy could have asked.
+        candidates: all of them.
+        eligible: names of the models that the strategy may ask.
     """
-    qualities = _rounded([candidate.predicted_quality for candidate in candidates])
-    lows = _rounded([candidate.quality_low for candidate in candidates])
-    texts = [
-        f'{_begin(spec.name, cost)},"predicted_quality":{quality},"quality_low":{low}'
-        f"{_end(evidence, n and round(n, 2), skipped, spec.name in eligible)}"
-        for (spec, cost, _, evidence, n, _, skipped, _), quality, low in zip(candidates, qualities, lows, strict=True)
-    ]
-    return f"[{','.join(texts)}]"
+
+    def __init__(self, candidates: Sequence[Candidate], eligible: Collection[str]) -> None:
+        self._candidates = candidates  # held, so that no other gets the identity that one is known by
+        self._eligible = eligible
+        self._texts = dict(zip(map(id, candidates), self._written(candidates), strict=True))
+
+    def json(self, candidates: Sequence[Candidate]) -> str:
+        """Those of a decision. `skipped` is also why the strategy passed over one that was eligible."""
+        texts = self._texts
+        changed = [each for each in candidates if id(each) not in texts]
+        if changed:
+            texts = texts | dict(zip(map(id, changed), self._written(changed), strict=True))
+        return f"[{','.join([texts[id(each)] for each in candidates])}]"
+
+    def _written(self, candidates: Sequence[Candidate]) -> list[str]:
+        eligible = self._eligible
+        qualities = _rounded([candidate.predicted_quality for candidate in candidates])
+        lows = _rounded([candidate.quality_low for candidate in candidates])
+        return [
+            f'{_begin(spec.name, cost)},"predicted_quality":{quality},"quality_low":{low}'
+            f"{_end(evidence, n and round(n, 2), skipped, spec.name in eligible)}"
+            for (spec, cost, _, evidence, n, _, skipped, _), quality, low in zip(candidates, qualities, lows, strict=True)
+        ]
 
 
 def _rounded(values: Sequence[float]) -> list[str]:

@@ -353,6 +353,8 @@ class Engine:
             if call.purpose == "answer":
                 trace.emit(Event("delta", model=spec.name, text=text))
 
+        if trace.beforehand is not None:  # in the turn of the loop that waits for the answer
+            asyncio.get_running_loop().call_soon(trace.beforehand.make)
         started = time.perf_counter()
         try:
             counted = any(deployment.tokens_per_minute is not None for deployment in spec.deployments)

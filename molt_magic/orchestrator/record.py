@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,12 +12,9 @@ from typing import Literal
 
 from molt_magic import catalog as pricing
 from molt_magic.orchestrator.attempted import attempted
-from molt_magic.orchestrator.considered import considered
+from molt_magic.orchestrator.beforehand import Beforehand
 from molt_magic.orchestrator.trace import attempt_cost
-from molt_magic.serial import message_to_json
-from molt_magic.types import Attempt, CacheState, Candidate, Choice, ContextAction, Decision, Message, Request, Verdict
-
-_HASHED = json.JSONEncoder(sort_keys=True, default=str)
+from molt_magic.types import Attempt, CacheState, Candidate, Choice, ContextAction, Decision, Request, Verdict
 
 Status = Literal["ok", "best_effort", "interrupted", "error", "planned"]
 
@@ -27,20 +22,6 @@ Status = Literal["ok", "best_effort", "interrupted", "error", "planned"]
 def new_id() -> str:
     """A decision's id: 16 hexadecimal digits, random."""
     return secrets.token_hex(8)
-
-
-def prompt_hash(request: Request) -> str:
-    """SHA-256 over the messages, so that equal questions can be found without storing them."""
-    text = ", ".join([_hashed(message) for message in request.messages])
-    return hashlib.sha256(f"[{text}]".encode()).hexdigest()
-
-
-def _hashed(message: Message) -> str:
-    """The JSON of a message, names sorted; of text and nothing else, as most are, it is put together here."""
-    if not isinstance(message.content, str) or message.tool_calls or message.tool_call_id is not None:
-        return _HASHED.encode(message_to_json(message))
-    content, role = _HASHED.encode(message.content), _HASHED.encode(message.role)
-    return f'{{"content": {content}, "role": {role}, "tool_call_id": null, "tool_calls": []}}'
 
 
 def decision(
@@ -55,7 +36,7 @@ def decision(
     latency_s: float,
     error: str | None,
     keep_text: bool,
-    eligible: Collection[str],
+    beforehand: Beforehand,
     cache: CacheState | None = None,
 ) -> Decision:
     """The row of a request.
@@ -65,7 +46,7 @@ def decision(
         latency_s: seconds from the question to the answer.
         error: kind and message of what ended the request, or None.
         keep_text: whether prompt and answers may be written down.
-        eligible: names of the models that the strategy could have asked.
+        beforehand: what was known before the answer.
         cache: what the row says of the cache; None: what the answer's attempt says.
     """
     attempts = with_verdicts(attempts, choice.verdicts)
@@ -89,13 +70,13 @@ def decision(
             "strategy": strategy,
             "task": choice.task or request.task,
             "task_score": choice.task_score,
-            "prompt_hash": prompt_hash(request),
+            "prompt_hash": beforehand.prompt_hash(),
             "prompt": request.prompt if keep_text else None,
             "model": None if answer is None else answer.call.model,
             "served_model": completion.model if completion else None,
             "provider": None if answer is None else answer.provider,
             "deployment": None if answer is None else answer.deployment,
-            "candidates_json": considered(choice.candidates, eligible),
+            "candidates_json": beforehand.considered(choice.candidates),
             "attempts_json": attempted(attempts, keep_text),
             "n_attempts": len([a for a in attempts if a.call.purpose == "answer"]),
             "escalations": choice.escalations,

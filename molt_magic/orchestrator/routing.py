@@ -12,6 +12,7 @@ from molt_magic import errors, telemetry, validators
 from molt_magic.context import Memory
 from molt_magic.orchestrator import journal, record
 from molt_magic.orchestrator.asked import Asked
+from molt_magic.orchestrator.beforehand import Beforehand, prompt_hash
 from molt_magic.orchestrator.budget import quote
 from molt_magic.orchestrator.candidates import assess, helper_model
 from molt_magic.orchestrator.engine import Engine
@@ -100,7 +101,7 @@ class Routing:
     def _engine(self, asked: Asked) -> Engine:
         """Who performs its calls."""
         if asked.recorded:
-            return self._parts.engine_over_recorded(record.prompt_hash(asked.request))
+            return self._parts.engine_over_recorded(prompt_hash(asked.request))
         return self._parts.engine if asked.exchanger is None else self._parts.engine_by(asked.exchanger)
 
     async def _candidates(self, asked: Asked, engine: Engine, began: float) -> tuple[Candidate, ...]:
@@ -176,6 +177,7 @@ class Routing:
         quality = settings.defaults.quality if request.quality is None else request.quality
         checks = self._checks(asked, quality, candidates) if asked.checks else ()
         situation = asked.situation = Situation(request, candidates, quality, checks)
+        trace.beforehand = Beforehand(request, candidates, {c.spec.name for c in situation.eligible})
         trace.wants_logprobs = any(check.name.startswith("confidence") for check in checks)
         if not asked.dry_run:
             remembered = await recall(asked.strategy, situation, engine=engine, trace=trace)
@@ -241,7 +243,7 @@ class Routing:
             latency_s=latency_s,
             error=None if told is None else f"{told.kind}: {told.message}",
             keep_text=self._parts.settings.log.prompts,
-            eligible={c.name for c in asked.situation.eligible} if asked.situation is not None else (),
+            beforehand=trace.beforehand or Beforehand(asked.request, choice.candidates, ()),
             cache=None if asked.cache is not False else "off",
         )
         if not self._parts.settings.log.prompts:

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, field
 
 from molt_magic import context, errors
+from molt_magic.orchestrator.beforehand import Beforehand
 from molt_magic.orchestrator.budget import RunAccount
 from molt_magic.types import Attempt, Candidate, Deadline, Event, OnEvent, Request
 
@@ -30,6 +31,7 @@ class Trace:
     decision_id: str = ""  # of the row that it will be
     run: RunAccount | None = None  # of which it is part
     candidates: tuple[Candidate, ...] = ()  # who could answer
+    beforehand: Beforehand | None = None  # None: it did not come to a decision
     on_event: OnEvent | None = None
     deadline: Deadline | None = None  # nothing is begun after it, and what runs is cut at it
     reads_cache: bool = True

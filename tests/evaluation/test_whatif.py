@@ -17,7 +17,7 @@ from molt_magic.errors import InputError, ServerError, UnknownName
 from molt_magic.evaluation.bootstrap import weights
 from molt_magic.evaluation.whatif.propensity import doubly_robust, estimate
 from molt_magic.orchestrator import Orchestrator
-from molt_magic.orchestrator.record import prompt_hash
+from molt_magic.orchestrator.beforehand import prompt_hash
 from molt_magic.providers.cassette import Tape
 from molt_magic.providers.cassette.tape import key_of, line_of
 from molt_magic.types import Call, Completion, Decision, Message, Request, Usage

@@ -15,8 +15,8 @@ import pytest
 from molt_magic.errors import ProviderError
 from molt_magic.log.schema import JSON_COLUMNS
 from molt_magic.orchestrator.attempted import attempted
-from molt_magic.orchestrator.considered import considered
-from molt_magic.orchestrator.record import prompt_hash
+from molt_magic.orchestrator.beforehand import prompt_hash
+from molt_magic.orchestrator.considered import Considered
 from molt_magic.serial import message_to_json
 from molt_magic.types import (
     Attempt,
@@ -59,13 +59,23 @@ def test_candidates_are_json(candidates: tuple[Candidate, ...]) -> None:
         }
         for c in candidates
     ]  # fmt: skip
-    assert considered(candidates, {"cheap", "dear"}) == json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    found = Considered(candidates, {"cheap", "dear"}).json(candidates)
+    assert found == json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+
+
+def test_candidates_that_a_strategy_changes_leaves_out_or_adds_are_written_as_it_hands_them_back() -> None:
+    cheap, dear, odd = a_candidate(), a_candidate("dear", 0.2), a_candidate("odd", None)
+    before = Considered((cheap, dear), {"cheap", "dear"})
+    for after in ((cheap, dear.passed_over("it is dear")), (dear,), (odd, cheap), (), (cheap, dear)):
+        assert before.json(after) == Considered(after, {"cheap", "dear"}).json(after)
+    assert json.loads(before.json((dear.passed_over("it is dear"),)))[0]["skipped"] == "it is dear"
 
 
 def test_qualities_are_rounded_as_python_rounds_them() -> None:
     edges = [edge + step * 1e-12 for edge in (0.10005, 0.12345, 0.5, 0.99995, 0.00005, 1.0) for step in (-1000, -1, 0, 1, 1000)]
     for quality in (*edges, *np.random.default_rng(7).random(5000).tolist(), *(k / 20000 for k in range(20001)), -0.0, 2.5, 3):
-        (found,) = json.loads(considered((a_candidate(quality=quality),), ()))
+        candidates = (a_candidate(quality=quality),)
+        (found,) = json.loads(Considered(candidates, ()).json(candidates))
         assert repr(found["predicted_quality"]) == repr(round(quality, 4))
 
 

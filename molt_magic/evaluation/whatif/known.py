@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from molt_magic import catalog as pricing
 from molt_magic.evaluation.logged import Answer, Logged
-from molt_magic.orchestrator.record import prompt_hash
+from molt_magic.orchestrator.beforehand import prompt_hash
 from molt_magic.types import SOURCE_RANK, Message, ModelSpec, Request
 
 if TYPE_CHECKING:
