@@ -112,7 +112,7 @@ class Cache:
     def put(
         self,
         key: str,
-        value: Mapping[str, Any],
+        value: Mapping[str, Any] | str,
         *,
         scope: str | None = None,
         prompt: str | None = None,
@@ -122,7 +122,7 @@ class Cache:
 
         Args:
             key: of `molt_magic.serial.canonical_key`.
-            value: what JSON can hold.
+            value: what JSON can hold, or the JSON of it.
             scope: everything else that shapes the answer (system, history, task, parameters), hashed.
             prompt: the text the answer is for.
             also: other keys of the same answer.
@@ -207,11 +207,12 @@ class Cache:
 
     # -- within
 
-    def _envelope(self, value: Mapping[str, Any]) -> str:
+    def _envelope(self, value: Mapping[str, Any] | str) -> str:
         try:
-            text = _ENCODER.encode({"stored": time.time(), "value": value})
+            written = value if isinstance(value, str) else _ENCODER.encode(value)
         except (TypeError, ValueError, RecursionError) as error:
             raise StoreError(f"An answer could not be cached: {error}.") from error
+        text = f'{{"stored":{time.time()!r},"value":{written}}}'
         if 4 * len(text) > self.max_bytes:
             raise StoreError(f"An answer of {len(text):,} bytes is too large for a cache of {self.max_bytes:,}.")
         return text
@@ -238,7 +239,8 @@ class Cache:
         try:
             vector, embedder = self._vector(prompt), self._embedder
             if vector is not None and embedder is not None:
-                text = prompt.encode("utf-8", "backslashreplace").decode("utf-8")  # a lone surrogate is no UTF-8
+                # a lone surrogate is no UTF-8
+                text = prompt if prompt.isascii() else prompt.encode("utf-8", "backslashreplace").decode("utf-8")
                 return VectorRow(0, key, scope, embedder.id, text, vector.tobytes())
         except Exception as error:  # noqa: BLE001
             self._failed("embed", error)

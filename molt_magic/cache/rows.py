@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from molt_magic.frozen import fast_init
 
+
+@fast_init
 @dataclass(frozen=True, slots=True)
 class VectorRow:
     """The semantic side of an entry, as stored."""
@@ -17,6 +20,7 @@ class VectorRow:
     vector: bytes  # float32, unit length
 
 
+@fast_init
 @dataclass(frozen=True, slots=True, eq=False)
 class Fresh:
     """A text that is to be stored, under the keys it is given with."""

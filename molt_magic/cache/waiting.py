@@ -51,23 +51,16 @@ class _Scope:
 
     def __init__(self) -> None:
         self._rows: list[VectorRow] = []
-        self._vectors: Vector | None = None  # and room for more
+        self._vectors = bytearray()  # of all of them, float32
 
     def add(self, row: VectorRow) -> None:
-        import numpy as np  # it is not loaded by importing the package
-
-        vector, held = np.frombuffer(row.vector, dtype=np.float32), len(self._rows)
-        if self._vectors is None or held == len(self._vectors):
-            larger = np.zeros((max(16, 2 * held), len(vector)), dtype=np.float32)
-            if self._vectors is not None:
-                larger[:held] = self._vectors
-            self._vectors = larger
-        self._vectors[held] = vector
         self._rows.append(row)
+        self._vectors += row.vector
 
     def near(self, vector: Vector, within: float) -> list[tuple[VectorRow, float]]:
-        assert self._vectors is not None
-        likeness = self._vectors[: len(self._rows)].dot(vector)
+        import numpy as np  # it is not loaded by importing the package
+
+        likeness = np.frombuffer(self._vectors, dtype=np.float32).reshape(len(self._rows), -1).dot(vector)
         if likeness.item(likeness.argmax()) < 1.0 - within:
             return []
         distances = [1.0 - alike for alike in likeness.tolist()]

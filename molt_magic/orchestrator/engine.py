@@ -23,7 +23,7 @@ from molt_magic.providers.cassette import DEPLOYMENT
 from molt_magic.providers.vendors import address_of
 from molt_magic.quality import QualityModel
 from molt_magic.result import usd
-from molt_magic.serial import completion_from_json, completion_to_json
+from molt_magic.serial import answer_text, answer_to_json, completion_from_json
 from molt_magic.types import (
     Attempt,
     CacheState,
@@ -418,7 +418,8 @@ class Engine:
         completion = attempt.completion
         if self.cache is None or completion is None or not attempt.ok or completion.finish_reason not in ("stop", "tool_calls"):
             return
-        value = {**completion_to_json(completion), "asked": attempt.call.model}
+        asked = attempt.call.model
+        value = answer_text(completion, asked=asked) or answer_to_json(completion, asked=asked)
         self.cache.put(key, value, scope=scope, prompt=prompt, also=also)
 
 
