@@ -52,11 +52,15 @@ _SPECIAL: Mapping[str, int] = MappingProxyType({"<|endoftext|>": 199999, "<|endo
 # stack of its regular expressions (ValueError), one of a single letter takes 1.2 s where windows take 0.13 s.
 _WINDOW = 4096
 _KEPT = 256  # windows whose length is kept: a prompt is counted for each family, and again before each call
+_LEARNED = 512  # characters of a window at most whose words' lengths are kept ...
+_REMEMBERED = 4096  # ... and how many of them: the encoder has left the processor's caches whenever it is needed
 _SEAM = re.compile(r"(?<=\S) (?=\S)")  # before a single space between words: no token of o200k_base spans it
 _BREAKS = ("\n\n", "\n", ". ", " ")  # where a chunk should end, best first
 
 _lock = threading.Lock()
 _encoding: Encoding | None = None
+_first: dict[str, int] = {}  # how many tokens words are that begin a text ...
+_later: dict[str, int] = {}  # ... and those after a space, with it
 
 
 def count_text(text: str, family: str = "openai") -> int:
@@ -189,7 +193,27 @@ def _encoded(text: str, start: int = 0) -> Iterator[tuple[str, list[int]]]:
 @lru_cache(maxsize=_KEPT)
 def _length(window: str) -> int:
     """How many tokens a window is."""
-    return len(_encode(window))
+    first, *later = words = window.split(" ")
+    try:
+        count = _first[first]
+        for word in later:
+            count += _later[word]
+    except KeyError:
+        return _learn(words) if len(window) <= _LEARNED and words == window.split() else len(_encode(window))
+    return count
+
+
+def _learn(words: Sequence[str]) -> int:
+    """How many tokens words with one space between each two are: those of each, as no token spans a seam. They are remembered."""
+    if len(_first) + len(_later) + len(words) > _REMEMBERED:
+        _first.clear()
+        _later.clear()
+    total = _first[words[0]] = len(_encode(words[0]))
+    for word in words[1:]:
+        if (count := _later.get(word)) is None:
+            count = _later[word] = len(_encode(f" {word}"))
+        total += count
+    return total
 
 
 def _encode(text: str) -> list[int]:

@@ -138,9 +138,39 @@ def test_chunks_too_small_for_a_character_are_refused() -> None:
         split("text", 0)
 
 
-def test_many_threads_may_count_at_once_from_a_cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "_encoding", None)
     tokens._length.cache_clear()
+    tokens._first.clear()
+    tokens._later.clear()
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(["How", "how", "it's", "2013?", "a.\nB", "", "\u3000", "\x85", "<|endoftext|>"]),
+            st.text(max_size=6),
+        )
+    )
+)
+@settings(max_examples=500)
+def test_words_that_were_met_count_as_in_their_text(words: list[str]) -> None:
+    text = " ".join(words)
+    for _ in range(2):
+        tokens._length.cache_clear()
+        assert count_text(text) == sum(len(tokens._encode(window)) for window in tokens._windows(text))
+
+
+def test_only_so_many_words_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "_REMEMBERED", 8)
+    for n in range(20):
+        text = f"one more{n} than {n}"
+        assert count_text(text) == len(tokens._encode(text))
+        assert len(tokens._first) + len(tokens._later) <= 8
+
+
+def test_many_threads_may_count_at_once_from_a_cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    _forget(monkeypatch)
     loads, counts = [], []
     load = tokens._load
     monkeypatch.setattr(tokens, "_load", lambda: loads.append(1) or load())
@@ -155,7 +185,6 @@ def test_many_threads_may_count_at_once_from_a_cold_start(monkeypatch: pytest.Mo
 
 def test_a_damaged_table_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "_VOCABULARY_SHA256", "0" * 64)
-    monkeypatch.setattr(tokens, "_encoding", None)
-    tokens._length.cache_clear()
+    _forget(monkeypatch)
     with pytest.raises(StoreError, match="sha256 is not the known one"):
         count_text("x")
