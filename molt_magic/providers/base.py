@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from molt_magic.errors import OutOfTime, ProviderError, StoreError
 from molt_magic.frozen import fast_init
+from molt_magic.transport import limit
 from molt_magic.types import Call, Completion, Deadline, Deployment, ModelSpec, Retry
 
 
@@ -118,42 +117,10 @@ def until(
     Raises:
         OutOfTime: it was ended.
     """
-    return _ENDLESS if deadline is None else _Until(deadline, what, left_s, provider)
+    if deadline is None:
+        return _ENDLESS
+    seconds = deadline.at - time.monotonic() if left_s is None else left_s
+    return limit(seconds, lambda: out_of_time(deadline, what, provider=provider))
 
 
 _ENDLESS = nullcontext()
-
-
-class _Until(AbstractContextManager[None]):
-    """As `asyncio.timeout`, of which there are several around every call, in one object and without coroutines."""
-
-    __slots__ = ("_cancelling", "_deadline", "_ended", "_left_s", "_provider", "_task", "_timer", "_what")
-
-    _task: asyncio.Task[object]
-    _timer: asyncio.Handle
-
-    def __init__(self, deadline: Deadline, what: str, left_s: float | None, provider: str) -> None:
-        self._deadline = deadline
-        self._what = what
-        self._left_s = left_s
-        self._provider = provider
-        self._ended = False
-
-    def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._task = task = cast("asyncio.Task[object]", asyncio.current_task(loop))
-        self._cancelling = task.cancelling()
-        left_s = self._deadline.at - time.monotonic() if self._left_s is None else self._left_s
-        self._timer = loop.call_at(loop.time() + left_s, self._end) if left_s > 0 else loop.call_soon(self._end)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self._timer.cancel()
-        if not self._ended:
-            return
-        # one that others cancelled as well stays cancelled; a TimeoutError is what an inner limit made of our cancelling
-        if (self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError) or isinstance(error, TimeoutError):
-            raise out_of_time(self._deadline, self._what, provider=self._provider) from None
-
-    def _end(self) -> None:
-        self._ended = True
-        self._task.cancel()

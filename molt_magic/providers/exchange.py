@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, suppress
@@ -14,7 +13,7 @@ from molt_magic.providers.faults import Fault, Said, to_error, unreadable
 from molt_magic.providers.sound import ODD, sound, with_whole_characters
 from molt_magic.providers.sse import Event, Events
 from molt_magic.providers.vendors import Endpoint
-from molt_magic.transport import Answer, Headers, Reply, Transport
+from molt_magic.transport import Answer, Headers, Reply, Transport, limit
 from molt_magic.types import Call, Completion, ModelSpec
 
 _DRAIN_S = 0.2  # how long the end of a finished stream is waited for, so that its connection can be used again
@@ -178,10 +177,9 @@ class _Exchange:
                 return self.whole(Answer(reply.status, reply.headers, b"".join([begun, *rest])))
             await self._follow(begun, chunks, reader, reply)
             if reader.ended:
-                with suppress(ProviderError, TimeoutError):
-                    async with asyncio.timeout(_DRAIN_S):
-                        async for _ in chunks:
-                            pass
+                with suppress(ProviderError, TimeoutError), limit(_DRAIN_S):
+                    async for _ in chunks:
+                        pass
         if not reader.done:
             raise self.interrupted("it ended without its end mark", reader, "Ask again.")
         return self.finished(reader)
@@ -208,7 +206,7 @@ class _Exchange:
                 found = await _next(chunks, events)
                 continue
             try:
-                async with asyncio.timeout(_TAIL_S):
+                with limit(_TAIL_S):
                     found = await _next(chunks, events)
             except TimeoutError:
                 return

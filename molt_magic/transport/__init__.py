@@ -8,6 +8,7 @@ What a status means is the caller's business: an `Answer` or a `Reply` carries i
 from molt_magic.transport.client import Transport
 from molt_magic.transport.failures import host_of, is_loopback
 from molt_magic.transport.headers import Headers
+from molt_magic.transport.limit import limit
 from molt_magic.transport.reply import Answer, Reply
 
-__all__ = ["Answer", "Headers", "Reply", "Transport", "host_of", "is_loopback"]
+__all__ = ["Answer", "Headers", "Reply", "Transport", "host_of", "is_loopback", "limit"]

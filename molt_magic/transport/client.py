@@ -34,6 +34,7 @@ from molt_magic.transport.failures import (
     with_password,
 )
 from molt_magic.transport.headers import Headers, read
+from molt_magic.transport.limit import limit
 from molt_magic.transport.reply import Answer, Reply
 
 MAX_BYTES = 32_000_000  # of one response; a chat answer has some hundred kB at most
@@ -93,18 +94,12 @@ class Transport:
         """
         total = self.total_s if total_s is None else total_s
         silence = self.first_token_s if silence_s is None else silence_s
-        limit = asyncio.timeout(total)
-        try:
-            async with limit:
-                reply = await self._send(method, url, headers, json, provider, silence)
-                try:
-                    yield reply
-                finally:
-                    await reply.aclose()
-        except TimeoutError:
-            if not limit.expired():
-                raise  # raised by what runs inside the block, not by our limit
-            raise _too_slow(url, total, provider) from None
+        with limit(total, lambda: _too_slow(url, total, provider)):
+            reply = await self._send(method, url, headers, json, provider, silence)
+            try:
+                yield reply
+            finally:
+                await reply.aclose()
 
     async def _send(
         self, method: str, url: str, headers: Mapping[str, str] | None, json: Any, provider: str, silence_s: float | None
@@ -130,19 +125,13 @@ class Transport:
     ) -> Answer:
         """POST JSON and read the whole answer, whatever its status."""
         total = self.total_s if total_s is None else total_s
-        limit = asyncio.timeout(total)
-        try:
-            async with limit:
-                # silence may last as long as the answer takes: nothing is sent until it is whole
-                reply = await self._send("POST", url, headers, body, provider, None)
-                try:
-                    return await reply.read()
-                finally:
-                    await reply.aclose()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise _too_slow(url, total, provider) from None
+        with limit(total, lambda: _too_slow(url, total, provider)):
+            # silence may last as long as the answer takes: nothing is sent until it is whole
+            reply = await self._send("POST", url, headers, body, provider, None)
+            try:
+                return await reply.read()
+            finally:
+                await reply.aclose()
 
     async def get_json(
         self, url: str, *, headers: Mapping[str, str] | None = None, provider: str = "", total_s: float | None = None
