@@ -204,7 +204,7 @@ def _length(window: str) -> int:
 
 
 def _learn(words: Sequence[str]) -> int:
-    """How many tokens words with one space between each two are: those of each, as no token spans a seam. They are remembered."""
+    """How many tokens words with one space between each two are: those of each, as no token spans a seam. Remembers them."""
     if len(_first) + len(_later) + len(words) > _REMEMBERED:
         _first.clear()
         _later.clear()

@@ -16,7 +16,6 @@ Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
 
 LANDMARKS = 384
-BLOCK = 128  # landmarks that a single prompt is compared with at once
 _CLIP = 4.0  # standard deviations; a freak of length must not be like nothing at all
 
 
@@ -55,44 +54,43 @@ class Landmarks:
 class Likeness:
     """Of single prompts to landmarks without topics: a weighted sum, what does not depend on the prompt done beforehand.
 
-    With c = 2 d, exp(-|s - p|^2 / c) = exp(-s.s / c) exp(2 p.s / c) exp(-p.p / c): the last belongs to the weight. While a
-    model is waited for all of this leaves the processor's caches, so figures that NumPy would look at one call at a time are
-    added up here.
+    With c = 2 d, exp(-|s - p|^2 / c) = exp(-s.s / c) exp(2 p.s / c) exp(-p.p / c). Most looks of a prompt are 0, so of s.s and
+    p.s only what the others add to those of a prompt without any is left to do; the rest belongs to the weight. While a model
+    is waited for all of this leaves the processor's caches: what is not touched need not come back.
     """
 
-    mean: list[float]  # (d)
-    deviation: list[float]
-    nothing: list[float]  # (d), the standardised looks of a prompt that has none
-    blocks: Matrix  # (l / BLOCK, BLOCK, d), 2 p / c; for so little a product BLAS wakes no threads to wait for
-    near: Matrix  # (l,), exp(-p.p / c)
+    looks: list[tuple[float, float, float]]  # (d), mean, deviation, and what a 0 is when it is standardised
+    columns: Matrix  # (d, l), 2 p / c
+    nothing: float  # s.s of a prompt that has no looks
+    near: Matrix  # (l,), exp((2 p.s - p.p) / c) of such a prompt
 
     @classmethod
     def to(cls, landmarks: Landmarks) -> Likeness:
         """To these landmarks."""
-        points = landmarks.points
-        count, columns = points.shape
-        blocks = np.zeros((-(-count // BLOCK), BLOCK, columns))
-        blocks.reshape(-1, columns)[:count] = points / columns
-        nothing = within(-landmarks.mean / landmarks.deviation, -_CLIP, _CLIP).tolist()
-        near = np.exp(landmarks._squares / (-2.0 * columns))
-        return cls(landmarks.mean.tolist(), landmarks.deviation.tolist(), nothing, blocks, near)
+        columns = np.ascontiguousarray(landmarks.points.T) / len(landmarks.mean)
+        nothing = within(-landmarks.mean / landmarks.deviation, -_CLIP, _CLIP)
+        near = np.exp(nothing @ columns - landmarks._squares / (2.0 * len(nothing)))
+        looks = list(zip(landmarks.mean.tolist(), landmarks.deviation.tolist(), nothing.tolist(), strict=True))
+        return cls(looks, columns, float(nothing @ nothing), near)
 
     def weights(self, worths: Matrix) -> Matrix:
         """For `of`, where being like each landmark is worth so much: (l,)."""
-        found = np.zeros(len(self.blocks) * BLOCK)
-        found[: len(worths)] = worths * self.near
+        found: Matrix = worths * self.near
         return found
 
     def of(self, looks: Sequence[float], weights: Matrix) -> float:
         """What it is worth to be like the landmarks as a prompt of these looks (d) is."""
-        standard = self.nothing.copy()
-        for i, value in enumerate(looks):
-            if value:  # a prompt has few of them
-                z = (value - self.mean[i]) / self.deviation[i]
-                standard[i] = z if -_CLIP < z < _CLIP else math.copysign(_CLIP, z)
-        row = np.array(standard)
-        near = np.exp((self.blocks @ row).reshape(-1))
-        return math.exp(float(row @ row) / (-2.0 * len(standard))) * float(near.dot(weights))
+        places = [place for place, value in enumerate(looks) if value]
+        more, square = [], self.nothing
+        for place in places:
+            mean, deviation, nothing = self.looks[place]
+            z = (looks[place] - mean) / deviation
+            if not -_CLIP < z < _CLIP:
+                z = math.copysign(_CLIP, z)
+            more.append(z - nothing)
+            square += z * z - nothing * nothing
+        near = np.exp(np.array(more).dot(self.columns.take(places, axis=0)))
+        return math.exp(square / (-2.0 * len(looks))) * float(near.dot(weights))
 
 
 def whitening(points: Matrix) -> Matrix:
