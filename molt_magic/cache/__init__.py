@@ -86,6 +86,7 @@ class Cache:
         self.semantic_distance = semantic_distance
         self._make_embedder = embedder
         self._embedder: Embedder | None = None
+        self._gist: Callable[[str], str]  # the guard's, once there is an embedder
         self._second = SecondOpinion(verifier)
         self._store = JsonStore(directory, max_bytes=max_bytes)
         self._writer = Writer(self._store, failed=partial(self._failed, "write"), written=self._written)
@@ -265,16 +266,22 @@ class Cache:
                     self._neighbours = Neighbours(self._store, self._writer, directory=folder, distance=distance)
         return self._neighbours
 
-    def _vector(self, prompt: str) -> Vector | None:
-        if (recent := self._recent.get(prompt)) is not None:
-            return recent
+    def _prepare(self) -> Embedder:
         from molt_magic.cache import guard  # its patterns take a while to make
 
         with self._lock:
             if self._embedder is None:
+                self._gist = guard.gist
                 self._embedder = self._make_embedder()
+            return self._embedder
+
+    def _vector(self, prompt: str) -> Vector | None:
+        if (recent := self._recent.get(prompt)) is not None:
+            return recent
+        if (embedder := self._embedder) is None:
+            embedder = self._prepare()
         # of what is asked only: an embedder that knows capitals calls "france" and "France" strangers
-        vectors = unit_vectors(self._embedder, [guard.gist(prompt)])
+        vectors = unit_vectors(embedder, [self._gist(prompt)])
         if vectors is None:
             return None
         row = vectors[0]

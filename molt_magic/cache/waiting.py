@@ -51,16 +51,26 @@ class _Scope:
 
     def __init__(self) -> None:
         self._rows: list[VectorRow] = []
-        self._vectors = bytearray()  # of all of them, float32
+        self._bytes = bytearray()  # of their vectors, and room for more
+        self._vectors: Vector | None = None  # the same, as numpy sees it
 
     def add(self, row: VectorRow) -> None:
+        size = len(row.vector)
+        start = size * len(self._rows)
+        if start == len(self._bytes):
+            self._grow(size)
+        self._bytes[start : start + size] = row.vector
         self._rows.append(row)
-        self._vectors += row.vector
 
-    def near(self, vector: Vector, within: float) -> list[tuple[VectorRow, float]]:
+    def _grow(self, size: int) -> None:
         import numpy as np  # it is not loaded by importing the package
 
-        likeness = np.frombuffer(self._vectors, dtype=np.float32).reshape(len(self._rows), -1).dot(vector)
+        self._bytes = self._bytes + bytes(max(16 * size, len(self._bytes)))
+        self._vectors = np.frombuffer(self._bytes, dtype=np.float32).reshape(-1, size // 4)
+
+    def near(self, vector: Vector, within: float) -> list[tuple[VectorRow, float]]:
+        assert self._vectors is not None
+        likeness = self._vectors[: len(self._rows)].dot(vector)
         if likeness.item(likeness.argmax()) < 1.0 - within:
             return []
         distances = [1.0 - alike for alike in likeness.tolist()]
