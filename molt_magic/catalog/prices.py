@@ -63,26 +63,34 @@ def cost_usd(spec: ModelSpec, usage: Usage) -> float | None:
         return None
 
 
-def estimate_usd(spec: ModelSpec, input_tokens: int, output_tokens: int, hour: int | None = None) -> float | None:
+def estimate_usd(spec: ModelSpec, input_tokens: int, output_tokens: int) -> float | None:
     """The expected price in USD of a call with so many tokens, nothing of it cached; None where a price is unknown.
 
-    The same figure as `cost_usd`, without the pains: it is asked of every model for every prompt.
-
-    Args:
-        hour: of `this_hour`, where the caller has it for many models.
+    The same figure as `cost_usd`, without the pains.
     """
+    return at_rates(rates_of(spec, this_hour()), spec, input_tokens, output_tokens)
+
+
+Rates = tuple[float, float, float]
+
+
+def rates_of(spec: ModelSpec, hour: int) -> Rates | None:
+    """USD per million tokens of input and of output in an hour, and up to how many input tokens that makes the price of a call
+    with nothing cached; None: of no call."""
     own = spec.prices
     into, out = own.input_usd_per_mtok, own.output_usd_per_mtok
-    if into is None or out is None:
-        kept = None
-        if own is UNPRICED or own == UNPRICED:
-            if spec.provider == "local":
-                return 0.0
-            kept = _lowest(spec.vendor, spec.model, this_hour() if hour is None else hour)
-        if kept is None or input_tokens > kept[2]:
-            return cost_usd(spec, Usage(input_tokens=input_tokens, output_tokens=output_tokens))
-        into, out, _ = kept
-    return (input_tokens * into + output_tokens * out) / _MTOK
+    if into is not None and out is not None:
+        return into, out, math.inf
+    if own != UNPRICED:
+        return None
+    return (0.0, 0.0, math.inf) if spec.provider == "local" else _lowest(spec.vendor, spec.model, hour)
+
+
+def at_rates(rates: Rates | None, spec: ModelSpec, input_tokens: int, output_tokens: int) -> float | None:
+    """`estimate_usd` for who knows the model's rates: it is asked of every model for every prompt."""
+    if rates is None or input_tokens > rates[2]:
+        return cost_usd(spec, Usage(input_tokens=input_tokens, output_tokens=output_tokens))
+    return (input_tokens * rates[0] + output_tokens * rates[1]) / _MTOK
 
 
 def prices_of(spec: ModelSpec) -> Prices:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from molt_magic import catalog, tokens
 from molt_magic.quality import QualityModel, Vector
@@ -61,21 +62,43 @@ def assess(
             expected to have; None: there is no limit.
     """
     prompt, needs, limit = request.prompt, request.needs, answer_limit(request.params)
-    counts = tokens.count_messages_for(request.messages, {spec.family for spec in specs.values()})
+    families, models = _known(specs)
+    counts = tokens.count_messages_for(request.messages, families)
     outputs = quality.expected_tokens_each(specs, request.task, prompt, limit)
     predictions = quality.predict_each(specs.values(), task=request.task, vector=vector, prompt=prompt)
-    hour, found = catalog.this_hour(), []
-    assessed = zip(specs.values(), outputs, predictions, unavailable, strict=True)
-    for spec, output, (expected, low, n, evidence), skipped in assessed:
-        count = counts[spec.family]
+    found = []
+    for (spec, family, rates), output, (expected, low, n, evidence), skipped in zip(
+        models, outputs, predictions, unavailable, strict=True
+    ):
+        count = counts[family]
         if skipped is None and (needs or fits_whole):
             skipped = _unfit(spec, request, needs, count, window_cap, fits_whole)
         reachable = skipped is None
         if reachable and too_dear is not None:
             skipped = too_dear(spec, count, output)
-        cost = catalog.estimate_usd(spec, count, output, hour)
+        cost = catalog.at_rates(rates, spec, count, output)
         found.append(_candidate((spec, cost, expected, evidence, n, low, skipped, reachable)))
     return tuple(found)
+
+
+class _Known(NamedTuple):
+    """What is known of a catalog's models before anything is asked."""
+
+    families: frozenset[str]
+    models: tuple[tuple[ModelSpec, str, catalog.Rates | None], ...]  # with the family and the rates of each
+
+
+_last: tuple[Mapping[str, ModelSpec], int, _Known] | None = None  # of which catalog, and in which hour
+
+
+def _known(specs: Mapping[str, ModelSpec]) -> _Known:
+    global _last
+    hour, last = catalog.this_hour(), _last
+    if last is None or last[0] is not specs or last[1] != hour:
+        families = frozenset(spec.family for spec in specs.values())
+        models = tuple((spec, spec.family, catalog.rates_of(spec, hour)) for spec in specs.values())
+        last = _last = specs, hour, _Known(families, models)
+    return last[2]
 
 
 # as the class itself makes one, in half the time: there is one for every model and question
