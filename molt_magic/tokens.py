@@ -92,10 +92,9 @@ def count_messages_for(messages: Sequence[Message], families: Iterable[str]) -> 
             images += sum(part.get("type") != "text" for part in message.content)
     counts = {}
     for family in families:
-        ratio = RATIOS.get(family, _OTHER)
-        per_message, total = _CHAT_FORMAT.get(family, _OPENAI_FORMAT)
+        ratio, per_message, total, own_system = _COUNTED.get(family, _UNKNOWN)
         if not system:
-            total += _OWN_SYSTEM.get(family, 0)
+            total += own_system
         total += per_message * len(messages) + IMAGE_TOKENS * images
         for tokens in texts:
             total += math.ceil(tokens * ratio)
@@ -140,6 +139,11 @@ _OPENAI_FORMAT = (4, 3)
 _CHAT_FORMAT: Mapping[str, tuple[int, int]] = MappingProxyType({"qwen": (5, 3), "other": (5, 3)})
 # What Qwen2.5's template puts in front of a conversation without a system message: measured, 36 tokens for 7 of text, 2026-11.
 _OWN_SYSTEM: Mapping[str, int] = MappingProxyType({"qwen": 21})
+# all of it by family, as every question is counted for every family: its ratio, a message, to open, its own system message
+_UNKNOWN = (_OTHER, *_OPENAI_FORMAT, 0)
+_COUNTED = {
+    family: (ratio, *_CHAT_FORMAT.get(family, _OPENAI_FORMAT), _OWN_SYSTEM.get(family, 0)) for family, ratio in RATIOS.items()
+}
 
 # An image of 1024 x 1024 in high detail: 85 + 4 tiles of 170, OpenAI's guide to images and vision (GPT-4o). An image's size is
 # not looked at, so this is the order of magnitude only.

@@ -59,6 +59,7 @@ _OTHERS_EACH = 30.0
 _FIGURES = 6  # columns that are no words
 COLUMNS = _FIGURES + len(_WORDS) + len(_PHRASES)
 _TELLING = {word: column for column, words in enumerate(_WORDS, _FIGURES) for word in words}
+_TOLD_BY = [(phrase, column) for column, phrases in enumerate(_PHRASES, _FIGURES + len(_WORDS)) for phrase in phrases]
 
 
 def looks(prompt: str) -> list[float]:
@@ -79,11 +80,9 @@ def looks(prompt: str) -> list[float]:
         row[4:_FIGURES] = 1.0, math.log(max(int(amount[1]), 1) * each) - 5.0
     for word in _TELLING.keys() & words_of(text):
         row[_TELLING[word]] = 1.0
-    for i, phrases in enumerate(_PHRASES, _FIGURES + len(_WORDS)):
-        for phrase in phrases:
-            if phrase in text:
-                row[i] = 1.0
-                break
+    for phrase, column in _TOLD_BY:
+        if phrase in text:
+            row[column] = 1.0
     return row
 
 
