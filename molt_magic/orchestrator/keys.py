@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from molt_magic.serial import plain, plain_json, plain_message
 from molt_magic.types import Call, Message, ModelSpec
+
+_NAME, _SIMPLE = {str}, {str, int, float, bool, type(None)}
 
 
 def call_key(call: Call, spec: ModelSpec) -> str:
@@ -17,10 +21,21 @@ def call_key(call: Call, spec: ModelSpec) -> str:
     """
     model = _model(spec.name, spec.provider, spec.model, *[d.base_url or "" for d in spec.deployments])
     messages = ",".join([_message(message) for message in call.messages])
-    params = plain_json(plain(call.params)) if call.params else "{}"
+    params = _usual(**call.params) if are_simple(call.params) else plain_json(plain(call.params))
     schema = "null" if call.schema is None else plain_json(plain(call.schema))
     text = f'["call",{model},[{messages}],{params},{schema},{call.sample}]'
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def are_simple(params: Mapping[str, Any]) -> bool:
+    """Whether those are equal that are of equal types and values."""
+    return not params or (_NAME.issuperset(map(type, params)) and _SIMPLE.issuperset(map(type, params.values())))
+
+
+@lru_cache(maxsize=64, typed=True)
+def _usual(**params: Any) -> str:
+    """From question to question they are one of a few."""
+    return plain_json(plain(params))
 
 
 @lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from molt_magic.orchestrator.engine import Engine, free
+from molt_magic.orchestrator.keys import are_simple
 from molt_magic.orchestrator.trace import QuestionKeys, Trace
 from molt_magic.serial import completion_from_json, plain, plain_key, plain_message
 from molt_magic.strategies.explore import EXPLORED
@@ -15,7 +16,6 @@ from molt_magic.types import Attempt, Call, Choice, Situation
 from molt_magic.validators import may_take_long
 
 _ONE = [["user", None, (), None]]  # the messages of most questions, but for what is asked
-_NAME, _SIMPLE = {str}, {str, int, float, bool, type(None)}
 
 
 def question_keys(strategy: str, situation: Situation, engine: Engine) -> QuestionKeys:
@@ -35,7 +35,7 @@ def question_keys(strategy: str, situation: Situation, engine: Engine) -> Questi
         engine.settings.context,  # what a model is shown of a long conversation
         tuple([candidate.spec.name for candidate in situation.candidates if candidate.reachable]),
     )
-    usual = messages == _ONE and request.schema is None and _are_simple(request.params)
+    usual = messages == _ONE and request.schema is None and are_simple(request.params)
     scope = _usual_scope(*shape, **request.params) if usual else _scope(shape, request.params, request.schema, messages)
     whole = plain_key(f"{scope}{asked}" if isinstance(asked, str) else [scope, asked])
     return QuestionKeys(whole, scope if request.prompt and not request.needs else None)
@@ -97,11 +97,6 @@ def keep(strategy: str, situation: Situation, choice: Choice, *, engine: Engine,
         engine.store(keys.whole, answer, scope=keys.scope, prompt=prompt, also=call)
     elif call:
         engine.store(call[0], answer)
-
-
-def _are_simple(params: Mapping[str, Any]) -> bool:
-    """Whether those are equal that are of equal types and values."""
-    return not params or (_NAME.issuperset(map(type, params)) and _SIMPLE.issuperset(map(type, params.values())))
 
 
 @lru_cache(maxsize=64, typed=True)

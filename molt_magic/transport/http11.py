@@ -47,9 +47,9 @@ class Connection(asyncio.Protocol):
         What the network does not take at once waits in asyncio's transport while the answer is waited for: a server that does
         not read does not answer either, so that the time of silence covers both.
         """
-        self._exchange = exchange = Exchange(self, silence_s)
         if not self._over:
             self._transport.write(request)
+        self._exchange = exchange = Exchange(self, silence_s)  # now that the server is at work: nothing is read meanwhile
         if self._unasked:  # a server that is too busy may say so before it is asked
             exchange.feed(self._unasked)
         if self._over:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from molt_magic.errors import MalformedAnswer
+from molt_magic.frozen import fast_init
 from molt_magic.transport.connections import Received
 from molt_magic.transport.decoding import NextPiece, decoded
 from molt_magic.transport.failures import CHECK_URL, FAILURES, too_large, translate
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole response."""

@@ -92,7 +92,7 @@ class Trip:
     async def attempt(self, ask: Ask) -> Completion:
         """Ask the next deployment, once it has a place. Raises ProviderError."""
         self._in_time()
-        deployment, place = await self._next()
+        deployment, place = (self.deployments[0], None) if self._alone else await self._next()
         if deployment in self._untried:
             self._untried.remove(deployment)
         self.asked = deployment.name
@@ -155,8 +155,6 @@ class Trip:
 
     async def _next(self) -> tuple[Deployment, Place | None]:
         """The deployment to ask now, and its place where it has limits."""
-        if self._alone:
-            return self.deployments[0], None
         options = self._options()
         if not any(deployment.limited for deployment in options):
             return self._balancer.pick(options, self._keys), None
