@@ -41,7 +41,6 @@ LEAST_SHRUNK = 1024  # rows of the block that are worth giving back
 UNIT_TOLERANCE = 1e-3
 SKETCHED = 32  # figures of a vector that are looked at first, of 256 as a rule
 SHARE_SKETCHED = 4  # at most one in so many
-LOOKED_AT = 4  # of the likeliest vectors, one by one, as mostly none of them is near; then all that may be at once
 PRODUCT = 250_000  # figures of a matrix at a time: of more, the library's threads take part, which cost more than they save
 
 
@@ -77,7 +76,7 @@ class ScopeIndex:
         self.exact_below = exact_below
         self._block: Vector = np.zeros((64, identity.dim), dtype=np.float32)
         self._sketched = min(SKETCHED, identity.dim // SHARE_SKETCHED)
-        # of the block's rows, by columns, which the product goes through twice as fast; see `_likely`
+        # of the block's rows, by columns, which the product goes through twice as fast; see `_within`
         self._sketch: Vector = np.zeros((64, self._sketched + 1), dtype=np.float32, order="F")
         self._asked: Vector = np.ones(self._sketched + 1, dtype=np.float32)  # likewise, of a vector that is looked for
         self._seqs: list[int] = []  # of the block's rows
@@ -190,19 +189,9 @@ class ScopeIndex:
     # -- the block
 
     def _query_block(self, vector: Vector, count: int, within: float) -> list[tuple[int, float]]:
-        likely, least = self._likely(vector, within)
-        passed: list[int] = []
-        for _ in range(LOOKED_AT):
-            place = int(likely.argmax())
-            if likely.item(place) < least:
-                return []
-            if self._block[place].dot(vector) >= 1.0 - within - UNIT_TOLERANCE:
-                break
-            likely[place] = -math.inf
-            passed.append(place)
-        if passed:
-            likely[passed] = least  # with all the others as if it had not been looked at
-        rows = (likely >= least).nonzero()[0]
+        rows = self._within(vector, within)
+        if not len(rows):
+            return []
         block = self._block[: len(self._seqs)]
         if len(rows) * SHARE_SKETCHED > len(block):
             distances = 1.0 - _product(block, vector)
@@ -210,21 +199,23 @@ class ScopeIndex:
             distances = distances[rows]
         else:
             distances = 1.0 - block.take(rows, axis=0).dot(vector)
+            if distances.item(distances.argmin()) > within:  # as mostly; the steps below take longer than all above
+                return []
         best = np.argpartition(distances, count - 1)[:count] if len(rows) > count else range(len(rows))
         near = [(self._seqs[rows[i]], float(distances[i])) for i in best]
         return [(seq, distance) for seq, distance in near if distance <= within]
 
-    def _likely(self, vector: Vector, within: float) -> tuple[Vector, float]:
-        """A figure for each row, and the least that those have which may be `within` this distance, by their first figures; few
-        others do.
+    def _within(self, vector: Vector, within: float) -> NDArray[np.intp]:
+        """The rows that may be `within` this distance, by their first figures; few others.
 
         Of unit vectors the distance is half the square of the distance between their ends, and that square is no smaller than
         what the first figures alone make of it.
         """
         first = vector[: self._sketched]
         self._asked[:-1] = first
-        least = float(first.dot(first)) / 2 - within - 3 * UNIT_TOLERANCE
-        return _product(self._sketch[: len(self._seqs)], self._asked), least
+        farthest = float(first.dot(first)) / 2 - within - 3 * UNIT_TOLERANCE
+        likely = _product(self._sketch[: len(self._seqs)], self._asked)
+        return (likely >= farthest).nonzero()[0]
 
     def _resize(self, rows: int) -> None:
         held = len(self._seqs)
