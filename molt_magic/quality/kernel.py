@@ -16,6 +16,7 @@ Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
 
 LANDMARKS = 384
+_WAKES = 9216  # products from which on some versions of OpenBLAS wake threads, to wait for them where the machine is busy
 _CLIP = 4.0  # standard deviations; a freak of length must not be like nothing at all
 
 
@@ -89,7 +90,8 @@ class Likeness:
                 z = math.copysign(_CLIP, z)
             more.append(z - nothing)
             square += z * z - nothing * nothing
-        near = np.exp(np.array(more).dot(self.columns.take(places, axis=0)))
+        row, columns = np.array(more), self.columns.take(places, axis=0)
+        near = np.exp(row.dot(columns) if columns.size < _WAKES else np.einsum("i,ij->j", row, columns))
         return math.exp(square / (-2.0 * len(looks))) * float(near.dot(weights))
 
 
