@@ -30,8 +30,12 @@ class Keeping:
         self.pause_s, self.closes, self.adds = pause_s, closes, adds
         self.connections = self.requests = self.at_once = self.most_at_once = 0
         self.url = ""
+        self.serving: set[asyncio.Task[Any]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving.add(task)
         asked = False  # by somebody else on this machine a port may be tried that was theirs a moment ago
         try:
             while True:
@@ -68,6 +72,9 @@ async def running(keeping: Keeping, tls: ssl.SSLContext | None = None) -> AsyncI
     finally:
         await transport.aclose()
         server.close()
+        for serving in keeping.serving:  # which may not have seen yet that its connection is closed
+            serving.cancel()
+        await asyncio.gather(*keeping.serving, return_exceptions=True)
 
 
 async def get(transport: Transport, keeping: Keeping, size: int = 2) -> None:
