@@ -177,9 +177,11 @@ def test_groups_add_up_to_the_whole(decisions: list[Decision]) -> None:
 @settings(deadline=None, max_examples=40)
 @given(st.lists(DECIDED, max_size=12))
 def test_shorter_window_never_spends_more(decisions: list[Decision]) -> None:
-    spent = [metrics.totals(window(*decisions, last=last)).spent_usd for last in ("24h", "7d", "all")]
-    assert spent == sorted(spent)
-    assert metrics.totals(window(*decisions, last="session")).spent_usd <= spent[-1]
+    day, week, ever, session = (
+        metrics.totals(window(*decisions, last=last)).spent_usd for last in ("24h", "7d", "all", "session")
+    )
+    for shorter, longer in ((day, week), (week, ever), (session, ever)):
+        assert shorter <= longer + 1e-9  # a sum of more rows is rounded in other places
 
 
 # what is shown
