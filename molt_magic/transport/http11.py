@@ -14,6 +14,8 @@ from typing import Any
 import httptools
 import httpx
 
+from molt_magic.transport.limit import limit
+
 _HELD_BYTES = 256 * 1024  # of a body that were not read: the server waits with more
 _BARE_BYTES = 100 * 1024  # that may come without any of a body: header fields, preliminary answers, trailers
 
@@ -37,8 +39,6 @@ class Connection(asyncio.Protocol):
         self._over = False  # nothing more arrives
         self._error: Exception | None = None  # what ended it
         self._waiting: asyncio.Future[None] | None = None
-        self._until: float | None = None  # when whoever waits gives up
-        self._timer: asyncio.TimerHandle | None = None
         self._poll: Any = None
 
     def ask(self, request: bytes, silence_s: float | None) -> Exchange:
@@ -77,9 +77,6 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close it at once, whatever is under way. asyncio closes the socket in the loop's next turn."""
         self._over = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         self._transport.abort()
         self._ended(ConnectionAbortedError("the connection was closed"))
         self._exchange = None
@@ -89,11 +86,12 @@ class Connection(asyncio.Protocol):
     async def more(self, silence_s: float | None) -> None:
         """Wait until something has arrived. Raises ReadTimeout."""
         self._waiting = self._loop.create_future()
-        self._until = None if silence_s is None else self._loop.time() + silence_s
-        if self._until is not None and (self._timer is None or self._timer.when() > self._until):
-            self._set_timer(self._until)
         try:
-            await self._waiting
+            if silence_s is None:
+                await self._waiting
+            else:
+                with limit(silence_s, _silent):
+                    await self._waiting
         finally:
             self._waiting = None
 
@@ -140,21 +138,6 @@ class Connection(asyncio.Protocol):
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    def _set_timer(self, when: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(when, self._look)
-
-    def _look(self) -> None:
-        """Give up where it is time to. A timer is set anew only here: most of what is waited for comes long before."""
-        self._timer = None
-        if self._waiting is None or self._waiting.done() or self._until is None:
-            return
-        if self._loop.time() < self._until:
-            self._set_timer(self._until)
-        else:
-            self._waiting.set_exception(httpx.ReadTimeout("it fell silent"))
-
     def _has_arrived(self) -> bool:
         """Whether there is something that the loop has not come to read, being busy with something else."""
         connected = self._transport.get_extra_info("socket")
@@ -164,6 +147,10 @@ class Connection(asyncio.Protocol):
             self._poll = select.poll()
             self._poll.register(connected, select.POLLIN)
         return bool(self._poll.poll(0))
+
+
+def _silent() -> Exception:
+    return httpx.ReadTimeout("it fell silent")
 
 
 class Exchange:
