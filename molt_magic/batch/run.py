@@ -20,7 +20,7 @@ from molt_magic.orchestrator import record
 from molt_magic.orchestrator.asked import Asked
 from molt_magic.orchestrator.budget import RunAccount
 from molt_magic.orchestrator.failure import as_molt_error
-from molt_magic.orchestrator.loop import BackgroundLoop
+from molt_magic.orchestrator.loop import EventLoop
 from molt_magic.orchestrator.parts import Parts
 from molt_magic.providers import Exchanger
 from molt_magic.result import Result
@@ -40,7 +40,7 @@ class Asks:
     parts: Parts
     read: Callable[..., Asked]  # of a prompt and the options of a question
     route: Callable[[Asked], Coroutine[Any, Any, Result]]
-    loop: BackgroundLoop
+    loop: EventLoop
     listeners: list[OnEvent]  # told of what takes long, such as weights that are fetched
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 from molt_magic.catalog import Catalog
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.orchestrator.failure import as_molt_error
-from molt_magic.orchestrator.loop import Asking, join
 from molt_magic.orchestrator.question import Prompt
 from molt_magic.orchestrator.recorded import source_of
+from molt_magic.orchestrator.under_way import Asking, join
 from molt_magic.result import Result
 from molt_magic.strategies import NAMES
 from molt_magic.types import Event
@@ -54,7 +54,7 @@ class Comparison:
         names: strategies, or models of the catalog: a model's name means strategy direct with that model.
         mode: `live`; `dry run`: plans and estimated costs, nothing is called; `recorded`: answers that are in the log or on a
             cassette already, nothing is paid.
-        on_event: told (name, event) on a background thread; of what concerns all, such as a model that is loaded, with the
+        on_event: told (name, event), in a thread of the event loop; of what concerns all, such as a model that is loaded, with the
             name "".
         on_end: told a name once its question has ended; the last time, `done` is true.
         options: those of `Orchestrator.aroute`, the same for every name.

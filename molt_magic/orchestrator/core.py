@@ -19,13 +19,14 @@ from molt_magic.orchestrator import question
 from molt_magic.orchestrator.asked import Asked, read
 from molt_magic.orchestrator.budget import Account
 from molt_magic.orchestrator.comparison import Comparison, Mode, OnNamedEvent
-from molt_magic.orchestrator.loop import Asking, BackgroundLoop
+from molt_magic.orchestrator.loop import EventLoop
 from molt_magic.orchestrator.marks import marks_of
 from molt_magic.orchestrator.parts import Parts
 from molt_magic.orchestrator.promises import FILE, Keepable
 from molt_magic.orchestrator.readiness import Readiness
 from molt_magic.orchestrator.routing import Routing
 from molt_magic.orchestrator.threads import Threads
+from molt_magic.orchestrator.under_way import Asking
 from molt_magic.providers import Providers
 from molt_magic.providers.cassette import State
 from molt_magic.quality import Promise
@@ -63,7 +64,7 @@ class Orchestrator:
         self._parts = Parts(
             settings=settings or load_settings(), providers=providers, session=self.session, on_progress=self._progress
         )
-        self._loop = BackgroundLoop()
+        self._loop = EventLoop()
         self._listeners: list[OnEvent] = []
         self._routing = Routing(parts=self._parts, threads=self.threads, session=self.session, listeners=self._listeners)
 
@@ -172,7 +173,7 @@ class Orchestrator:
         return rows
 
     def close(self) -> None:
-        """End local models, close the stores, stop the background loop."""
+        """End local models, close the stores, stop the event loop."""
         self._parts.close()
         self._loop.close()
 
@@ -217,7 +218,8 @@ class Orchestrator:
             recorded: answer from the cassette and the log alone; nothing is asked, paid or logged.
             log: False keeps the question out of the decision log.
             schema: JSON schema or pydantic model the answer must follow.
-            on_event: told of attempts and text as they come; called on the background thread.
+            on_event: told of attempts and text as they come, in the thread that runs the event loop: the one that waits, or one
+                of its own. What it asks itself it asks with `submit`.
             cell_id: identity of the asking cell: asking again replaces its turn of the thread.
             namespace: where validators and schemas are looked up by name.
             **params: temperature, max_tokens, tools, ... in OpenAI's names.
@@ -309,8 +311,7 @@ class Orchestrator:
             client: of a Dask cluster, whose workers make the calls to models. All else stays here: strategy, cache, budgets,
                 limits, log and run are the same.
             dry_run: ask nothing, and return a `batch.Forecast`: cost and time as expected, from plans of some of the questions.
-            on_event: told what is expected and how far it is, some times a second, by `batch.Progress` events; called on the
-                background thread.
+            on_event: told what is expected and how far it is, some times a second, by `batch.Progress` events.
             options: those of `aroute`, the same for every row. There is no `thread`: rows are independent.
 
         Columns: text, model, strategy, status, cost_usd, saved_usd, latency_s, cache, error, decision_id, with the index of

@@ -119,7 +119,7 @@ _NEVER_LOOKED: _Looked = (0.0, None, None)
 
 
 class Engine:
-    """Performs calls for one orchestrator, all on its background loop.
+    """Performs calls for one orchestrator, all on its event loop.
 
     Args:
         budget: what calls may cost.

@@ -1,186 +1,235 @@
-"""One background event loop for everything that waits: the synchronous API submits to it and polls."""
+"""One event loop for everything that waits, run by whoever waits for it: to hand a question to another thread and its answer
+back takes longer than all that is decided meanwhile.
+
+A thread of its own runs it for those that do not wait (`submit`, `aroute`), for those that cannot run it themselves, and while
+nobody asks, so that a closed connection is noticed.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import os
+import signal
+import sys
 import threading
-import time
-from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from collections.abc import Callable, Coroutine
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from molt_magic.errors import InputError
+from molt_magic.orchestrator.under_way import CANCEL_S, Asking, Running, UnderWay, join
 
 if TYPE_CHECKING:
     from molt_magic.result import Result
 
 T = TypeVar("T")
+U = TypeVar("U", bound=UnderWay[Any])
 
-POLL_S = 0.1  # how long a KeyboardInterrupt may wait before the main thread sees it
-CANCEL_S = 5.0  # how long a cancelled request may take to write down what it had
-
-
-class UnderWay(Generic[T]):
-    """A coroutine under way on the loop, for one thread that waits for it.
-
-    A cancelled one has ended only when its coroutine has, having written down what it had.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> None:
-        super().__init__()
-        self._loop = loop
-        self._task: asyncio.Task[None] | None = None
-        self._returned: T | None = None
-        self._raised: BaseException | None = None
-        self._under_way = threading.Lock()  # held until it has ended
-        self._under_way.acquire()
-        loop.call_soon_threadsafe(self._begin, coro)
-
-    def cancel(self) -> bool:
-        """Ask the coroutine to end. False: it has ended already."""
-        if not self._under_way.locked():
-            return False
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing runs any more
-            # later by one turn of the loop: a task that is cancelled before its first step never starts, and writes nothing
-            self._loop.call_soon_threadsafe(self._loop.call_soon, self._end)
-        return True
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for its end; whether it has ended. Cheaper than waiting for a future, which looks after other futures too."""
-        if not self._under_way.acquire(timeout=seconds):
-            return False
-        self._under_way.release()  # whoever waits as well
-        return True
-
-    def outcome(self) -> T:
-        """What it returned, once it has ended; raises what it raised."""
-        if self._raised is not None:
-            try:
-                raise self._raised
-            finally:
-                del self  # the traceback would hold its own exception
-        return cast("T", self._returned)
-
-    def _begin(self, coro: Coroutine[Any, Any, T]) -> None:
-        self._task = self._loop.create_task(self._follow(coro))
-
-    async def _follow(self, coro: Coroutine[Any, Any, T]) -> None:
-        # its end is told from within: to hear it from the task takes the loop another turn
-        try:
-            self._returned = await coro
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # for who waits
-            self._raised = error
-        except BaseException as error:  # for the loop as well
-            self._raised = error
-            raise
-        finally:
-            self._task = None
-            self._ended()
-            self._under_way.release()
-
-    def _end(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    def _ended(self) -> None:
-        """Tell others than who waits."""
+IDLE_S = 0.05  # without a question, after which the loop's own thread runs it
+# a loop within another's task: from 3.14 on asyncio allows one task a thread. Windows ends what a thread has begun to read
+# when that thread ends, and a connection outlives its question
+_WITHIN_OTHERS = sys.version_info < (3, 14)
+_IN_ANY_THREAD = sys.platform != "win32"
 
 
-class Running(UnderWay[T], concurrent.futures.Future[T]):
-    """The same as a future, for whoever wants to be told of its end."""
-
-    def _ended(self) -> None:
-        if self._raised is None:
-            self.set_result(cast("T", self._returned))
-        elif isinstance(self._raised, asyncio.CancelledError):
-            concurrent.futures.Future.cancel(self)
-            self.set_running_or_notify_cancel()  # wakes who waits for it
-        else:
-            self.set_exception(self._raised)
-
-
-class Asking(Running["Result"]):
-    """A question under way, as `Orchestrator.submit` returns it.
-
-    `result()` waits, and raises what `Orchestrator.route` raises, or CancelledError. `cancel()` ends the request; once it is
-    `done()`, what had arrived is logged and in `so_far`.
-    """
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Result], so_far: Callable[[], Result | None]
-    ) -> None:
-        super().__init__(loop, coro)
-        self._so_far = so_far
-
-    @property
-    def so_far(self) -> Result | None:
-        """What came of it, a failed or an interrupted Result too; None while it is under way."""
-        return self._so_far()
-
-
-def join(running: Sequence[UnderWay[Any]]) -> None:
-    """Wait until all have ended; on KeyboardInterrupt cancel them, let them write down what they had, and re-raise."""
-    try:
-        for one in running:
-            while not one.wait(POLL_S):
-                pass
-    except KeyboardInterrupt:
-        for one in running:
-            one.cancel()
-        until = time.monotonic() + CANCEL_S
-        for one in running:
-            one.wait(max(0.0, until - time.monotonic()))
-        raise
-
-
-class BackgroundLoop:
-    """An asyncio loop in a daemon thread, started at first use."""
+class EventLoop:
+    """An event loop for all threads, made at first use."""
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._shared: _Shared | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
 
     def submit(self, coro: Coroutine[Any, Any, T]) -> Running[T]:
         """Start `coro` on the loop."""
-        return Running(self._started(), coro)
+        shared = self._started()
+        return shared.hand_over(Running(shared.loop, coro, shared.ended))
 
     def ask(self, coro: Coroutine[Any, Any, Result], so_far: Callable[[], Result | None]) -> Asking:
         """Start a question on the loop; `so_far` tells its result, also where the coroutine raises."""
-        return Asking(self._started(), coro, so_far)
+        shared = self._started()
+        return shared.hand_over(Asking(shared.loop, coro, shared.ended, so_far))
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
-        """Run `coro` and wait for it; on KeyboardInterrupt cancel it, let it write down what it had, and re-raise."""
-        running = UnderWay(self._started(), coro)
-        join((running,))
+        """Run `coro` and wait for it; on KeyboardInterrupt cancel it, let it write down what it had, and re-raise.
+
+        Raises:
+            InputError: it is called on the loop, by a listener: it would wait for itself.
+        """
+        shared = self._started()
+        running = UnderWay(shared.loop, coro, shared.ended)
+        outer = asyncio._get_running_loop()
+        if outer is shared.loop:
+            coro.close()
+            raise InputError(
+                "A question was asked by what is told of another one's progress, and waits for itself.",
+                fix="Ask it afterwards, or with `submit`, which does not wait.",
+            )
+        if not shared.run_here(running, outer):
+            shared.hand_over(running)
+            join((running,))
         return running.outcome()
 
-    def _started(self) -> asyncio.AbstractEventLoop:
-        if self._pid != os.getpid():  # a fork takes no threads along: the loop is a parent's, and would never run it
+    def close(self) -> None:
+        """End what is under way, and the loop. Idempotent."""
+        with self._lock:
+            shared, self._shared = self._shared, None
+        if shared is not None and self._pid == os.getpid():
+            shared.close()
+
+    def _started(self) -> _Shared:
+        if self._pid != os.getpid():  # a fork takes no threads along: the loop is a parent's, and would never run
             self._lock = threading.Lock()  # another thread may have held it
-            self._loop = self._thread = None
+            self._shared = None
             self._pid = os.getpid()
         with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="molt-magic", daemon=True)
-                self._thread.start()
-            return self._loop
+            if self._shared is None:
+                self._shared = _Shared()
+            return self._shared
+
+
+class _Shared:
+    """A loop, and whose turn it is to run it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._under_way: set[UnderWay[Any]] = set()
+        self._turn = threading.Lock()  # held by the thread that runs the loop
+        self._turns = 0  # of threads that waited
+        self._awaited: UnderWay[Any] | None = None  # for which such a thread runs it
+        self._needed = threading.Event()  # the thread of its own
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="molt-magic", daemon=True)
+        self._thread.start()
+
+    def run_here(self, running: UnderWay[Any], outer: asyncio.AbstractEventLoop | None) -> bool:
+        """Run the loop in this thread until `running` has ended. False: it is another's turn, or this thread cannot.
+
+        Args:
+            outer: the loop that runs in this thread, in a notebook that of the kernel.
+
+        Raises:
+            KeyboardInterrupt: `running` was cancelled.
+        """
+        if self._turn.locked() or not _IN_ANY_THREAD or not (outer is None or _WITHIN_OTHERS):
+            return False
+        interrupts = _Interrupts.of_this_thread(self.loop, running)
+        if interrupts is None:
+            return False
+        with interrupts:
+            if not self._turn.acquire(blocking=False):
+                return False
+            try:
+                self._awaited = running
+                self._under_way.add(running)
+                running.begin()
+                asyncio._set_running_loop(None)
+                while not (running.has_ended or interrupts.over):
+                    self.loop.run_forever()
+            finally:
+                asyncio._set_running_loop(outer)
+                self._awaited = None
+                self._turns += 1
+                self._turn.release()
+                self._look_who_is_left()
+        return True
+
+    def hand_over(self, running: U) -> U:
+        """Let another thread run it."""
+        self._under_way.add(running)
+        try:
+            self.loop.call_soon_threadsafe(running.begin)
+        except RuntimeError:  # it is closed
+            self._under_way.discard(running)
+            raise
+        if not self._turn.locked():
+            self._needed.set()
+        return running
+
+    def ended(self, running: UnderWay[Any]) -> None:
+        """On the loop: one has ended. Who waits for it need not run the loop any more; and the loop's own thread leaves it to
+        who asks next, unless nobody waits."""
+        self._under_way.discard(running)
+        if running is self._awaited or (self._awaited is None and not self._under_way and not isinstance(running, Running)):
+            self.loop.stop()
+
+    def _look_who_is_left(self) -> None:
+        """After a turn. One that is handed over during it needs nobody else, unless the loop was about to end its turn."""
+        if self._under_way:
+            self._needed.set()
+
+    def _serve(self) -> None:
+        while not self._closing:
+            self._wait()
+            self._needed.clear()
+            # suppressed: one of those under way wants to end the program. Who waits for it is told; the others go on
+            with self._turn, contextlib.suppress(SystemExit, KeyboardInterrupt):
+                self.loop.run_forever()
+            self._look_who_is_left()
+
+    def _wait(self) -> None:
+        """Until the loop's own thread is needed, or nobody has run the loop for a time."""
+        turns = -1
+        while not self._needed.wait(IDLE_S):
+            if self._turns == turns and not self._turn.locked():
+                return
+            turns = self._turns
 
     def close(self) -> None:
-        """Stop the loop and its thread. Idempotent."""
-        with self._lock:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is None or thread is None or self._pid != os.getpid():
-            return
-        with contextlib.suppress(RuntimeError, TimeoutError):
-            asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(CANCEL_S)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(CANCEL_S)
-        if not thread.is_alive():
-            loop.close()
+        """End what is under way, the thread and the loop."""
+        ending = self.hand_over(UnderWay(self.loop, _cancel_all(), self.ended))
+        ending.wait(CANCEL_S)
+        self._closing = True
+        self._needed.set()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(CANCEL_S)
+        if self._turn.acquire(timeout=CANCEL_S):  # one that hangs keeps its loop
+            self.loop.close()
+
+
+class _Interrupts:
+    """Ctrl-C while a thread runs the loop: it cancels what is waited for, instead of breaking off the loop's own code or a
+    row that is being written. A second one does not wait for that."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, running: UnderWay[Any], *, heard: bool) -> None:
+        self.over = False  # there is no more waiting for what was cancelled
+        self._loop = loop
+        self._running = running
+        self._heard = heard
+        self._came = False
+
+    @classmethod
+    def of_this_thread(cls, loop: asyncio.AbstractEventLoop, running: UnderWay[Any]) -> _Interrupts | None:
+        """None: a handler that is not Python's own hears them, and may raise where it likes."""
+        if threading.current_thread() is not threading.main_thread():
+            return cls(loop, running, heard=False)
+        handler = signal.getsignal(signal.SIGINT)
+        if handler is signal.default_int_handler:
+            return cls(loop, running, heard=True)
+        return cls(loop, running, heard=False) if handler in (signal.SIG_IGN, signal.SIG_DFL) else None
+
+    def __enter__(self) -> None:
+        if self._heard:
+            signal.signal(signal.SIGINT, self._hear)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._heard:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self._came and error is None:
+            raise KeyboardInterrupt
+
+    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+        if self._came:
+            raise KeyboardInterrupt
+        self._came = True
+        self._running.cancel()
+        self._loop.call_soon_threadsafe(self._loop.call_later, CANCEL_S, self._give_up)
+
+    def _give_up(self) -> None:
+        if not self._running.has_ended:
+            self.over = True
+            self._loop.stop()
 
 
 async def _cancel_all() -> None:

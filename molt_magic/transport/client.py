@@ -197,13 +197,13 @@ class Transport:
             await connections.aclose()
 
     def close(self) -> None:
-        """Close from outside: what belongs to a running loop is closed there, what belongs to an ended one is let go."""
+        """Close from outside: what belongs to a loop is closed as soon as that runs, what belongs to an ended one is let go."""
         with self._lock:
             known = list(self._by_loop.items())
             self._by_loop.clear()
         for loop, connections in known:
-            if loop.is_running():
-                asyncio.run_coroutine_threadsafe(connections.aclose(), loop)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_close_on, loop, connections)
 
     def _connections(self) -> Connections:
         """Those of the running loop."""
@@ -241,6 +241,10 @@ class Transport:
         warnings.warn(
             f"{host} is reached over plain http: prompts and keys can be read on the way. Use https.", UserWarning, stacklevel=2
         )
+
+
+def _close_on(loop: asyncio.AbstractEventLoop, connections: Connections) -> None:
+    asyncio.run_coroutine_threadsafe(connections.aclose(), loop)  # which keeps the task, as the loop does not
 
 
 def _too_slow(url: str, total_s: float, provider: str) -> TimedOut:

@@ -7,43 +7,45 @@ is waited for comes long before.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import cast
+from weakref import WeakKeyDictionary
 
 
 class _Watch:
-    """The timer of one loop."""
+    """The timer of one loop, which is always given: a watch does not keep its loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+    def __init__(self) -> None:
         self._limits: set[_Limit] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0  # when the timer is, by the loop's clock
 
-    def add(self, limit: _Limit) -> None:
+    def add(self, limit: _Limit, loop: asyncio.AbstractEventLoop) -> None:
         self._limits.add(limit)
         if self._timer is None or limit.at < self._due:
-            self._set_timer(limit.at)
+            self._set_timer(limit.at, loop)
 
     def drop(self, limit: _Limit) -> None:
         self._limits.discard(limit)
 
-    def _set_timer(self, due: float) -> None:
+    def _set_timer(self, due: float, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer, self._due = self.loop.call_at(due, self._look), due
+        self._timer, self._due = loop.call_at(due, self._look, loop), due
 
-    def _look(self) -> None:
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """End those that are over, and wait for the next of the others."""
-        self._timer, now = None, self.loop.time()
+        self._timer, now = None, loop.time()
         for limit in [limit for limit in self._limits if limit.at <= now]:
             self._limits.discard(limit)
             limit.end()
         if self._limits:
-            self._set_timer(min([limit.at for limit in self._limits]))
+            self._set_timer(min([limit.at for limit in self._limits]), loop)
+
+
+_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
 
 
 class _Limit:
@@ -60,11 +62,12 @@ class _Limit:
         self._ended = False
 
     def __enter__(self) -> None:
-        self._watch = watch = _watch()
-        self._task = task = cast("asyncio.Task[object]", asyncio.current_task(watch.loop))
+        loop = asyncio.get_running_loop()
+        self._watch = watch = _watches.get(loop) or _watches.setdefault(loop, _Watch())
+        self._task = task = cast("asyncio.Task[object]", asyncio.current_task(loop))
         self._cancelling = task.cancelling()
-        self.at = watch.loop.time() + self._seconds
-        watch.add(self)
+        self.at = loop.time() + self._seconds
+        watch.add(self, loop)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._watch.drop(self)
@@ -86,15 +89,3 @@ def limit(seconds: float, error: Callable[[], Exception] = TimeoutError) -> Abst
         what `error` returns: it was ended.
     """
     return cast("AbstractContextManager[None]", _Limit(seconds, error))
-
-
-_of_thread = threading.local()
-
-
-def _watch() -> _Watch:
-    """That of the running loop, of which a thread has one at a time."""
-    loop = asyncio.get_running_loop()
-    watch: _Watch | None = getattr(_of_thread, "watch", None)
-    if watch is None or watch.loop is not loop:
-        watch = _of_thread.watch = _Watch(loop)
-    return watch

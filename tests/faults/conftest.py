@@ -136,9 +136,9 @@ def settled(holds: Callable[[], bool], within_s: float = 5.0) -> bool:
 
 
 def tasks_of(orch: Orchestrator) -> set[str]:
-    """What runs on an orchestrator's background loop."""
-    loop = orch._loop._loop
-    return set() if loop is None else {repr(task) for task in asyncio.all_tasks(loop)}
+    """What runs on an orchestrator's event loop."""
+    shared = orch._loop._shared
+    return set() if shared is None else {repr(task) for task in asyncio.all_tasks(shared.loop)}
 
 
 def sockets_to(world: World) -> list[Any]:

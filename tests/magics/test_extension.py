@@ -51,7 +51,7 @@ def test_unload_after_a_cell_leaves_nothing_behind(shell: InteractiveShell, note
     run(shell, "import molt_magic; molt_magic.unload_ipython_extension(get_ipython())")
     assert traces(shell) == before
     assert book.session.started is None
-    assert orch._loop._thread is None  # it was closed
+    assert orch._loop._shared is None  # it was closed
 
 
 def test_reload_registers_everything_once(shell: InteractiveShell) -> None:
