@@ -9,13 +9,13 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from molt_magic import catalog as pricing
 from molt_magic import context, errors, telemetry, tokens
 from molt_magic.cache import Cache
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings
 from molt_magic.orchestrator.budget import Account, Budget, Hold, quote
 from molt_magic.orchestrator.candidates import answer_limit, answer_share, helper_model, window_of
+from molt_magic.orchestrator.counting import counted, free, interrupted, priced
 from molt_magic.orchestrator.keys import call_key
 from molt_magic.orchestrator.trace import Trace, attempt_cost
 from molt_magic.providers.base import Missing, Served, out_of_time, until
@@ -357,16 +357,16 @@ class Engine:
             asyncio.get_running_loop().call_soon(trace.beforehand.make)
         started = time.perf_counter()
         try:
-            counted = any(deployment.tokens_per_minute is not None for deployment in spec.deployments)
+            by_tokens = any(deployment.tokens_per_minute is not None for deployment in spec.deployments)
             served = await self.providers.perform(
                 spec,
                 call,
                 on_delta=on_delta,
                 deadline=trace.deadline,
-                output_tokens=self._expected_tokens(call, trace) if counted else None,
+                output_tokens=self._expected_tokens(call, trace) if by_tokens else None,
             )
         except asyncio.CancelledError:
-            partial = self._partial(spec, call, "".join(arrived))
+            partial = interrupted(spec, call, "".join(arrived))
             error = errors.StreamInterrupted(USER_CANCELLED, partial=partial, provider=spec.provider)
             latency = time.perf_counter() - started
             self.record(trace, begun.ended(partial, error, latency_s=latency))
@@ -375,9 +375,9 @@ class Engine:
         completion: Completion | None = served.completion
         if completion is None and isinstance(served.error, errors.StreamInterrupted | errors.TimedOut) and arrived:
             partial = served.error.partial if isinstance(served.error, errors.StreamInterrupted) else None
-            completion = partial or self._partial(spec, call, "".join(arrived))
+            completion = partial or interrupted(spec, call, "".join(arrived))
         if completion is not None:
-            completion = self._priced(spec, call, completion)
+            completion = counted(spec, call, completion)
         latency = time.perf_counter() - started
         if served.latency_s is not None:
             trace.recorded_s += served.latency_s - latency
@@ -390,27 +390,6 @@ class Engine:
                 self.store(key, attempt)
         return attempt
 
-    def _partial(self, spec: ModelSpec, call: Call, text: str) -> Completion | None:
-        if not text:
-            return None
-        return self._priced(spec, call, Completion(text=text, model=spec.model, finish_reason="interrupted"))
-
-    def _priced(self, spec: ModelSpec, call: Call, said: Completion) -> Completion:
-        """With what it used and what that costs."""
-        usage = priced(spec, self._counted(spec, call, said))
-        return Completion(said.text, said.model, usage, said.finish_reason, said.logprobs, said.tool_calls)
-
-    def _counted(self, spec: ModelSpec, call: Call, completion: Completion) -> Usage:
-        """The provider's usage, or our own count marked as an estimate where it gave none."""
-        usage = completion.usage
-        if usage.input_tokens or usage.output_tokens:
-            return usage
-        return Usage(
-            input_tokens=tokens.count_messages(call.messages, spec.family),
-            output_tokens=tokens.count_text(_written(completion), spec.family),
-            estimated=True,
-        )
-
     def store(
         self, key: str, attempt: Attempt, *, scope: str | None = None, prompt: str | None = None, also: Sequence[str] = ()
     ) -> None:
@@ -421,27 +400,6 @@ class Engine:
         asked = attempt.call.model
         value = answer_text(completion, asked=asked) or answer_to_json(completion, asked=asked)
         self.cache.put(key, value, scope=scope, prompt=prompt, also=also)
-
-
-def priced(spec: ModelSpec, usage: Usage) -> Usage:
-    """The usage with its cost. An unknown price is None, and pricing never fails a run."""
-    try:
-        return usage.at(pricing.cost_usd(spec, usage))
-    except Exception:
-        logger.exception("no price for %s", spec.name)
-        return usage.at(None)
-
-
-def _written(completion: Completion) -> str:
-    """All that a model wrote: the text, and the calls of tools."""
-    functions = (call.get("function") or {} for call in completion.tool_calls)
-    calls = (f"{function.get('name', '')} {function.get('arguments', '')}" for function in functions)
-    return "\n".join([completion.text, *calls])
-
-
-def free(completion: Completion) -> Completion:
-    """The same completion, its cost 0: it came from the cache."""
-    return replace(completion, usage=completion.usage.at(0.0))
 
 
 def with_system(call: Call, spec: ModelSpec) -> Call:

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from molt_magic.errors import InputError
 from molt_magic.orchestrator.under_way import CANCEL_S, Asking, Running, UnderWay, join
@@ -114,11 +114,8 @@ class _Shared:
         """
         if self._turn.locked() or not _IN_ANY_THREAD or not (outer is None or _WITHIN_OTHERS):
             return False
-        interrupts = _Interrupts.of_this_thread(self.loop, running)
-        if interrupts is None:
-            return False
-        with interrupts:
-            if not self._turn.acquire(blocking=False):
+        with _Interrupts(self.loop, running) as interrupts:
+            if interrupts.foreign or not self._turn.acquire(blocking=False):
                 return False
             try:
                 self._awaited = running
@@ -192,26 +189,23 @@ class _Interrupts:
     """Ctrl-C while a thread runs the loop: it cancels what is waited for, instead of breaking off the loop's own code or a
     row that is being written. A second one does not wait for that."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, running: UnderWay[Any], *, heard: bool) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, running: UnderWay[Any]) -> None:
         self.over = False  # there is no more waiting for what was cancelled
+        self.foreign = False  # they are heard by a handler that is not Python's own, and may raise where it likes
         self._loop = loop
         self._running = running
-        self._heard = heard
+        self._heard = False  # by this one
         self._came = False
 
-    @classmethod
-    def of_this_thread(cls, loop: asyncio.AbstractEventLoop, running: UnderWay[Any]) -> _Interrupts | None:
-        """None: a handler that is not Python's own hears them, and may raise where it likes."""
-        if threading.current_thread() is not threading.main_thread():
-            return cls(loop, running, heard=False)
-        handler = signal.getsignal(signal.SIGINT)
-        if handler is signal.default_int_handler:
-            return cls(loop, running, heard=True)
-        return cls(loop, running, heard=False) if handler in (signal.SIG_IGN, signal.SIG_DFL) else None
-
-    def __enter__(self) -> None:
-        if self._heard:
-            signal.signal(signal.SIGINT, self._hear)
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # which alone is interrupted
+            handler = signal.getsignal(signal.SIGINT)
+            self._heard = handler is signal.default_int_handler
+            if self._heard:
+                signal.signal(signal.SIGINT, self._hear)
+            else:
+                self.foreign = handler not in (signal.SIG_IGN, signal.SIG_DFL)
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._heard:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
-from molt_magic.orchestrator.engine import Engine, free
+from molt_magic.orchestrator.counting import free
+from molt_magic.orchestrator.engine import Engine
 from molt_magic.orchestrator.keys import are_simple
 from molt_magic.orchestrator.trace import QuestionKeys, Trace
 from molt_magic.serial import completion_from_json, plain, plain_key, plain_message
