@@ -7,6 +7,7 @@ nobody asks, so that a closed connection is noticed.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # `signal` without its enumerations, which take 10 us a question
 import asyncio
 import contextlib
 import os
@@ -199,17 +200,17 @@ class _Interrupts:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # which alone is interrupted
-            handler = signal.getsignal(signal.SIGINT)
+            handler = _signal.getsignal(signal.SIGINT)
             self._heard = handler is signal.default_int_handler
             if self._heard:
-                signal.signal(signal.SIGINT, self._hear)
+                _signal.signal(signal.SIGINT, self._hear)
             else:
                 self.foreign = handler not in (signal.SIG_IGN, signal.SIG_DFL)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._heard:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _signal.signal(signal.SIGINT, signal.default_int_handler)
         if self._came and error is None:
             raise KeyboardInterrupt
 
