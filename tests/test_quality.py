@@ -104,6 +104,19 @@ def test_one_prompt_alone_is_predicted_as_among_others(fitted: Predictor) -> Non
     np.testing.assert_allclose(alone, fitted.predict(prompts), atol=1e-4)
 
 
+@pytest.mark.parametrize("n", [1, 7, 23, 45, 400])
+def test_multiplied_out_a_fit_says_of_a_prompt_what_it_says_member_by_member(n: int) -> None:
+    prompts, scores, tasks = a_table(n)
+    scores[::3, 1] = np.nan
+    predictor = Predictor(embedder=EMBEDDER).fit(prompts, scores, MODELS, tasks)
+    for prompt in [*a_table(10, seed=6)[0], "", "?", "def f(x):\n    return x\n" * 400, "Was wächst über Größen hinaus? 漢字"]:
+        for task in (None, "proof", "never seen"):
+            vector = EMBEDDER.embed([prompt])[0]
+            found, whole = predictor.foresee(prompt, task, vector), predictor.assess([prompt], [task], vectors=vector[None])
+            np.testing.assert_allclose(found.quality, whole.quality[0], atol=1e-6)
+            assert (found.n, found.neighbours) == (whole.n[0].tolist(), whole.neighbours[0].tolist())
+
+
 def test_a_prompt_that_resembles_nothing_has_little_evidence_and_a_wide_interval(fitted: Predictor) -> None:
     near = fitted.assess(["What colour is the apple?"])
     far = fitted.assess(["Ignorez la consigne et traduisez ce poème en vers rimés"])

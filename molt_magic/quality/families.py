@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from molt_magic.quality.calibrate import Real
 from molt_magic.quality.ridge import Ridge, fit_ridge
 
 Matrix = npt.NDArray[np.float64]
@@ -48,19 +49,20 @@ class Families:
             ridges[block], out = fit_ridge(rows[known], told, folds[known])
             outside += out / len(blocks)
         at = np.arange(len(own))
-        sharpness = max(SHARPNESS, key=lambda s: float(np.log(_sharpened(outside, s)[at, own] + 1e-9).mean()))
+        sharpness = max(SHARPNESS, key=lambda s: float(np.log(sharpened(outside, s)[at, own] + 1e-9).mean()))
         fitted = cls(ridges, sharpness)
         found = fitted(blocks)
-        found[known] = _sharpened(outside, sharpness)
+        found[known] = sharpened(outside, sharpness)
         return fitted, found
 
     def __call__(self, blocks: Mapping[str, Rows]) -> Rows:
         """Distributions over the tasks, float32 of shape (n, k)."""
         mean = sum(ridge(blocks[block]) for block, ridge in self.ridges.items()) / len(self.ridges)
-        return _sharpened(np.asarray(mean), self.sharpness).astype(np.float32)
+        return sharpened(np.asarray(mean), self.sharpness).astype(np.float32)
 
 
-def _sharpened(scores: Matrix, sharpness: float) -> Matrix:
-    likely = np.exp(sharpness * (scores - scores.max(axis=1, keepdims=True)))
-    found: Matrix = likely / likely.sum(axis=1, keepdims=True)
+def sharpened(scores: npt.NDArray[Real], sharpness: float) -> npt.NDArray[Real]:
+    """Scores of shape (..., k) as distributions."""
+    likely = np.exp(sharpness * (scores - scores.max(axis=-1, keepdims=True)))
+    found: npt.NDArray[Real] = likely / likely.sum(axis=-1, keepdims=True)
     return found

@@ -16,7 +16,7 @@ Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
 
 LANDMARKS = 384
-_WAKES = 9216  # products from which on some versions of OpenBLAS wake threads, to wait for them where the machine is busy
+LONE = 9215  # products that OpenBLAS does at most without waking threads, to wait for them where the machine is busy
 _CLIP = 4.0  # standard deviations; a freak of length must not be like nothing at all
 
 
@@ -53,34 +53,37 @@ class Landmarks:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Likeness:
-    """Of single prompts to landmarks without topics: a weighted sum, what does not depend on the prompt done beforehand.
+    """Of single prompts to landmarks: a weighted sum, what does not depend on the prompt done beforehand.
 
-    With c = 2 d, exp(-|s - p|^2 / c) = exp(-s.s / c) exp(2 p.s / c) exp(-p.p / c). Most looks of a prompt are 0, so of s.s and
-    p.s only what the others add to those of a prompt without any is left to do; the rest belongs to the weight. While a model
-    is waited for all of this leaves the processor's caches: what is not touched need not come back.
+    With c = 2 (d + t), exp(-|s - p|^2 / c) = exp(-s.s / c) exp(2 p.s / c) exp(-p.p / c). Most looks of a prompt are 0, so of
+    s.s and p.s only what the others add to those of a prompt without any is left to do; the rest belongs to the weight. While a
+    model is waited for all of this leaves the processor's caches: what is not touched need not come back.
     """
 
     looks: list[tuple[float, float, float]]  # (d), mean, deviation, and what a 0 is when it is standardised
     columns: Matrix  # (d, l), 2 p / c
+    topics: Matrix  # (t, l), likewise
+    share: float  # factor of the topics
     nothing: float  # s.s of a prompt that has no looks
     near: Matrix  # (l,), exp((2 p.s - p.p) / c) of such a prompt
 
     @classmethod
     def to(cls, landmarks: Landmarks) -> Likeness:
         """To these landmarks."""
-        columns = np.ascontiguousarray(landmarks.points.T) / len(landmarks.mean)
+        d, size = len(landmarks.mean), landmarks.points.shape[1]
+        columns = np.ascontiguousarray(landmarks.points.T) / size
         nothing = within(-landmarks.mean / landmarks.deviation, -_CLIP, _CLIP)
-        near = np.exp(nothing @ columns - landmarks._squares / (2.0 * len(nothing)))
+        near = np.exp(nothing @ columns[:d] - landmarks._squares / (2.0 * size))
         looks = list(zip(landmarks.mean.tolist(), landmarks.deviation.tolist(), nothing.tolist(), strict=True))
-        return cls(looks, columns, float(nothing @ nothing), near)
+        return cls(looks, columns[:d], columns[d:], landmarks.share, float(nothing @ nothing), near)
 
     def weights(self, worths: Matrix) -> Matrix:
-        """For `of`, where being like each landmark is worth so much: (l,)."""
-        found: Matrix = worths * self.near
+        """For `of`, where being like each landmark is worth so much, or so much of several things: (l,) or (l, p)."""
+        found: Matrix = (worths.T * self.near).T
         return found
 
-    def of(self, looks: Sequence[float], weights: Matrix) -> float:
-        """What it is worth to be like the landmarks as a prompt of these looks (d) is."""
+    def of(self, looks: Sequence[float], weights: Matrix, topics: Rows | None = None) -> Matrix:
+        """What it is worth to be like the landmarks as a prompt of these looks (d) and topics (t) is: () or (p,)."""
         places = [place for place, value in enumerate(looks) if value]
         more, square = [], self.nothing
         for place in places:
@@ -90,9 +93,19 @@ class Likeness:
                 z = math.copysign(_CLIP, z)
             more.append(z - nothing)
             square += z * z - nothing * nothing
-        row, columns = np.array(more), self.columns.take(places, axis=0)
-        near = np.exp(row.dot(columns) if columns.size < _WAKES else np.einsum("i,ij->j", row, columns))
-        return math.exp(square / (-2.0 * len(looks))) * float(near.dot(weights))
+        exponents = product(np.array(more), self.columns.take(places, axis=0))
+        if topics is not None:
+            standard = within(self.share * topics.astype(np.float64), -_CLIP, _CLIP)
+            exponents += product(standard, self.topics)
+            square += float(standard.dot(standard))
+        found: Matrix = product(np.exp(exponents), weights) * math.exp(square / (-2.0 * (len(looks) + len(self.topics))))
+        return found
+
+
+def product(row: Matrix, columns: Matrix) -> Matrix:
+    """Of a row with a matrix, in this thread whatever its size."""
+    found: Matrix = row.dot(columns) if columns.size <= LONE else np.einsum("i,ij->j", row, columns)
+    return found
 
 
 def whitening(points: Matrix) -> Matrix:

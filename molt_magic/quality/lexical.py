@@ -6,6 +6,7 @@ folded into shared columns: on 5,000 prompts folding cost a third of what the wo
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections import Counter
@@ -57,6 +58,21 @@ class Lexical:
                 weights = (1 + np.log(counts)) * self.rarity[at]
                 row[at] = weights / np.sqrt(weights @ weights)
         return rows
+
+    def row(self, hashes: Sequence[int]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+        """The row of a single prompt, given its `hashes_of`: which columns are not 0, and what they are."""
+        places, counts = self._places, dict[int, int]()
+        for place in [places[term] for term in hashes if term in places]:
+            counts[place] = counts.get(place, 0) + 1
+        rarity = self._rarity
+        weights = [rarity[place] if n == 1 else (1.0 + math.log(n)) * rarity[place] for place, n in counts.items()]
+        length = math.sqrt(sum([weight * weight for weight in weights])) or 1.0
+        return np.array(list(counts), dtype=np.intp), np.array(weights, dtype=np.float64) / length
+
+    @cached_property
+    def _rarity(self) -> list[float]:
+        found: list[float] = self.rarity.tolist()
+        return found
 
     @cached_property
     def _places(self) -> dict[int, int]:

@@ -31,8 +31,9 @@ from molt_magic.lock import locked
 from molt_magic.quality.calibrate import log_odds
 from molt_magic.quality.lengths import Answered, Lengths
 from molt_magic.quality.outcomes import SAME_TASK, Record, Vector, table_of
-from molt_magic.quality.predictor import NEIGHBOURS, Assessment, Predictor
+from molt_magic.quality.predictor import NEIGHBOURS, Predictor
 from molt_magic.quality.prior import shipped
+from molt_magic.quality.single import Foreseen
 from molt_magic.quality.store import load, save
 from molt_magic.types import ModelSpec, Outcome
 
@@ -74,6 +75,13 @@ class _Fit:
         return min((GROWTH - 1.0) * sum(self.seen.values()), MOST_NEW)
 
 
+class _Known(NamedTuple):
+    """How far a fit has seen of what was learned until now."""
+
+    new: int | None  # outcomes and corrections that it has not seen; None: the log it was made of is gone, or pruned
+    seen: dict[str, int]  # of each model how many of the outcomes that are here it has; those come first
+
+
 class QualityModel:
     """Learns from outcomes and predicts; thread-safe.
 
@@ -105,7 +113,8 @@ class QualityModel:
         self._begins = 0  # row of the oldest outcome in the log
         self._corrected: int | None = None  # how many of the corrections are older than the fit; None: all until now
         self._fit = self._loaded()
-        self._last: tuple[object, Assessment] | None = None  # of the last prompt, which every model is asked about
+        self._last: tuple[object, Foreseen] | None = None  # of the last prompt, which every model is asked about
+        self._known: tuple[_Fit, _Known] | None = None  # until something is learned
         self._hard: tuple[str, float] | None = None  # the shift of the last prompt
 
     # -- learning
@@ -124,6 +133,7 @@ class QualityModel:
         """
         with self._lock:
             before = self._size()
+            self._known = None
             for outcome in outcomes:
                 self._records[outcome.model].take(outcome, embedder_id=self.embedder_id)
             new = self._size() - before
@@ -202,7 +212,7 @@ class QualityModel:
         return True
 
     def _use(self, fit: _Fit, corrected: int | None = None) -> None:
-        self._fit, self._last, self._tried = fit, None, 0
+        self._fit, self._known, self._last, self._tried = fit, None, None, 0
         self._corrected = self._corrections() if corrected is None else corrected
 
     def _keep(self, predictor: Predictor, note: Mapping[str, Any]) -> None:
@@ -246,8 +256,8 @@ class QualityModel:
         with self._lock:
             found = self._assessed(prompt, task, vector)
             if found is not None and self._fit is not None:
-                felt = _felt(self._fit.predictor, found)
-                return [self._fitted(spec, self._fit, found, felt, task, vector) for spec in specs]
+                seen = self._known_to(self._fit).seen
+                return [self._fitted(spec, self._fit, seen, found, task, vector) for spec in specs]
             shift = self._shifted(prompt) if prompt else None
             said = "prior only"
             if shift is not None and abs(shift) >= _FELT:
@@ -281,21 +291,21 @@ class QualityModel:
     # -- within
 
     def _fitted(
-        self, spec: ModelSpec, fit: _Fit, found: Assessment, felt: float, task: str | None, vector: Vector | None
+        self, spec: ModelSpec, fit: _Fit, seen: Mapping[str, int], found: Foreseen, task: str | None, vector: Vector | None
     ) -> Predicted:
         """What a fit and what came in since say of a model. To one that was not fitted a prompt is as hard as to those that
         were."""
         record, models = self._records.get(spec.name), fit.predictor.models
         if spec.name not in models:
-            expected = _moved(spec.prior_quality, felt)
+            expected = _moved(spec.prior_quality, found.easier)
             return _predicted(record, task, vector, expected, expected, PRIOR_OUTCOMES, "prior only")
         j = models.index(spec.name)
-        expected, near = float(found.quality[0, j]), found.neighbours[0, j]
+        expected, near = found.quality[j], found.neighbours[j]
         said = f"fitted on {fit.seen.get(spec.name, 0):,} outcomes, {near} of them among the {NEIGHBOURS} nearest prompts"
-        worth, since = PRIOR_OUTCOMES + float(found.n[0, j]), self._seen_of(fit, spec.name)
-        return _predicted(record, task, vector, expected, expected, worth, said, since)
+        worth = PRIOR_OUTCOMES + found.n[j]
+        return _predicted(record, task, vector, expected, expected, worth, said, seen.get(spec.name, 0))
 
-    def _assessed(self, prompt: str, task: str | None, vector: Vector | None) -> Assessment | None:
+    def _assessed(self, prompt: str, task: str | None, vector: Vector | None) -> Foreseen | None:
         """What was fitted says of a prompt, for all models at once; None: nothing was, or it cannot be asked."""
         fit = self._fit
         if fit is None or vector is None or not prompt:
@@ -304,7 +314,7 @@ class QualityModel:
             return None
         key = (prompt, task, vector.tobytes())
         if self._last is None or self._last[0] != key:
-            self._last = (key, fit.predictor.assess([prompt], [task], vectors=vector[None]))
+            self._last = (key, fit.predictor.foresee(prompt, task, vector))
         return self._last[1]
 
     def _shifted(self, prompt: str) -> float:
@@ -323,17 +333,15 @@ class QualityModel:
     def _new_since(self, fit: _Fit) -> int | None:
         """How many outcomes and corrections a fit has not seen; None: the log it was made of is gone, or was pruned since, and
         what it taught with it."""
-        if fit.begins < self._begins:
-            return None
-        seen = [self._records[model].after(last) for model, last in fit.last.items() if model in self._records]
-        if not any(seen):
-            return None
-        return self._size() - sum(place or 0 for place in seen) - (self._corrected or 0)
+        return self._known_to(fit).new
 
-    def _seen_of(self, fit: _Fit, model: str) -> int:
-        """How many of the outcomes of a model that are here a fit has seen; those come first."""
-        place = self._records[model].after(fit.last.get(model, ())) if model in self._records else None
-        return place or 0
+    def _known_to(self, fit: _Fit) -> _Known:
+        if self._known is None or self._known[0] is not fit:
+            places = {model: record.after(fit.last.get(model, ())) for model, record in self._records.items()}
+            seen = {model: place for model, place in places.items() if place}
+            new = self._size() - sum(seen.values()) - (self._corrected or 0) if seen and fit.begins >= self._begins else None
+            self._known = fit, _Known(new, seen)
+        return self._known[1]
 
     def _size(self) -> int:
         return sum(len(record.scores) for record in self._records.values()) + self._corrections()
@@ -383,12 +391,6 @@ def _low(sure: float, outcomes: float) -> float:
     """The lower bound of a prediction that is worth so many outcomes."""
     low = sure - Z * math.sqrt(sure * (1.0 - sure) / (outcomes + 1.0))
     return low if low > 0.0 else 0.0
-
-
-def _felt(predictor: Predictor, found: Assessment) -> float:
-    """Logits by which a prompt is easier than usual for the models that were fitted; under 0: harder."""
-    usual = float(predictor.fitted.latent.means.mean())
-    return log_odds(float(found.quality.mean())) - log_odds(usual)
 
 
 def _moved(prior: float, shift: float) -> float:

@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from molt_magic.quality.kernel import LONE
+
 Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
 
@@ -41,9 +43,27 @@ class Neighbours:
         columns = {int(count): np.flatnonzero(self.counts == count) for count in np.unique(self.counts)}
         return [(count, of, np.ascontiguousarray(self.targets[:, of])) for count, of in columns.items()]
 
+    @cached_property
+    def shares(self) -> Matrix:
+        """What each of the `most` nearest has in the averages, nearest first: shape (most, p)."""
+        ranks = np.arange(min(self.most, len(self.vectors)))[:, None]
+        found: Matrix = (ranks < self.counts) / self.counts
+        return found
+
     def nearest(self, vectors: Rows, count: int) -> tuple[npt.NDArray[np.int64], Rows]:
         """Places and cosines of the `count` nearest, nearest first: shapes (k, count)."""
-        return _nearest(vectors @ self.vectors.T, count)
+        return _nearest(self._likeness(vectors[0])[None] if len(vectors) == 1 else vectors @ self.vectors.T, count)
+
+    def _likeness(self, vector: Rows) -> Rows:
+        """Cosines to all prompts, (n,), in blocks too small for OpenBLAS to wake threads: where other programs keep the
+        processors busy, to wait for those takes milliseconds."""
+        n, d = self.vectors.shape
+        size = max(LONE // d // 8 * 8, 1)  # the rows of a block are added up as those of the whole if they are eights
+        whole = n - n % size
+        found = np.empty(n, dtype=np.float32)
+        np.matmul(self.vectors[:whole].reshape(-1, size, d), vector, out=found[:whole].reshape(-1, size))
+        np.dot(self.vectors[whole:], vector, out=found[whole:])
+        return found
 
 
 def others(vectors: Rows) -> tuple[npt.NDArray[np.int64], Rows]:

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from molt_magic.quality.calibrate import log_odds
+from molt_magic.quality.families import sharpened
 from molt_magic.quality.kernel import Landmarks, Likeness
 from molt_magic.quality.lexical import Lexical, hashes_of
 from molt_magic.quality.surface import looks_of
@@ -72,7 +73,7 @@ class _Easy:
             words += weight * told[fold]
             squares += weight * weight
         words /= math.sqrt(squares) or 1.0
-        return self.offsets[fold] + words + self.likeness.of(looks_of(prompt), self.weights[fold])
+        return self.offsets[fold] + words + float(self.likeness.of(looks_of(prompt), self.weights[fold]))
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,16 @@ class Prior:
         """
         return (self._raw(prompts, looks, terms) - self.centre) / self.deviation
 
+    def row(self, prompt: str, looks: Sequence[float], hashes: Sequence[int]) -> Matrix:
+        """The row of a single prompt, (c,), given its `looks_of` and `hashes_of`."""
+        fold, (places, weights) = fold_of(prompt), self.lexical.row(hashes)
+        raw = self._likeness.of(looks, self._likenesses[fold]) + self.offset[fold]
+        raw += weights.dot(self.words[fold].take(places, axis=0))
+        if self.kinds:
+            raw[-self.kinds :] = sharpened(raw[-self.kinds :], self.sharpness)
+        found: Matrix = (raw - self.centre) / self.deviation
+        return found
+
     def shift(self, prompt: str) -> float:
         """Logits by which a prior quality is moved: over 0 for an easy prompt, under 0 for a hard one."""
         easy = self._easy.of(prompt)
@@ -114,14 +125,22 @@ class Prior:
 
     @cached_property
     def _easy(self) -> _Easy:
-        likeness = Likeness.to(self.landmarks[0])  # the folds' landmarks are the same, their worth is not
         told = zip(*self.words[:, :, 0].tolist(), self.lexical.rarity.tolist(), strict=True)
         return _Easy(
             terms=dict(zip(self.lexical.terms.tolist(), told, strict=True)),
-            likeness=likeness,
-            weights=[likeness.weights(marks.whitening[:, 0]) for marks in self.landmarks],
+            likeness=self._likeness,
+            weights=[self._likeness.weights(marks.whitening[:, 0]) for marks in self.landmarks],
             offsets=self.offset[:, 0].tolist(),
         )
+
+    @cached_property
+    def _likeness(self) -> Likeness:
+        return Likeness.to(self.landmarks[0])  # the folds' landmarks are the same, their worth is not
+
+    @cached_property
+    def _likenesses(self) -> list[Matrix]:
+        """The worth of being like each landmark, for each fold: (l, c)."""
+        return [self._likeness.weights(marks.whitening) for marks in self.landmarks]
 
     def _raw(self, prompts: Sequence[str], looks: Matrix, terms: Sequence[Counter[int]]) -> Rows:
         folds = np.array([fold_of(prompt) for prompt in prompts])
@@ -131,8 +150,7 @@ class Prior:
             nothing = np.zeros((int(here.sum()), 0), dtype=np.float32)
             raw[here] = self.offset[fold] + words[here] @ self.words[fold] + self.landmarks[fold].rows(looks[here], nothing)
         if self.kinds:
-            likely = np.exp(self.sharpness * (raw[:, -self.kinds :] - raw[:, -self.kinds :].max(axis=1, keepdims=True)))
-            raw[:, -self.kinds :] = likely / likely.sum(axis=1, keepdims=True)
+            raw[:, -self.kinds :] = sharpened(raw[:, -self.kinds :], self.sharpness)
         return raw
 
 

@@ -29,6 +29,11 @@ class Ridge:
         predicted: Matrix = self.offset + ((rows - self.centre) / np.float32(self.scale)).astype(np.float32) @ self.weights
         return predicted
 
+    def affine(self, weight: Matrix | float) -> tuple[Matrix, Matrix]:
+        """The same as an offset (p,) and what a row is multiplied with, (d, p), each target by its weight."""
+        columns = self.weights / self.scale * weight
+        return self.offset * weight - self.centre @ columns, columns
+
 
 def fit_ridge(rows: Rows, targets: Matrix, folds: npt.NDArray[np.int64]) -> tuple[Ridge, Matrix]:
     """Fit, and predict every row from the folds it is not in.
