@@ -232,3 +232,5 @@ async def _cancel_all() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(2):  # asyncio closes the socket of a connection that is closed in the loop's next turn
+        await asyncio.sleep(0)

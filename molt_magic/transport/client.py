@@ -203,7 +203,7 @@ class Transport:
             self._by_loop.clear()
         for loop, connections in known:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(_close_on, loop, connections)
+                loop.call_soon_threadsafe(connections.close)
 
     def _connections(self) -> Connections:
         """Those of the running loop."""
@@ -241,10 +241,6 @@ class Transport:
         warnings.warn(
             f"{host} is reached over plain http: prompts and keys can be read on the way. Use https.", UserWarning, stacklevel=2
         )
-
-
-def _close_on(loop: asyncio.AbstractEventLoop, connections: Connections) -> None:
-    asyncio.run_coroutine_threadsafe(connections.aclose(), loop)  # which keeps the task, as the loop does not
 
 
 def _too_slow(url: str, total_s: float, provider: str) -> TimedOut:

@@ -52,6 +52,7 @@ class Connections:
 
     def __init__(self) -> None:
         self._kept = _Kept()
+        self._closing: asyncio.Task[None] | None = None
         self._proxied = _Proxied() if any(getproxies().get(scheme) for scheme in ("http", "https", "all")) else None
 
     def send(self, asked: Outgoing) -> Awaitable[Received]:
@@ -60,11 +61,18 @@ class Connections:
             return self._proxied.send(asked)
         return self._kept.send(asked)
 
-    async def aclose(self) -> None:
-        """Close all, what is under way too."""
-        await self._kept.aclose()
+    def close(self) -> None:
+        """Close all, what is under way too, in the loop's next turns."""
+        self._kept.close()
         if self._proxied is not None:
-            await self._proxied.aclose()
+            self._closing = asyncio.create_task(self._proxied.aclose())
+
+    async def aclose(self) -> None:
+        """The same, and wait for it."""
+        self.close()
+        await asyncio.sleep(0)
+        if self._closing is not None:
+            await self._closing
 
 
 class _Kept:
@@ -135,11 +143,10 @@ class _Kept:
         self._drop(connection)
         await asyncio.sleep(0)  # asyncio closes the socket in the loop's next turn, which code that blocks would put off
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         self._idle.clear()
         for connection in list(self._open):
             self._drop(connection)
-        await asyncio.sleep(0)
 
 
 def _has_expired(connection: Connection) -> bool:
