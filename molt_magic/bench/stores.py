@@ -106,7 +106,6 @@ class Lookups:
         cache = self._open(None)
         try:
             missing = entries - len(self._stored)
-            cache.nearest(_SCOPE, "What is looked for once has its graph built while it grows?")
             for number in range(missing):
                 question = next(self._new)
                 cache.put(key_of(question.text), _VALUE, scope=_SCOPE, prompt=question.text)

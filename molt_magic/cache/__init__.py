@@ -10,27 +10,24 @@ import json
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from molt_magic.cache.rows import VectorRow
-from molt_magic.cache.vectors import unit_vectors
+from molt_magic.cache.vectors import PromptVectors
 from molt_magic.errors import StoreError
 
 if TYPE_CHECKING:
-    from molt_magic.cache.index import Vector
     from molt_magic.cache.memory import MemoryStore
     from molt_magic.cache.neighbours import Neighbours
+    from molt_magic.cache.rows import VectorRow
     from molt_magic.cache.writer import Writer
     from molt_magic.embed import Embedder
 
 logger = logging.getLogger("molt_magic.cache")
 
-REMEMBERED = 64  # vectors of prompts that may be asked for at the same time
 CLOCK_SLACK_S = 60.0  # an entry from further in the future was written before the clock was set back
 
 
@@ -47,7 +44,8 @@ class Entry:
 class Cache:
     """Exact and semantic cache of one folder, shared by the threads and processes that open it.
 
-    What is stored is found at once by this process, and by others some 50 ms later: a thread writes many answers at a time.
+    What is stored is found at once by this process, and by others some 50 ms later: a thread writes many answers at a time, and
+    makes the vectors of their prompts.
     A process that is killed loses the answers of that time, which are then asked for again.
 
     Args:
@@ -84,16 +82,13 @@ class Cache:
         self.max_bytes = max_bytes
         self.semantic = semantic and prompts
         self.semantic_distance = semantic_distance
-        self._make_embedder = embedder
-        self._embedder: Embedder | None = None
-        self._gist: Callable[[str], str]  # the guard's, once there is an embedder
+        self._vectors = PromptVectors(embedder)
         self._second = SecondOpinion(verifier)
         self._store = JsonStore(directory, max_bytes=max_bytes)
-        self._writer = Writer(self._store, failed=partial(self._failed, "write"), written=self._written)
+        self._writer = Writer(self._store, embed=self._embed, failed=partial(self._failed, "write"), written=self._written)
         self._kept: Writer | MemoryStore = self._writer if prompts else MemoryStore(max_bytes=max_bytes)
-        self._lock = threading.RLock()  # of the making of what is made late; never held while embedding
+        self._lock = threading.RLock()  # of the making of what is made late
         self._neighbours: Neighbours | None = None
-        self._recent: OrderedDict[str, Vector] = OrderedDict()  # of the last prompts: a miss is stored soon after
         self._told: set[str] = set()
         self._counts = {"hits": 0, "misses": 0, "semantic_hits": 0, "semantic_refused": 0}
         self._trouble: str | None = None
@@ -156,7 +151,7 @@ class Cache:
         if not self.semantic or not prompt.strip():
             return None
         try:
-            for row, distance in self._neighbours_of(prompt, scope):
+            for row, distance in self._near.near(scope, prompt):
                 entry = self._fetch(row.key)
                 if entry is None:
                     continue
@@ -238,18 +233,16 @@ class Cache:
         if not self.semantic or not prompt.strip():
             return None
         try:
-            vector, embedder = self._vector(prompt), self._embedder
-            if vector is not None and embedder is not None:
-                # a lone surrogate is no UTF-8
-                text = prompt if prompt.isascii() else prompt.encode("utf-8", "backslashreplace").decode("utf-8")
-                return VectorRow(0, key, scope, embedder.id, text, vector.tobytes())
+            return self._near.row(key, scope, prompt)
         except Exception as error:  # noqa: BLE001
             self._failed("embed", error)
         return None
 
-    def _neighbours_of(self, prompt: str, scope: str) -> list[tuple[VectorRow, float]]:
-        vector, embedder = self._vector(prompt), self._embedder
-        return [] if vector is None or embedder is None else self._near.near(scope, embedder, vector)
+    def _embed(self, rows: Sequence[VectorRow]) -> None:
+        try:
+            self._vectors.give(rows)
+        except Exception as error:  # noqa: BLE001
+            self._failed("embed", error)
 
     def _written(self, scopes: set[str]) -> None:
         if self._neighbours is not None:
@@ -263,33 +256,8 @@ class Cache:
             with self._lock:
                 if self._neighbours is None:
                     folder, distance = self.directory, self.semantic_distance
-                    self._neighbours = Neighbours(self._store, self._writer, directory=folder, distance=distance)
+                    self._neighbours = Neighbours(self._store, self._writer, self._vectors, directory=folder, distance=distance)
         return self._neighbours
-
-    def _prepare(self) -> Embedder:
-        from molt_magic.cache import guard  # its patterns take a while to make
-
-        with self._lock:
-            if self._embedder is None:
-                self._gist = guard.gist
-                self._embedder = self._make_embedder()
-            return self._embedder
-
-    def _vector(self, prompt: str) -> Vector | None:
-        if (recent := self._recent.get(prompt)) is not None:
-            return recent
-        if (embedder := self._embedder) is None:
-            embedder = self._prepare()
-        # of what is asked only: an embedder that knows capitals calls "france" and "France" strangers
-        vectors = unit_vectors(embedder, [self._gist(prompt)])
-        if vectors is None:
-            return None
-        row = vectors[0]
-        with self._lock:
-            self._recent[prompt] = row
-            while len(self._recent) > REMEMBERED:
-                self._recent.popitem(last=False)
-        return row
 
     def _means_the_same(self, asked: str, stored: str) -> bool:
         from molt_magic.cache import guard

@@ -42,6 +42,8 @@ _PRAGMAS = (
 OPENING_S = 2.0  # to wait for another process that opens the database
 _GET = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1 AND (expire_time IS NULL OR expire_time > ?)"
 
+_OF_BLOCK = "SELECT 1 FROM Vector WHERE block = ? LIMIT 1"
+
 
 def connect(path: str | Path, patience_s: float) -> sqlite3.Connection:
     """A connection for all threads, one at a time, that waits so long for who writes. Raises sqlite3.Error."""
@@ -105,6 +107,10 @@ class Database(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes no
         """What `get` returns, in fewer steps. Raises `Refused`."""
         found = self._con.execute(_GET, (key, time.time())).fetchone()
         return None if found is None else self._disk.fetch(found[0], found[1], found[2], read=False)
+
+    def holds(self, block: int) -> bool:
+        """Whether there is a prompt of this block."""
+        return self._con.execute(_OF_BLOCK, (block,)).fetchone() is not None
 
     def version(self) -> int:
         """A number that changes when another connection has written."""

@@ -106,8 +106,8 @@ def refusal(asked: str, stored: str, *, verified: bool = False) -> str | None:
     if one == two:
         return None
     if verified:
-        one, two = _quiet(one), _quiet(two)
-    for what, pick in (("code", _code), ("quoted text", _quoted), ("signs", _signs), ("numbers", _numbers)):
+        one, two = quiet(one), quiet(two)
+    for what, pick in (("code", _code), ("quoted text", _quoted), ("signs", _signs), ("numbers", numbers)):
         if pick(one) != pick(two):
             return f"{what} differ: {_difference(pick(one), pick(two))}"
     words_one, words_two = words_of(_ungrouped(one)), words_of(_ungrouped(two))
@@ -148,7 +148,7 @@ def same_text(asked: str, stored: str) -> bool:
 # -- what must agree as it stands
 
 
-def _quiet(text: str) -> str:
+def quiet(text: str) -> str:
     """Where all is in capitals, they say nothing."""
     return text.lower() if text.isupper() and text.count(" ") > 1 else text
 
@@ -175,7 +175,7 @@ def _signs(text: str) -> list[str]:
     return found
 
 
-def _numbers(text: str) -> list[str]:
+def numbers(text: str) -> list[str]:
     """Numbers in their order, "three" as 3; 3.1 and 3.10 are two."""
     found = []
     for token in _NUMBER.findall(_ungrouped(text)):
@@ -233,7 +233,7 @@ def core(text: str) -> str:
 
 def gist(text: str) -> str:
     """The plain form of a short English prompt, for the first embedder: one vector for all its phrasings."""
-    plain = _quiet(tidy(text))
+    plain = quiet(tidy(text))
     words = words_of(plain)
     if "\n" in plain or not 1 < len(words) <= _LONG or not _is_english(plain):
         return core(text)
@@ -302,8 +302,8 @@ def _plain(text: str, names: frozenset[str], *, lenient: bool) -> tuple[list[str
     moving = [MOVING[token] for token in tokens if token in MOVING]
     counted = [_CANONICAL.get(token, token) for token in _without_articles(tokens, kind, text, names, lenient)]
     if lenient:
-        gentle = _gentle_told if kind == "statement" else _gentle_asked
-        counted = [token if token in names else gentle(token) for token in counted if token not in TONE]
+        gently = _gentle_told if kind == "statement" else gentle
+        counted = [token if token in names else gently(token) for token in counted if token not in TONE]
         counted = _in_order(counted, names) if names else counted
     return [kind, *counted], moving
 
@@ -375,7 +375,7 @@ def _gentle_told(token: str) -> str:
 
 
 @lru_cache(maxsize=2048)
-def _gentle_asked(token: str) -> str:
+def gentle(token: str) -> str:
     token = _gentle_told(token)
     # In an instruction the number is part of the order ("write a poem", "write poems"); in a question it rarely is.
     if token not in NOT_PLURAL:

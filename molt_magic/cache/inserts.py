@@ -27,8 +27,8 @@ _SET = (
     " access_time = excluded.access_time, access_count = 0, tag = NULL, size = 0, mode = excluded.mode, filename = NULL,"
     " value = excluded.value"
 )
-_VECTOR = "(?, ?, ?, ?, ?)"
-_SET_VECTORS = "INSERT OR REPLACE INTO Vector (key, scope, embedder, prompt, vector) VALUES {}"
+_VECTOR = "(?, ?, ?, ?, ?, ?)"
+_SET_VECTORS = "INSERT OR REPLACE INTO Vector (key, scope, embedder, prompt, vector, block) VALUES {}"
 _DROP = "DELETE FROM Cache WHERE rowid IN (SELECT rowid FROM Cache {} LIMIT ?)"
 _DROP_EXPIRED = _DROP.format("WHERE expire_time < ? ORDER BY expire_time")
 _DROP_OLDEST = _DROP.format("ORDER BY store_time")
@@ -57,12 +57,12 @@ class Inserts:
             sqlite3.Error: nothing was set.
         """
         texts = [_row(key, each) for key, each in fresh.items()]
-        prompts = [row for key, each in fresh.items() if (row := each.row) is not None and row.key == key]
+        rows = [row for key, each in fresh.items() if (row := each.row) is not None and row.key == key and row.vector]
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:
             self._insert(_SET, _ROW, texts)
-            self._insert(_SET_VECTORS, _VECTOR, [(p.key, p.scope, p.embedder, p.prompt, p.vector) for p in prompts])
+            self._insert(_SET_VECTORS, _VECTOR, [(r.key, r.scope, r.embedder, r.prompt, r.vector, r.block) for r in rows])
             self._make_room(len(texts), sum([len(each.text) for each in fresh.values()]))
             execute("COMMIT")
         except BaseException:

@@ -16,9 +16,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from molt_magic.cache.block import block_of
 from molt_magic.cache.index import IndexIdentity, ScopeIndex, Vector
 from molt_magic.cache.rows import VectorRow
 from molt_magic.cache.store import JsonStore
+from molt_magic.cache.vectors import PromptVectors
 from molt_magic.cache.writer import Writer
 
 if TYPE_CHECKING:
@@ -36,34 +38,50 @@ READ_AT_ONCE = 5_000  # vectors
 
 
 class Neighbours:
-    """Finds near prompts in the indexes of the scopes that were asked for.
+    """Finds near prompts in the indexes of the scopes that are in use.
 
     Args:
         store: where the vectors are.
         writer: has those that are on their way there.
+        vectors: makes them.
         directory: where graphs are kept.
         distance: largest cosine distance of a neighbour.
     """
 
-    def __init__(self, store: JsonStore, writer: Writer, *, directory: Path, distance: float) -> None:
+    def __init__(self, store: JsonStore, writer: Writer, vectors: PromptVectors, *, directory: Path, distance: float) -> None:
         self.store = store
         self.writer = writer
+        self.vectors = vectors
         self.directory = directory
         self.distance = distance
         self._held = threading.RLock()
         self._followed: OrderedDict[str, _Followed] = OrderedDict()
         self._pid = os.getpid()
 
-    def near(self, scope: str, embedder: Embedder, vector: Vector) -> list[tuple[VectorRow, float]]:
-        """Up to COUNT living entries of the scope within the distance, nearest first."""
+    def near(self, scope: str, prompt: str) -> list[tuple[VectorRow, float]]:
+        """Up to COUNT living entries of the scope within the distance, nearest first; none where the guard can accept none."""
+        block = block_of(scope, prompt)
         # what waits before what is stored: if it is written in between, it is found in both, and never in neither
-        waiting = self.writer.near(scope, embedder.id, vector, within=self.distance)
-        stored = self._stored(scope, embedder, vector)
-        if not waiting and not stored:
+        waiting = self.writer.of_block(block)
+        is_stored = self.store.holds(block)
+        if not waiting and not is_stored:
             return []
-        found = {row.key for row, _ in waiting}
-        stored = [pair for pair in stored if pair[0].key not in found and not self.writer.replaces(pair[0])]
-        return sorted([*waiting, *stored], key=lambda pair: pair[1])[:COUNT]
+        vector, *others = self.vectors.of([prompt, *[row.prompt for row in waiting]])
+        if vector is None:
+            return []
+        far = [(row, 1.0 - float(vector.dot(other))) for row, other in zip(waiting, others, strict=True) if other is not None]
+        near = [pair for pair in far if pair[1] <= self.distance]
+        if is_stored:
+            found = {row.key for row, _ in near}
+            stored = self._stored(scope, self.vectors.embedder, vector)
+            near += [pair for pair in stored if pair[0].key not in found and not self.writer.replaces(pair[0])]
+        return sorted(near, key=lambda pair: pair[1])[:COUNT]
+
+    def row(self, key: str, scope: str, prompt: str) -> VectorRow:
+        """The semantic side of an answer that is to be stored. Raises what the embedder raises, if it cannot be used."""
+        # a lone surrogate is no UTF-8
+        text = prompt if prompt.isascii() else prompt.encode("utf-8", "backslashreplace").decode("utf-8")
+        return VectorRow(0, key, scope, self.vectors.embedder.id, text, b"", block_of(scope, text))
 
     def _stored(self, scope: str, embedder: Embedder, vector: Vector) -> list[tuple[VectorRow, float]]:
         with self._lock:
@@ -82,13 +100,10 @@ class Neighbours:
             return [(row, far) for row, far in rows if row is not None]
 
     def written(self, scopes: Iterable[str]) -> None:
-        """Take in what was written of those of these scopes that are followed, before their next lookup has to."""
+        """Take in what was written of these scopes, before a lookup has to."""
         with self._lock:
-            version = self.store.version()
             for scope in scopes:
-                followed = self._followed.get(scope)
-                if followed is not None and followed.index.identity.store == version[0]:
-                    self._catch_up(followed, version)
+                self._follow(scope, self.vectors.embedder)
 
     def settle(self) -> None:
         """Do now, in one go, what a thread does by and by."""

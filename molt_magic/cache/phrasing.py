@@ -167,11 +167,15 @@ def question(sentence: str, words: list[str]) -> tuple[str | None, str]:
 def _infinitive(rest: str) -> str:
     """ "losing weight" as "lose weight", for the verbs that are known; any other stays as it is."""
     first, *others = rest.split(" ", 1)
-    if first.endswith("ing"):
-        stem = first[:-3]
-        known = (verb for verb in (stem, f"{stem}e", stem[:-1]) if verb in COMMON_VERBS or verb in PROCEDURES)
-        first = next(known, first)
-    return " ".join([first, *others])
+    return " ".join([infinitive(first), *others])
+
+
+def infinitive(word: str) -> str:
+    """ "lose" of "losing" and of any verb that is known; other words as they are."""
+    if not word.endswith("ing"):
+        return word
+    stem = word[:-3]
+    return next((verb for verb in (stem, f"{stem}e", stem[:-1]) if verb in COMMON_VERBS or verb in PROCEDURES), word)
 
 
 def _by_place(rest: str) -> str:

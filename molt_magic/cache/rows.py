@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from molt_magic.frozen import fast_init
 
 
-@fast_init
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class VectorRow:
-    """The semantic side of an entry, as stored."""
+    """The semantic side of an entry, as stored; the vector is made just before."""
 
-    seq: int  # 0 before it is stored
+    seq: int  # 0 until it is stored
     key: str
     scope: str
     embedder: str
     prompt: str
-    vector: bytes  # float32, unit length
+    vector: bytes  # float32, unit length; none before, or where the prompt has none
+    block: int = 0  # of `molt_magic.cache.block`
 
 
 @fast_init

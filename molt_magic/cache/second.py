@@ -64,10 +64,10 @@ class SecondOpinion:
             held = {text: vector for text in (one, two) if (vector := self._vectors.get(text)) is not None}
         missing = [text for text in (one, two) if text not in held]
         if missing:
-            made = unit_vectors(embedder, missing)
-            if made is None:
-                return None
-            held |= zip(missing, made, strict=True)
+            for text, vector in zip(missing, unit_vectors(embedder, missing), strict=True):
+                if vector is None:
+                    return None
+                held[text] = vector
         with self._lock:
             for text, vector in held.items():
                 self._vectors[text] = vector

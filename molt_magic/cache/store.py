@@ -30,15 +30,17 @@ logger = logging.getLogger("molt_magic.cache")
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 DAMAGED = "damaged-cache.db"  # one copy is kept for whoever wants to look
 RETRY_AFTER_S = 30.0  # a store that cannot be opened is tried again this much later, not on every prompt
 
 _SIDE_TABLES = (
     "CREATE TABLE IF NOT EXISTS Vector ("
     " seq INTEGER PRIMARY KEY AUTOINCREMENT,"  # never reused: `seq > last seen` finds every new row
-    " key TEXT NOT NULL UNIQUE, scope TEXT NOT NULL, embedder TEXT NOT NULL, prompt TEXT NOT NULL, vector BLOB NOT NULL)",
+    " key TEXT NOT NULL UNIQUE, scope TEXT NOT NULL, embedder TEXT NOT NULL, prompt TEXT NOT NULL, vector BLOB NOT NULL,"
+    " block INTEGER)",  # NULL of what a molt_magic of version 1 that still runs puts there: nobody finds it
     "CREATE INDEX IF NOT EXISTS Vector_scope ON Vector (scope, embedder, seq)",
+    "CREATE INDEX IF NOT EXISTS Vector_block ON Vector (block)",
     "CREATE TRIGGER IF NOT EXISTS Vector_follows AFTER DELETE ON Cache FOR EACH ROW BEGIN"
     " DELETE FROM Vector WHERE key = OLD.key; END",
     "CREATE TABLE IF NOT EXISTS Identity (only INTEGER PRIMARY KEY CHECK (only = 1), id TEXT NOT NULL)",
@@ -131,6 +133,10 @@ class JsonStore:
         seen = self._run(Database.version)
         return self._identity, seen, self._cleared
 
+    def holds(self, block: int) -> bool:
+        """Whether there is a prompt of this block."""
+        return self._run(Database.holds, block)
+
     def seqs(self, scope: str, embedder: str, *, after: int = 0) -> set[int]:
         """The vectors of a scope that are newer than `after`."""
         query = "SELECT seq FROM Vector WHERE scope = ? AND embedder = ? AND seq > ?"
@@ -151,7 +157,7 @@ class JsonStore:
 
     def row(self, seq: int) -> VectorRow | None:
         """The semantic side of an entry, None once it is gone."""
-        query = "SELECT seq, key, scope, embedder, prompt, vector FROM Vector WHERE seq = ?"
+        query = "SELECT seq, key, scope, embedder, prompt, vector, block FROM Vector WHERE seq = ?"
         found = self._run(lambda db: db._sql(query, (seq,)).fetchone())
         return VectorRow(*found) if found and all(type(text) is str for text in found[1:5]) else None
 
@@ -266,6 +272,8 @@ class JsonStore:
 
     def _prepare_tables(self, db: Database) -> str:
         with db.transact():
+            if db._sql("PRAGMA user_version").fetchone()[0] == 1:
+                _bring_forward(db)
             for statement in _SIDE_TABLES:
                 db._sql(statement)
             db._sql("INSERT OR IGNORE INTO Identity VALUES (1, ?)", (uuid.uuid4().hex,))
@@ -310,6 +318,15 @@ class JsonStore:
                 return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
         except sqlite3.Error as error:
             return not _says_damaged(error)
+
+
+def _bring_forward(db: Database) -> None:
+    """From version 1, which knew no blocks."""
+    from molt_magic.cache.block import block_of  # its patterns take a while to make
+
+    db._con.create_function("block_of", 2, block_of, deterministic=True)
+    db._sql("ALTER TABLE Vector ADD COLUMN block INTEGER")
+    db._sql("UPDATE Vector SET block = block_of(scope, prompt)")
 
 
 def _nothing(_db: Database) -> None:

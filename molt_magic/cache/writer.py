@@ -11,16 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from molt_magic.cache.rows import Fresh, VectorRow
 from molt_magic.cache.store import JsonStore
 from molt_magic.cache.waiting import Waiting
 from molt_magic.soon import Soon
-
-if TYPE_CHECKING:
-    from molt_magic.cache.index import Vector
 
 WAIT_S = 0.05  # from the first answer that waits to the transaction
 MOST_WAITING = 256  # keys; who gives more brings them to the disk himself
@@ -36,12 +32,21 @@ class Writer:
 
     Args:
         store: the database.
+        embed: gives prompts their vectors; those that have none are not stored. It must not raise.
         failed: told why something could not be written; it is then as if it had never been put.
         written: told the scopes of the prompts that were.
     """
 
-    def __init__(self, store: JsonStore, *, failed: Callable[[Exception], None], written: Callable[[set[str]], None]) -> None:
+    def __init__(
+        self,
+        store: JsonStore,
+        *,
+        embed: Callable[[Sequence[VectorRow]], None],
+        failed: Callable[[Exception], None],
+        written: Callable[[set[str]], None],
+    ) -> None:
         self.store = store
+        self._embed = embed
         self._failed = failed
         self._written = written
         self._most_bytes = min(MOST_BYTES, store.max_bytes // SHARE_WAITING)
@@ -82,16 +87,12 @@ class Writer:
         if many or not self._soon.want():
             self.flush()
 
-    def near(self, scope: str, embedder: str, vector: Vector, *, within: float) -> list[tuple[VectorRow, float]]:
-        """Of what waits, the prompts of a scope within this cosine distance, with theirs."""
+    def of_block(self, block: int) -> list[VectorRow]:
+        """Of what waits, the prompts of a block."""
         self._own()
         with self._lock:
-            waiting, leaving = self._waiting, self._leaving
-            near = waiting.near(scope, embedder, vector, within=within)
-            if leaving.texts:
-                older = leaving.near(scope, embedder, vector, within=within)
-                near += [pair for pair in older if not waiting.holds(pair[0])]
-            return near
+            waiting = self._waiting
+            return waiting.of_block(block) + [row for row in self._leaving.of_block(block) if not waiting.holds(row)]
 
     def replaces(self, row: VectorRow) -> bool:
         """Whether another prompt waits to take the place of this one."""
@@ -122,8 +123,11 @@ class Writer:
                 leaving = self._leaving = self._waiting
                 self._waiting = Waiting()
             try:
+                rows = leaving.rows()
+                if rows:
+                    self._embed(rows)
                 self.store.put_all(leaving.texts)
-                self._written({row.scope for row in leaving.rows()})
+                self._written({row.scope for row in rows if row.vector})
             except Exception as error:  # noqa: BLE001  # nobody waits for it
                 self._failed(error)
             finally:

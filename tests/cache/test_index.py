@@ -173,11 +173,31 @@ def _cache(folder: Path) -> Cache:
     )  # fmt: skip
 
 
+def _store(cache: Cache, n: int) -> None:
+    """Store a prompt, and find it on the disk."""
+    text = f"w{n} x{n} y{n}"
+    cache.put(canonical_key({"n": n}), {"n": n}, scope="s", prompt=text)
+    cache.flush()
+    assert cache.nearest("s", text) is not None
+
+
+def test_no_lookup_in_vain_waits_for_the_index(tmp_path: Path) -> None:
+    first, second = _cache(tmp_path / "answers"), _cache(tmp_path / "answers")
+    for n in range(100):
+        _store(first, n)
+    assert second.nearest("s", "w100 x100 y100") is None
+    assert not second._near._followed
+    assert all(second.nearest("s", f"w{n} x{n} y{n}") is not None for n in range(100))
+    assert len(second._near._followed["s"].index) == 100
+    first.close()
+    second.close()
+
+
 @pytest.mark.usefixtures("small_graphs")
 def test_no_put_builds_the_graph_but_a_thread_beside_it(tmp_path: Path) -> None:
     cache = _cache(tmp_path / "answers")
-    cache.nearest("s", "w0 x0 y0")
-    for n in range(200):
+    _store(cache, 0)
+    for n in range(1, 200):
         cache.put(canonical_key({"n": n}), {"n": n}, scope="s", prompt=f"w{n} x{n} y{n}")
         assert cache.nearest("s", f"w{n} x{n} y{n}") is not None
     cache.flush()
@@ -197,7 +217,7 @@ def test_an_index_that_cannot_be_written_is_said_once_and_goes_on_in_memory(
 ) -> None:
     monkeypatch.setattr("molt_magic.cache.neighbours.LEAST_CHANGES", 20)
     cache = _cache(tmp_path / "answers")
-    cache.nearest("s", "w0 x0 y0")
+    _store(cache, 0)
     followed = cache._near._followed["s"]
     followed.index.path = tmp_path / "nowhere" / "index-1.hnsw"
     for n in range(200):
@@ -214,9 +234,8 @@ def test_the_cache_finds_every_entry_whatever_became_of_the_index_file(tmp_path:
     folder = tmp_path / "answers"
     cache = _cache(folder)
     words = [f"w{n} x{n} y{n}" for n in range(120)]
-    for n, text in enumerate(words):
-        cache.put(canonical_key({"n": n}), {"n": n}, scope="s", prompt=text)
-        cache.nearest("s", text)
+    for n in range(120):
+        _store(cache, n)
     cache.close()
     (graph,) = folder.glob("index-*.hnsw")
     if harm == "missing":
