@@ -67,17 +67,23 @@ class StaticEmbedder:
         self._lock = threading.Lock()
         self._loaded: tuple[Tokenizer, NDArray[np.float16]] | None = None
         self._words: _Words | None = None
+        self._last: tuple[str, NDArray[np.float32]] | None = None  # who predicts looks at a question, and then the cache does
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of `texts`; see `Embedder`."""
         import numpy as np
 
+        last = self._last
+        if last is not None and len(texts) == 1 and texts[0] == last[0]:
+            return last[1].copy()
         rows = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in enumerate(texts):
             if text.strip():
                 total = np.add.reduce(self._vectors(text))  # of which the mean is a fraction, and points the same way
                 if length := math.sqrt(total.dot(total)):
                     np.divide(total, length, out=rows[row])
+        if len(texts) == 1:
+            self._last = texts[0], rows.copy()
         return rows
 
     def _vectors(self, text: str) -> NDArray[np.float32]:
