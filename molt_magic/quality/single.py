@@ -70,7 +70,11 @@ class Single:
 
     @cached_property
     def _known(self) -> Rows:
-        return self.state.known.astype(np.float32)
+        return np.ascontiguousarray(self.state.known, dtype=np.float32)  # else `take` copies all of it
+
+    @cached_property
+    def _targets(self) -> Matrix:
+        return np.ascontiguousarray(self.state.near.targets)
 
     def _components(self, prompt: str, task: str | None, vector: Rows, order: npt.NDArray[np.int64]) -> Matrix:
         state = self.state
@@ -85,7 +89,7 @@ class Single:
             sums = sums + self._read(prompt, vector, linear, state.features)
         found, families = np.split(sums, [linear.p])
         if linear.near is not None:
-            targets = state.near.targets.take(order[: len(linear.near)], axis=0)
+            targets = self._targets.take(order[: len(linear.near)], axis=0)
             found = found + np.einsum("np,np->p", targets, linear.near)
         if linear.family is not None and state.families is not None:
             found = found + sharpened(families, state.families.sharpness).dot(linear.family)
@@ -156,5 +160,5 @@ def _multiplied_out(state: State, weights: Matrix, likeness: Likeness) -> _Linea
     blocks["near"] = weights[0] * state.near.shares
     if (looks := blocks["looks"]).any():
         blocks["looks"] = likeness.weights(state.features.landmarks.whitening @ looks)
-    given = {name: columns for name, columns in blocks.items() if columns.any()}
+    given = {name: np.ascontiguousarray(columns) for name, columns in blocks.items() if columns.any()}
     return _Linear(p, constant, tasks, *(given.get(name) for name in ("near", "meaning", "words", "looks", "prior", FAMILY)))
