@@ -6,8 +6,8 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from molt_magic.log import RANK
 from molt_magic.log.frame import from_columns
+from molt_magic.log.reading import RANK
 from molt_magic.log.schema import COLUMNS, JSON_COLUMNS
 
 if TYPE_CHECKING:
