@@ -10,7 +10,6 @@ from molt_magic import errors, validators
 from molt_magic.catalog import Catalog
 from molt_magic.config import Settings
 from molt_magic.orchestrator import question, record
-from molt_magic.orchestrator.beforehand import Foretell
 from molt_magic.orchestrator.budget import Refusal, RunAccount
 from molt_magic.orchestrator.threads import Threads
 from molt_magic.providers import Exchanger
@@ -43,7 +42,6 @@ class Asked:
     exchanger: Exchanger | None = None  # who asks the models; None: this process
     refused: dict[str, Refusal] = field(default_factory=dict)  # models that are not asked for what they may cost
     exploring_usd: float = 0.0  # what is held for it of the budget of exploration
-    foretell: Foretell | None = None  # what is predicted of the models, where nothing is decided by it
     situation: Situation | None = None  # what the strategy was told
     logged: bool = False  # whether its decision is in the log
     result: Result | None = None

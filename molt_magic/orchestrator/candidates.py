@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from molt_magic import catalog, tokens
-from molt_magic.quality import Predicted, QualityModel
+from molt_magic.quality import QualityModel, Vector
 from molt_magic.strategies.order import cost_of
 from molt_magic.types import Candidate, ModelSpec, Request
 
 DEFAULT_ANSWER_TOKENS = 512  # kept free in a window for the answer when the request sets no limit
-UNTOLD: Predicted = (0.5, 0.0, 0.0, "prior only")  # of a model of which nothing is predicted yet
 FAIR_QUALITY = 0.3  # a model below this neither judges nor summarises while a better one is there
 
 
@@ -44,7 +43,7 @@ def assess(
     *,
     unavailable: Sequence[str | None],
     quality: QualityModel,
-    predictions: Iterable[Predicted],
+    vector: Vector | None,
     window_cap: int | None,
     fits_whole: bool,
     too_dear: Callable[[ModelSpec, int, int], str | None] | None,
@@ -55,8 +54,8 @@ def assess(
         specs: the catalog's models.
         request: what is asked.
         unavailable: of each model why it cannot be reached (no key, no weights, cooling down), or None.
-        quality: what past answers say of how long this one will be.
-        predictions: of each model what is predicted of it, or UNTOLD.
+        quality: what past outcomes say.
+        vector: the prompt's embedding, float32 of shape (dim,), or None.
         window_cap: configured cap on every window, tokens.
         fits_whole: whether the messages must fit as they are (the context manager is off).
         too_dear: why a model is not asked for what it may cost, given the tokens of the messages and those that its answer is
@@ -66,6 +65,7 @@ def assess(
     families, models = _known(specs)
     counts = tokens.count_messages_for(request.messages, families)
     outputs = quality.expected_tokens_each(specs, request.task, prompt, limit)
+    predictions = quality.predict_each(specs.values(), task=request.task, vector=vector, prompt=prompt)
     found = []
     for (spec, family, rates), output, (expected, low, n, evidence), skipped in zip(
         models, outputs, predictions, unavailable, strict=True
@@ -99,19 +99,6 @@ def _known(specs: Mapping[str, ModelSpec]) -> _Known:
         models = tuple((spec, spec.family, catalog.rates_of(spec, hour)) for spec in specs.values())
         last = _last = specs, hour, _Known(families, models)
     return last[2]
-
-
-def foretold(candidates: Sequence[Candidate], predictions: Mapping[str, Predicted]) -> tuple[Candidate, ...]:
-    """Candidates that were assessed without what is predicted of them, with it.
-
-    Args:
-        predictions: by the model's name.
-    """
-    found = []
-    for spec, cost, _, _, _, _, skipped, reachable in candidates:
-        expected, low, n, evidence = predictions[spec.name]
-        found.append(_candidate((spec, cost, expected, evidence, n, low, skipped, reachable)))
-    return tuple(found)
 
 
 # as the class itself makes one, in half the time: there is one for every model and question

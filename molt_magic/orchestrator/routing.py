@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from molt_magic import errors, telemetry, validators
 from molt_magic.context import Memory
 from molt_magic.orchestrator import journal, record
 from molt_magic.orchestrator.asked import Asked
-from molt_magic.orchestrator.beforehand import Beforehand, Foretell, prompt_hash
+from molt_magic.orchestrator.beforehand import Beforehand, prompt_hash
 from molt_magic.orchestrator.budget import quote
-from molt_magic.orchestrator.candidates import UNTOLD, assess, helper_model
+from molt_magic.orchestrator.candidates import assess, helper_model
 from molt_magic.orchestrator.engine import Engine
 from molt_magic.orchestrator.failure import as_molt_error, failure
 from molt_magic.orchestrator.parts import Parts
@@ -24,7 +24,7 @@ from molt_magic.orchestrator.trace import Trace
 from molt_magic.orchestrator.withheld import withheld
 from molt_magic.providers.base import until
 from molt_magic.providers.cassette import DEPLOYMENT
-from molt_magic.quality import Predicted, Vector
+from molt_magic.quality import Vector
 from molt_magic.result import Result
 from molt_magic.strategies import Explore
 from molt_magic.strategies.explore import EXPLORED
@@ -109,15 +109,12 @@ class Routing:
         request = asked.request
 
         def assessed() -> tuple[Candidate, ...]:
-            foretell = self._foretelling(request)
-            if later := _only_logged(asked):
-                asked.foretell = foretell
             return assess(
                 self._parts.catalog.models,
                 request,
                 unavailable=engine.unavailable(self._parts.catalog.models.values()),
                 quality=self._parts.quality,
-                predictions=[UNTOLD] * len(self._parts.catalog.models) if later else foretell().values(),
+                vector=self._vector(request),
                 window_cap=self._parts.settings.context.max_tokens,
                 fits_whole=self._parts.settings.context.mode == "off",
                 too_dear=self._too_dear(asked, engine),
@@ -164,16 +161,6 @@ class Routing:
 
         return too_dear
 
-    def _foretelling(self, request: Request) -> Foretell:
-        """What says what is predicted of every model, by its name."""
-        specs, quality, vector = self._parts.catalog.models, self._parts.quality, self._vector(request)
-
-        def foretell() -> Mapping[str, Predicted]:
-            said = quality.predict_each(specs.values(), task=request.task, vector=vector, prompt=request.prompt)
-            return dict(zip(specs, said, strict=True))
-
-        return foretell
-
     def _vector(self, request: Request) -> Vector | None:
         """The prompt's embedding, where there is anything to compare it with."""
         if not self._parts.quality.knows_anything() or not request.prompt:
@@ -190,7 +177,7 @@ class Routing:
         quality = settings.defaults.quality if request.quality is None else request.quality
         checks = self._checks(asked, quality, candidates) if asked.checks else ()
         situation = asked.situation = Situation(request, candidates, quality, checks)
-        trace.beforehand = Beforehand(request, candidates, {c.spec.name for c in situation.eligible}, asked.foretell)
+        trace.beforehand = Beforehand(request, candidates, {c.spec.name for c in situation.eligible})
         trace.wants_logprobs = any(check.name.startswith("confidence") for check in checks)
         if not asked.dry_run:
             remembered = await recall(asked.strategy, situation, engine=engine, trace=trace)
@@ -243,8 +230,6 @@ class Routing:
         attempts = record.with_verdicts(trace.attempts, choice.verdicts)
         if isinstance(error, asyncio.CancelledError):
             choice = replace(choice, attempt=attempts[-1] if attempts else None, reason="cancelled by the user")
-        beforehand = trace.beforehand or Beforehand(asked.request, choice.candidates, (), asked.foretell)
-        choice = beforehand.told(choice)
         told = as_molt_error(error)
         answer = choice.attempt
         decision = record.decision(
@@ -258,7 +243,7 @@ class Routing:
             latency_s=latency_s,
             error=None if told is None else f"{told.kind}: {told.message}",
             keep_text=self._parts.settings.log.prompts,
-            beforehand=beforehand,
+            beforehand=trace.beforehand or Beforehand(asked.request, choice.candidates, ()),
             cache=None if asked.cache is not False else "off",
         )
         if not self._parts.settings.log.prompts:
@@ -304,11 +289,6 @@ class Routing:
             if missing is not None and missing.fix:
                 return missing.fix
         return ""
-
-
-def _only_logged(asked: Asked) -> bool:
-    """Whether what is predicted plays no part in what is decided: a model is named, and its answer faces no checks."""
-    return asked.strategy == "direct" and asked.request.model is not None and not asked.checks
 
 
 def _asked_for(request: Request, candidates: tuple[Candidate, ...]) -> Sequence[Candidate]:

@@ -111,18 +111,6 @@ def test_arbitrage_uses_an_imported_table_at_once_and_so_does_the_next_orchestra
     assert evidence(orchestrator({"small": "Lima", "big": "Lima"})) == "30 near of 30 outcomes"
 
 
-def test_where_a_model_is_named_it_is_told_all_the_same_what_is_predicted(orchestrator: MakeOrchestrator) -> None:
-    orch = orchestrator({"small": "Lima", "big": "Lima"})
-    orch.learn(a_table())
-    weighed = orch.route(ASKED[0], strategy="arbitrage", dry_run=True)
-    for _ in ("asked for", "in the cache"):
-        named = orch.route(ASKED[0], model="big")
-        assert [c[2:6] for c in named.candidates] == [c[2:6] for c in weighed.candidates]
-        assert named.candidates[0].evidence == "30 near of 30 outcomes"
-        assert orch.log.last().candidates[0]["evidence"] == "30 near of 30 outcomes"
-    assert named.cached
-
-
 def test_the_same_table_again_counts_once_and_what_changed_in_it_counts_anew(orchestrator: MakeOrchestrator) -> None:
     orch = orchestrator({"small": "Lima", "big": "Lima"})
     table = a_table()
