@@ -52,18 +52,21 @@ class Neighbours:
 
     def nearest(self, vectors: Rows, count: int) -> tuple[npt.NDArray[np.int64], Rows]:
         """Places and cosines of the `count` nearest, nearest first: shapes (k, count)."""
-        return _nearest(self._likeness(vectors[0])[None] if len(vectors) == 1 else vectors @ self.vectors.T, count)
+        return _nearest(cosines_to(vectors[0], self.vectors)[None] if len(vectors) == 1 else vectors @ self.vectors.T, count)
 
-    def _likeness(self, vector: Rows) -> Rows:
-        """Cosines to all prompts, (n,), in blocks too small for OpenBLAS to wake threads: where other programs keep the
-        processors busy, to wait for those takes milliseconds."""
-        n, d = self.vectors.shape
-        size = max(LONE // d // 8 * 8, 1)  # the rows of a block are added up as those of the whole if they are eights
-        whole = n - n % size
-        found = np.empty(n, dtype=np.float32)
-        np.matmul(self.vectors[:whole].reshape(-1, size, d), vector, out=found[:whole].reshape(-1, size))
-        np.dot(self.vectors[whole:], vector, out=found[whole:])
-        return found
+
+def cosines_to(vector: Rows, vectors: Rows) -> Rows:
+    """Of vectors (n, d) to one, (n,), in blocks too small for OpenBLAS to wake threads: to wait for those takes milliseconds
+    where other programs keep the processors busy."""
+    n, d = vectors.shape
+    size = LONE // max(d, 1) // 8 * 8  # the rows of a block are added up as those of the whole if they are eights ...
+    if not size or n <= size:
+        return vectors @ vector
+    whole = (n - 2) // size * size  # ... and those that are left if they are more than one
+    found = np.empty(n, dtype=np.float32)
+    np.matmul(vectors[:whole].reshape(-1, size, d), vector, out=found[:whole].reshape(-1, size))
+    np.dot(vectors[whole:], vector, out=found[whole:])
+    return found
 
 
 def others(vectors: Rows) -> tuple[npt.NDArray[np.int64], Rows]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from molt_magic.quality.calibrate import within
+from molt_magic.quality.neighbours import cosines_to
 from molt_magic.types import SOURCE_RANK, Outcome
 
 Vector = npt.NDArray[np.float32]
@@ -88,7 +89,7 @@ class Record:
         scores = self._scores[since:]
         weights = np.zeros(len(scores))
         if vector is not None and len(scores):
-            weights = within(self._stacked(len(vector))[since:] @ vector, 0.0, 1.0).astype(np.float64)
+            weights = within(cosines_to(vector, self._stacked(len(vector))[since:]), 0.0, 1.0).astype(np.float64)
         if task is not None:
             same = self._places_of(task)
             same = same[np.searchsorted(same, since) :] - since
