@@ -37,6 +37,7 @@ from tests.stress.kill import ROOT, environment
 from tests.stress.long_log import lengthen
 
 FEW = 5_000  # decisions of the small log
+TAUGHT = 50_000  # ... of one that has taught all that a fit holds: 10,000 outcomes, see quality/outcomes.py
 JUDGED = 5  # one decision in so many has an outcome
 FRAME = 10_000  # decisions as a frame
 STRATEGIES = ("direct", "arbitrage")
@@ -68,7 +69,7 @@ class Grown:
 
     def __str__(self) -> str:
         cpu = "" if self.cpu_ratio is None else f"{self.cpu_ratio:>8.2f}"
-        return f"{self.what:<62}{1000 * self.small:>12.3f} ms{1000 * self.large:>12.3f} ms{self.ratio:>8.2f}{cpu}"
+        return f"{self.what:<76}{1000 * self.small:>12.3f} ms{1000 * self.large:>12.3f} ms{self.ratio:>8.2f}{cpu}"
 
 
 def _grown(what: str, small: Timed, large: Timed) -> Grown:
@@ -76,17 +77,18 @@ def _grown(what: str, small: Timed, large: Timed) -> Grown:
 
 
 def run(rows: int, answers: int, folder: Path, *, rounds: int = 9) -> Iterator[Grown]:
-    """Measure with logs of FEW and of `rows` decisions, and caches of a thousand and of `answers` entries."""
+    """Measure with logs of FEW, of TAUGHT and of `rows` decisions, and caches of a thousand and of `answers` entries."""
     with server.running() as url:
-        empty, small, large = folder / "empty", folder / "small", folder / "large"
-        for home, size in ((small, min(FEW, rows)), (large, rows)):
+        empty, small, taught, large = folder / "empty", folder / "small", folder / "taught", folder / "large"
+        for home, size in ((small, min(FEW, rows)), (taught, min(TAUGHT, rows)), (large, rows)):
             begin(home, url)
             lengthen(home / "data" / "decisions.sqlite", decisions=size, outcomes=size // JUDGED)
             fit(home, url)
         yield from new_kernels(small, large, url, rounds=rounds)
-        # the two apart: an empty log has taught nothing, and what was learned is looked at for every question
-        yield from routed({"small": small, "large": large}, url, rounds=rounds, by="log")
-        yield from routed({"small": empty, "large": small}, url, rounds=rounds, by="empty log, log with a fit")
+        # apart: what was learned is looked at for every question, and grows until a fit holds as much as it may
+        yield from routed({"small": empty, "large": small}, url, rounds=rounds, by="nothing learned, something")
+        yield from routed({"small": small, "large": taught}, url, rounds=rounds, by="something, as much as a fit holds")
+        yield from routed({"small": taught, "large": large}, url, rounds=rounds, by="as much learned, a longer log")
         few, many = folder / "few", folder / "many"
         for home, size in ((few, min(1_000, answers)), (many, answers)):
             begin(home, url)
