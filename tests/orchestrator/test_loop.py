@@ -43,6 +43,15 @@ async def after(seconds: float, value: Any = None) -> Any:
     return value
 
 
+async def lingering(done: threading.Event) -> None:
+    """Takes its time to end where it is cancelled."""
+    try:
+        await asyncio.sleep(30)
+    finally:
+        await asyncio.sleep(0.6)
+        done.set()
+
+
 def kill_main(after_s: float) -> threading.Timer:
     """Ctrl-C, a little later."""
     timer = threading.Timer(after_s, signal.pthread_kill, (threading.main_thread().ident or 0, signal.SIGINT))
@@ -202,18 +211,10 @@ class TestCtrlC:
 
     def test_a_second_one_does_not_wait_and_the_rest_is_done_without_it(self, loop: EventLoop) -> None:
         done = threading.Event()
-
-        async def asked() -> None:
-            try:
-                await asyncio.sleep(30)
-            finally:
-                await asyncio.sleep(0.6)
-                done.set()
-
         kill_main(0.05)
         kill_main(0.15)
         with pytest.raises(KeyboardInterrupt):
-            loop.run(asked())
+            loop.run(lingering(done))
         assert not done.is_set()
         assert done.wait(5)
 
@@ -222,17 +223,9 @@ class TestCtrlC:
     ) -> None:
         monkeypatch.setattr(loops, "CANCEL_S", 0.1)
         done = threading.Event()
-
-        async def asked() -> None:
-            try:
-                await asyncio.sleep(30)
-            finally:
-                await asyncio.sleep(0.6)
-                done.set()
-
         kill_main(0.05)
         with pytest.raises(KeyboardInterrupt):
-            loop.run(asked())
+            loop.run(lingering(done))
         assert not done.is_set()
         assert done.wait(5)
 
