@@ -86,15 +86,16 @@ def run(rows: int, answers: int, folder: Path, *, rounds: int = 9) -> Iterator[G
             fit(home, url)
         yield from new_kernels(small, large, url, rounds=rounds)
         # apart: what was learned is looked at for every question, and grows until a fit holds as much as it may
-        yield from routed({"small": empty, "large": small}, url, rounds=rounds, by="nothing learned, something")
-        yield from routed({"small": small, "large": taught}, url, rounds=rounds, by="something, as much as a fit holds")
-        yield from routed({"small": taught, "large": large}, url, rounds=rounds, by="as much learned, a longer log")
+        asked = questions(seed=3)
+        yield from routed({"small": empty, "large": small}, url, asked, rounds=rounds, by="nothing learned, something")
+        yield from routed({"small": small, "large": taught}, url, asked, rounds=rounds, by="something, as much as a fit holds")
+        yield from routed({"small": taught, "large": large}, url, asked, rounds=rounds, by="as much learned, a longer log")
         few, many = folder / "few", folder / "many"
         for home, size in ((few, min(1_000, answers)), (many, answers)):
             begin(home, url)
             fill(home, url, size)
         yield from opened(few, many, url, rounds=rounds)
-        yield from routed({"small": few, "large": many}, url, rounds=rounds, by="cache")
+        yield from routed({"small": few, "large": many}, url, asked, rounds=rounds, by="cache")
         yield from kept(few, many, url, rounds=rounds)
 
 
@@ -148,21 +149,23 @@ def new_kernels(small: Path, large: Path, url: str, *, rounds: int) -> Iterator[
         yield Grown(f"new kernel, log: {what}", median(of[small]), median(of[large]))
 
 
-def routed(homes: Mapping[str, Path], url: str, *, rounds: int, by: str) -> Iterator[Grown]:
+def routed(homes: Mapping[str, Path], url: str, asked: Iterator[Question], *, rounds: int, by: str) -> Iterator[Grown]:
     """New questions to a server on this machine that answers at once, one after another."""
     with ExitStack() as held:
         orchs = {name: held.enter_context(an_orchestrator(url, home)) for name, home in homes.items()}
         overhead: dict[tuple[str, str], list[float]] = defaultdict(list)
 
-        def asking(name: str, strategy: str) -> Callable[[Question], object]:
-            def ask(question: Question) -> None:
-                result = orchs[name].route(question.text, strategy=strategy, model="small" if strategy == "direct" else None)
-                overhead[name, strategy].append(result.decision.overhead_ms / 1000.0)
+        def asking(name: str, strategy: str) -> Callable[[object], object]:
+            def ask(_: object) -> None:
+                result = orchs[name].route(next(asked).text, strategy=strategy, model="small" if strategy == "direct" else None)
+                if not result.cached:  # as it is where it says what another one said
+                    overhead[name, strategy].append(result.decision.overhead_ms / 1000.0)
 
             return ask
 
         contenders = {(name, strategy): asking(name, strategy) for name in orchs for strategy in STRATEGIES}
-        found = interleaved(contenders, questions(seed=3), rounds=rounds, block=12, rng=random.Random(0))
+        # each has questions of its own: what one asked is in the cache of the other that shares its home
+        found = interleaved(contenders, itertools.count(), rounds=rounds, block=12, rng=random.Random(0))
     for strategy in STRATEGIES:
         yield _grown(f"question, {by}: {strategy}", found["small", strategy], found["large", strategy])
         small, large = (median(overhead[name, strategy]) for name in ("small", "large"))
