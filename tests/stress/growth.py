@@ -38,7 +38,7 @@ from tests.stress.long_log import lengthen
 
 FEW = 5_000  # decisions of the small log
 TAUGHT = 50_000  # ... of one that has taught all that a fit holds: 10,000 outcomes, see quality/outcomes.py
-JUDGED = 5  # one decision in so many has an outcome
+JUDGED = 5  # one decision in so many has an outcome, until there are as many as a fit holds
 FRAME = 10_000  # decisions as a frame
 STRATEGIES = ("direct", "arbitrage")
 _FRAME = f"""
@@ -82,7 +82,7 @@ def run(rows: int, answers: int, folder: Path, *, rounds: int = 9) -> Iterator[G
         empty, small, taught, large = folder / "empty", folder / "small", folder / "taught", folder / "large"
         for home, size in ((small, min(FEW, rows)), (taught, min(TAUGHT, rows)), (large, rows)):
             begin(home, url)
-            lengthen(home / "data" / "decisions.sqlite", decisions=size, outcomes=size // JUDGED)
+            lengthen(home / "data" / "decisions.sqlite", decisions=size, outcomes=min(size, TAUGHT) // JUDGED)
             fit(home, url)
         yield from new_kernels(small, large, url, rounds=rounds)
         # apart: what was learned is looked at for every question, and grows until a fit holds as much as it may
