@@ -41,7 +41,6 @@ _PRAGMAS = (
 
 OPENING_S = 2.0  # to wait for another process that opens the database
 _GET = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1 AND (expire_time IS NULL OR expire_time > ?)"
-
 _OF_BLOCK = "SELECT 1 FROM Vector WHERE block = ? LIMIT 1"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import diskcache
 
 from molt_magic.cache.disk import Refused, connect
-from molt_magic.cache.rows import Fresh
+from molt_magic.cache.rows import Fresh, prompts_of
 
 ROWS_UNCHECKED = 16  # may be set before something has to go, or of the bound ...
 SHARE_UNCHECKED = 64  # ... one part in so many; what has expired is not read meanwhile
@@ -57,7 +57,7 @@ class Inserts:
             sqlite3.Error: nothing was set.
         """
         texts = [_row(key, each) for key, each in fresh.items()]
-        rows = [row for key, each in fresh.items() if (row := each.row) is not None and row.key == key and row.vector]
+        rows = [row for row in prompts_of(fresh) if row.vector]
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:

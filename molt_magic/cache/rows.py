@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from molt_magic.frozen import fast_init
@@ -29,3 +30,8 @@ class Fresh:
     stored: float  # seconds since the epoch
     expires: float  # likewise
     row: VectorRow | None = None  # of one of the keys
+
+
+def prompts_of(fresh: Mapping[str, Fresh]) -> list[VectorRow]:
+    """The semantic sides of texts by their keys, each once."""
+    return [row for key, each in fresh.items() if (row := each.row) is not None and row.key == key]

@@ -28,10 +28,6 @@ class Waiting:
         fresh = self.texts.get(row.key)
         return fresh is not None and fresh.row is not None
 
-    def rows(self) -> list[VectorRow]:
-        """The prompts."""
-        return [row for key, fresh in self.texts.items() if (row := fresh.row) is not None and row.key == key]
-
     def of_block(self, block: int) -> list[VectorRow]:
         """The prompts of a block."""
         rows = self._blocks.get(block)

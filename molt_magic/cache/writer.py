@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from weakref import WeakSet
 
-from molt_magic.cache.rows import Fresh, VectorRow
+from molt_magic.cache.rows import Fresh, VectorRow, prompts_of
 from molt_magic.cache.store import JsonStore
 from molt_magic.cache.waiting import Waiting
 from molt_magic.soon import Soon
@@ -123,7 +123,7 @@ class Writer:
                 leaving = self._leaving = self._waiting
                 self._waiting = Waiting()
             try:
-                rows = leaving.rows()
+                rows = prompts_of(leaving.texts)
                 if rows:
                     self._embed(rows)
                 self.store.put_all(leaving.texts)

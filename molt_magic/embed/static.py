@@ -67,7 +67,7 @@ class StaticEmbedder:
         self._lock = threading.Lock()
         self._loaded: tuple[Tokenizer, NDArray[np.float16]] | None = None
         self._words: _Words | None = None
-        self._last: tuple[str, NDArray[np.float32]] | None = None  # who predicts looks at a question, and then the cache does
+        self._last: tuple[str, NDArray[np.float32]] | None = None  # a fit looks at a question, and then the classifier does
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of `texts`; see `Embedder`."""

@@ -54,7 +54,7 @@ class Comparison:
         names: strategies, or models of the catalog: a model's name means strategy direct with that model.
         mode: `live`; `dry run`: plans and estimated costs, nothing is called; `recorded`: answers that are in the log or on a
             cassette already, nothing is paid.
-        on_event: told (name, event), in a thread of its own; of what concerns all, such as a model that is loaded, with the
+        on_event: told (name, event), in a thread of the loop; of what concerns all, such as a model that is loaded, with the
             name "".
         on_end: told a name once its question has ended; the last time, `done` is true.
         options: those of `Orchestrator.aroute`, the same for every name.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -37,8 +36,6 @@ from molt_magic.types import (
     Retry,
     Usage,
 )
-
-logger = logging.getLogger("molt_magic")
 
 T = TypeVar("T")
 

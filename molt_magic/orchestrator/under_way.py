@@ -34,7 +34,7 @@ class UnderWay(Generic[T]):
         super().__init__()
         self._loop = loop
         self._coro = coro
-        self._told = ended
+        self._at_end = ended
         self._task: asyncio.Task[None] | None = None
         self._returned: T | None = None
         self._raised: BaseException | None = None
@@ -47,7 +47,7 @@ class UnderWay(Generic[T]):
 
     def cancel(self) -> bool:
         """Ask the coroutine to end. False: it has ended already."""
-        if not self._under_way.locked():
+        if self.has_ended:
             return False
         with contextlib.suppress(RuntimeError):  # the loop is closed: nothing runs any more
             # later by one turn of the loop: a task that is cancelled before its first step never starts, and writes nothing
@@ -88,7 +88,7 @@ class UnderWay(Generic[T]):
         finally:
             self._task = None
             self._ended()
-            self._told(self)
+            self._at_end(self)
             self._under_way.release()
 
     def _end(self) -> None:
