@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from molt_magic.quality.kernel import LONE
+from molt_magic.quality.index import Index, nearest_of
 
 Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
@@ -21,7 +21,7 @@ _AT_ONCE = 512  # rows whose likeness to all the others is held at once
 class Neighbours:
     """Prompts and their targets, and how many are averaged for each target."""
 
-    vectors: Rows  # (n, d), unit length
+    index: Index  # of n vectors
     targets: Matrix  # (n, p)
     counts: npt.NDArray[np.int64]  # (p,)
 
@@ -46,27 +46,9 @@ class Neighbours:
     @cached_property
     def shares(self) -> Matrix:
         """What each of the `most` nearest has in the averages, nearest first: shape (most, p)."""
-        ranks = np.arange(min(self.most, len(self.vectors)))[:, None]
+        ranks = np.arange(min(self.most, len(self.targets)))[:, None]
         found: Matrix = (ranks < self.counts) / self.counts
         return found
-
-    def nearest(self, vectors: Rows, count: int) -> tuple[npt.NDArray[np.int64], Rows]:
-        """Places and cosines of the `count` nearest, nearest first: shapes (k, count)."""
-        return _nearest(cosines_to(vectors[0], self.vectors)[None] if len(vectors) == 1 else vectors @ self.vectors.T, count)
-
-
-def cosines_to(vector: Rows, vectors: Rows) -> Rows:
-    """Of vectors (n, d) to one, (n,), in blocks too small for OpenBLAS to wake threads: to wait for those takes milliseconds
-    where other programs keep the processors busy."""
-    n, d = vectors.shape
-    size = LONE // max(d, 1) // 8 * 8  # the rows of a block are added up as those of the whole if they are eights ...
-    if not size or n <= size:
-        return vectors @ vector
-    whole = (n - 2) // size * size  # ... and those that are left if they are more than one
-    found = np.empty(n, dtype=np.float32)
-    np.matmul(vectors[:whole].reshape(-1, size, d), vector, out=found[:whole].reshape(-1, size))
-    np.dot(vectors[whole:], vector, out=found[whole:])
-    return found
 
 
 def others(vectors: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
@@ -76,18 +58,18 @@ def others(vectors: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
     for start in range(0, n, _AT_ONCE):
         block = vectors[start : start + _AT_ONCE] @ vectors.T
         block[np.arange(len(block)), start + np.arange(len(block))] = -2.0  # itself
-        found.append(_nearest(block, min(COUNTS[-1], max(n - 1, 1))))
+        found.append(nearest_of(block, min(COUNTS[-1], max(n - 1, 1))))
     places, cosines = zip(*found, strict=True)
     return np.concatenate(places), np.concatenate(cosines)
 
 
-def fit_neighbours(vectors: Rows, targets: Matrix, order: npt.NDArray[np.int64]) -> tuple[Neighbours, Matrix]:
+def fit_neighbours(index: Index, targets: Matrix, order: npt.NDArray[np.int64]) -> tuple[Neighbours, Matrix]:
     """Choose how many are averaged by leaving each prompt out; returns also the left-out averages, shape (n, p).
 
     Args:
         order: places of each prompt's nearest `others`.
     """
-    n = len(vectors)
+    n = len(targets)
     counts = [count for count in COUNTS if count < n] or [max(n - 1, 1)]
     averages = np.zeros((len(counts), *targets.shape))
     for start in range(0, n, _AT_ONCE):
@@ -96,18 +78,5 @@ def fit_neighbours(vectors: Rows, targets: Matrix, order: npt.NDArray[np.int64])
         for i, count in enumerate(counts):
             averages[i, rows] = running[:, count - 1] / count
     best = ((averages - targets) ** 2).mean(axis=1).argmin(axis=0)
-    model = Neighbours(vectors, targets, np.array(counts, dtype=np.int64)[best])
+    model = Neighbours(index, targets, np.array(counts, dtype=np.int64)[best])
     return model, averages[best, :, np.arange(targets.shape[1])].T
-
-
-def _nearest(likeness: Rows, count: int) -> tuple[npt.NDArray[np.int64], Rows]:
-    count = min(count, likeness.shape[1])
-    if len(likeness) == 1:  # the same without the general case, which takes twice as long
-        row = likeness[0]
-        nearest = np.argpartition(row, len(row) - count)[len(row) - count :]
-        nearest = nearest[np.argsort(-row[nearest], kind="stable")]
-        return nearest[None], row[nearest][None]
-    order = np.argpartition(likeness, likeness.shape[1] - count, axis=1)[:, likeness.shape[1] - count :]
-    found = np.take_along_axis(likeness, order, axis=1)
-    ranks = np.argsort(-found, axis=1, kind="stable")
-    return np.take_along_axis(order, ranks, axis=1), np.take_along_axis(found, ranks, axis=1)

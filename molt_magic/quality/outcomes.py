@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from molt_magic.quality.calibrate import within
-from molt_magic.quality.neighbours import cosines_to
+from molt_magic.quality.index import cosines_to
 from molt_magic.types import SOURCE_RANK, Outcome
 
 Vector = npt.NDArray[np.float32]

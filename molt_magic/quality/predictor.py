@@ -14,6 +14,7 @@ from molt_magic.quality.blend import blend_weights
 from molt_magic.quality.calibrate import apply_curves, fit_curve, within
 from molt_magic.quality.families import Families
 from molt_magic.quality.features import Features, one_hot
+from molt_magic.quality.index import Index
 from molt_magic.quality.latent import Latent, filled
 from molt_magic.quality.neighbours import Neighbours, fit_neighbours, others
 from molt_magic.quality.prior import Prior, shipped
@@ -126,11 +127,12 @@ class Predictor:
                 rows = one_hot(given, names)
                 blocks[TASK] = one_hot(given, names, rows.mean(axis=0))
         order, cosine = others(vectors)
+        index = Index.of(vectors, seed=self.seed)
         whole = filled(scores)
         for _ in range(1 if known.all() or features is None else ROUNDS):
             latent = Latent.fit(whole)
             targets = latent.components(whole)
-            near, out = fit_neighbours(vectors, targets, order)
+            near, out = fit_neighbours(index, targets, order)
             ridges, members = {}, [out]
             for name, rows in blocks.items():
                 ridges[name], out = fit_ridge(rows, targets, folds)
@@ -236,7 +238,7 @@ class Predictor:
     def _nearest(self, vectors: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
         """The nearest prompts, as many as averages and evidence look at; they are looked for once."""
         near = self.fitted.near
-        return near.nearest(vectors, max(near.most, NEIGHBOURS))
+        return near.index.nearest(vectors, max(near.most, NEIGHBOURS))
 
     def _predicted(
         self, prompts: Sequence[str], tasks: Sequence[str | None] | None, vectors: Rows, order: npt.NDArray[np.int64]

@@ -55,7 +55,7 @@ class Single:
     def __call__(self, prompt: str, task: str | None, vector: Rows) -> Foreseen:
         """What it says of a prompt with this embedding, (d,)."""
         state = self.state
-        order, cosine = state.near.nearest(vector[None], max(state.near.most, self.neighbours))
+        order, cosine = state.near.index.nearest(vector[None], max(state.near.most, self.neighbours))
         n, near = self._evidence(order[0, : self.neighbours], cosine[0, : self.neighbours])
         components = self._components(prompt, task, vector, order[0])
         quality = apply_curves(within(state.latent.scores(components), 0.0, 1.0), state.curves).tolist()

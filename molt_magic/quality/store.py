@@ -17,6 +17,7 @@ from molt_magic.errors import StoreError
 from molt_magic.files import make_folder
 from molt_magic.quality.families import Families
 from molt_magic.quality.features import Features
+from molt_magic.quality.index import Index
 from molt_magic.quality.kernel import Landmarks
 from molt_magic.quality.latent import Latent
 from molt_magic.quality.lexical import Lexical
@@ -28,7 +29,7 @@ from molt_magic.quality.ridge import Ridge
 logger = logging.getLogger("molt_magic")
 
 _FAMILY = "family of "  # before the block of one of its ridges
-VERSION = 2  # of the file and of all that makes features; another one is fitted anew
+VERSION = 3  # of the file and of all that makes features; another one is fitted anew
 
 
 class Newer(StoreError):
@@ -52,7 +53,10 @@ def save(predictor: Predictor, path: Path, note: Mapping[str, Any]) -> None:
         "curves": state.curves,
         "counts": state.counts,
         "known": state.known,
-        "near.vectors": state.near.vectors,
+        "near.vectors": state.near.index.vectors,
+        "near.places": state.near.index.places,
+        "near.centres": state.near.index.centres,
+        "near.ends": state.near.index.ends,
         "near.targets": state.near.targets,
         "near.counts": state.near.counts,
         "with_task": state.with_task,
@@ -160,6 +164,7 @@ def _state(about: Mapping[str, Any], file: Mapping[str, Any]) -> State:
     if about["sharpness"] is not None:
         parts = {name.removeprefix(_FAMILY): ridge for name, ridge in ridges.items() if name.startswith(_FAMILY)}
         families = Families(parts, about["sharpness"])
+    index = Index(file["near.vectors"], file["near.places"], file["near.centres"], file["near.ends"])
     return State(
         models=tuple(about["models"]),
         tasks=tuple(about["tasks"]),
@@ -168,7 +173,7 @@ def _state(about: Mapping[str, Any], file: Mapping[str, Any]) -> State:
         counts=file["counts"],
         background=about["background"],
         known=file["known"],
-        near=Neighbours(file["near.vectors"], file["near.targets"], file["near.counts"]),
+        near=Neighbours(index, file["near.targets"], file["near.counts"]),
         features=features,
         families=families,
         ridges={name: ridge for name, ridge in ridges.items() if not name.startswith(_FAMILY)},
