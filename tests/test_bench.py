@@ -18,7 +18,7 @@ import pytest
 from molt_magic.bench import Figure, Row, Target, server
 from molt_magic.bench.questions import questions
 from molt_magic.bench.rounds import interleaved
-from molt_magic.cache import guard
+from molt_magic.cache import guard, plain
 from molt_magic.cli import main
 
 STRATEGIES = ("direct", "rule", "semantic", "arbitrage", "cascade")
@@ -166,7 +166,7 @@ def test_questions_differ_and_their_other_wordings_mean_the_same() -> None:
     assert len({question.text for question in some}) == 200
     for question in some:
         assert guard.refusal(question.otherwise, question.text, verified=True) is None
-        assert guard.core(question.otherwise) != guard.core(question.text)  # so that the second embedder is asked
+        assert plain.core(question.otherwise) != plain.core(question.text)  # so that the second embedder is asked
 
 
 def test_server_keeps_a_connection_and_answers_whole_and_streamed() -> None:

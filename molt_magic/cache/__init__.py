@@ -260,11 +260,11 @@ class Cache:
         return self._neighbours
 
     def _means_the_same(self, asked: str, stored: str) -> bool:
-        from molt_magic.cache import guard
+        from molt_magic.cache.guard import refusal, same_text
 
-        if guard.same_text(asked, stored):
+        if same_text(asked, stored):
             return True
-        if guard.refusal(asked, stored, verified=True) is not None:
+        if refusal(asked, stored, verified=True) is not None:
             return False
         try:
             if self._second.there:
@@ -272,7 +272,7 @@ class Cache:
         except Exception as error:  # noqa: BLE001
             self._failed("verify", error)
             self._second.give_up()  # its model cannot be loaded, or used: it is not tried again
-        return guard.refusal(asked, stored, verified=False) is None
+        return refusal(asked, stored, verified=False) is None
 
     def _failed(self, doing: str, error: Exception) -> None:
         self._trouble = f"{doing}: {error}"

@@ -13,7 +13,9 @@ import hashlib
 import re
 from functools import lru_cache
 
-from molt_magic.cache import guard, phrasing
+from molt_magic.cache.literal import numbers, quiet
+from molt_magic.cache.phrasing import infinitive
+from molt_magic.cache.plain import gentle
 from molt_magic.cache.text import tidy
 from molt_magic.cache.words import ARTICLES, CONTRACTIONS, MOVING, NEAR_PREPOSITIONS, NUMBER_WORDS, TONE
 
@@ -46,7 +48,7 @@ _NO_FIGURES = "".join([char for char in _ASCII if not char.isdigit()]).encode()
 @lru_cache(maxsize=REMEMBERED)
 def block_of(scope: str, prompt: str) -> int:
     """The number of the block that a prompt is in, among those of its scope."""
-    text = guard.quiet(tidy(prompt))
+    text = quiet(tidy(prompt))
     if text.isascii():
         encoded = text.encode()
         parts = set(encoded.translate(_PARTS).decode().split())
@@ -56,7 +58,7 @@ def block_of(scope: str, prompt: str) -> int:
         parts = set(_PART.findall(text.lower().replace("\u03c2", "\u03c3")))
         figures = _NO_FIGURE.sub("", text)
     if "_" in text or not _SPELLED.isdisjoint(parts):
-        figures = _NO_FIGURE.sub("", "".join(guard.numbers(text)))
+        figures = _NO_FIGURE.sub("", "".join(numbers(text)))
     words = {form_of(part) for part in parts} - {""}
     if "or" in words and not words.isdisjoint(("better", "worse")):
         words = set()  # "which is better to buy, a or b": there the guard drops a word that may be any
@@ -78,9 +80,9 @@ def _one_form(word: str) -> str:
     form = ""
     while form != word:
         form = word
-        word = guard.gentle(word)
+        word = gentle(word)
         word = f"{word[:-2]}y" if word.endswith("ie") else word
-        word = phrasing.infinitive(_SAME.get(word, word))
+        word = infinitive(_SAME.get(word, word))
     return form
 
 

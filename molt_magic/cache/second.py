@@ -45,9 +45,9 @@ class SecondOpinion:
 
     def agrees(self, asked: str, stored: str) -> bool:
         """Whether the two mean the same. Raises what the embedder raises."""
-        from molt_magic.cache import guard
+        from molt_magic.cache.plain import core
 
-        one, two = guard.core(asked), guard.core(stored)
+        one, two = core(asked), core(stored)
         if one == two:
             return True  # one text, one vector
         embedder = self._embedder

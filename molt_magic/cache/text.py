@@ -6,8 +6,11 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from molt_magic.cache.words import CONTRACTIONS
+
 KEPT = 16  # texts whose forms are remembered: what is asked is compared with several neighbours, by several checks each
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})  # noqa: RUF001
+_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _SPACES = re.compile(r"(?<=\S)[ \t\u00a0]+")
 # What joins letters into an identifier, a path, an address or a hyphenated word belongs to the word.
 WORD = re.compile(r"\w+(?:['.\-/@:&+#]+\w+)*(?:\+\+|#)?")
@@ -30,6 +33,13 @@ def _spaced(line: str) -> str:
     return _SPACES.sub(" ", line) if "  " in line or "\t" in line or "\u00a0" in line else line
 
 
+def ungrouped(text: str) -> str:
+    """1,000 as 1000."""
+    if "," not in text:
+        return text
+    return _GROUPED.sub(lambda match: match[0].replace(",", ""), text)
+
+
 @lru_cache(maxsize=KEPT)
 def words_of(text: str) -> list[str]:
     """What WORD finds; without it, which takes ten times as long, where that is soon seen."""
@@ -46,3 +56,8 @@ def words_of(text: str) -> list[str]:
 def lowered_words_of(text: str) -> list[str]:
     """Its words in lower case."""
     return " ".join(words_of(text)).lower().split(" ")
+
+
+def written_out(word: str) -> list[str]:
+    """The words that a contraction is of; of any other word, itself."""
+    return CONTRACTIONS.get(word, word).split()

@@ -40,10 +40,10 @@ class PromptVectors:
 
     def of(self, prompts: Sequence[str]) -> list[Vector | None]:
         """Of unit length; None for a prompt of which the embedder knows no word."""
-        from molt_magic.cache import guard  # its patterns take a while to make
+        from molt_magic.cache.plain import gist  # its patterns take a while to make
 
         # of what is asked only: an embedder that knows capitals calls "france" and "France" strangers
-        return unit_vectors(self.embedder, [guard.gist(prompt) for prompt in prompts])
+        return unit_vectors(self.embedder, [gist(prompt) for prompt in prompts])
 
 
 def unit_vectors(embedder: Embedder, texts: Sequence[str]) -> list[Vector | None]:

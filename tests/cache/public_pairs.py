@@ -15,7 +15,8 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-from molt_magic.cache import guard
+from molt_magic.cache.guard import refusal
+from molt_magic.cache.plain import core, gist
 from molt_magic.cache.second import VERIFIED_SIMILARITY
 from molt_magic.embed import Embedder, MiniLMEmbedder, StaticEmbedder
 
@@ -60,9 +61,9 @@ def main() -> None:
         kind = f"{'same' if pair['same_answer'] else 'different'} answer, {pair['category']}, {pair['style']}"
         of[kind] += 1
         hits[kind] += (
-            guard.refusal(one, two, verified=True) is None
-            and near(static, guard.gist(one), guard.gist(two), 0.95)
-            and near(minilm, guard.core(one), guard.core(two), VERIFIED_SIMILARITY)
+            refusal(one, two, verified=True) is None
+            and near(static, gist(one), gist(two), 0.95)
+            and near(minilm, core(one), core(two), VERIFIED_SIMILARITY)
         )
     for kind in sorted(of):
         print(f"{kind:<50} {hits[kind]:>4} of {of[kind]:>4} hit")

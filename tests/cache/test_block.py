@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from molt_magic.bench.questions import questions
-from molt_magic.cache import Cache, guard, phrasing, words
+from molt_magic.cache import Cache, guard, literal, phrasing, plain, words
 from molt_magic.cache.block import block_of, form_of
 from molt_magic.cache.text import tidy, words_of
 from tests.cache.pairs import SAME, WRONG
@@ -47,7 +47,7 @@ def _strings(value: object) -> list[str]:
 _KNOWN = sorted(
     {
         word
-        for module in (guard, phrasing, words)
+        for module in (literal, phrasing, plain, words)
         for name, value in vars(module).items()
         if not name.startswith("__")
         for found in _strings(value)
@@ -132,14 +132,14 @@ def _forms(texts: list[str]) -> set[str]:
 def test_the_plain_form_has_the_words_of_the_text_whatever_are_names(seed: int) -> None:
     rng = random.Random(seed)
     for _ in range(1_500):
-        text = guard.quiet(tidy(_sentence(rng)))
+        text = literal.quiet(tidy(_sentence(rng)))
         forms = _forms([text])
         found = words_of(text)
         is_choice = "or" in forms and not forms.isdisjoint(("better", "worse"))
         if not found or is_choice or re.search(r"U\.[SK]\.\w", text):  # "U.S.A" is one word, "U.S.Army" is none that is written
             continue
         for names in (frozenset[str](), frozenset(word.lower() for word in found if rng.random() < 0.5)):
-            (_, *counted), _ = guard._plain(guard._bare(text), names, lenient=True)
+            (_, *counted), _ = plain.plain_form(plain.bare(text), names, lenient=True)
             assert _forms(counted) == forms, text
 
 

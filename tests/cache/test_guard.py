@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from molt_magic.cache import guard, phrasing
+from molt_magic.cache import guard, phrasing, plain
 from molt_magic.cache.text import WORD, lowered_words_of, words_of
 from molt_magic.embed import MiniLMEmbedder, StaticEmbedder
 from tests.cache.hard_negatives import HARD, PAIRS
@@ -48,7 +48,7 @@ def test_what_is_embedded_for_the_search_is_one_text_for_all_phrasings() -> None
         "What is the best way of losing weight?",
         "Hi there, quick question: what should I do to lose my weight? Many thanks",
     )
-    assert len({guard.gist(text) for text in asked}) == 1
+    assert len({plain.gist(text) for text in asked}) == 1
     assert all(guard.refusal(one, two, verified=True) is None for one in asked for two in asked)
 
 
@@ -98,7 +98,7 @@ def test_a_long_prompt_passes_only_word_for_word() -> None:
 def test_odd_texts_are_compared_without_an_error(text: str) -> None:
     assert guard.refusal(text, text) is None
     assert guard.refusal(text, "What is the capital of France?")
-    assert isinstance(guard.core(text), str)
+    assert isinstance(plain.core(text), str)
 
 
 def test_the_real_embedders_alone_would_accept_wrong_pairs_and_miss_few_right_ones() -> None:
@@ -106,7 +106,7 @@ def test_the_real_embedders_alone_would_accept_wrong_pairs_and_miss_few_right_on
     static, minilm = StaticEmbedder(), MiniLMEmbedder()
 
     def near(one: str, two: str) -> bool:
-        texts = [guard.core(one), guard.core(two)]
+        texts = [plain.core(one), plain.core(two)]
         return all(float(rows[0] @ rows[1]) >= 0.95 for rows in (static.embed(texts), minilm.embed(texts)))
 
     accepted = [pair for _, *pair in WRONG if near(*pair)]
