@@ -21,16 +21,9 @@ model on this machine or an answer from the cache or a cassette, is never held n
 
 from __future__ import annotations
 
-from molt_magic.orchestrator.budget.accounts import (
-    EXACT_USD,
-    MARGIN,
-    Account,
-    Budget,
-    Hold,
-    Quote,
-    Refusal,
-    quote,
-)
+from molt_magic.orchestrator.budget.accounts import Budget, Hold
+from molt_magic.orchestrator.budget.quotes import MARGIN, Quote, quote
 from molt_magic.orchestrator.budget.run import RunAccount
+from molt_magic.orchestrator.budget.standing import EXACT_USD, Account, Refusal
 
 __all__ = ["EXACT_USD", "MARGIN", "Account", "Budget", "Hold", "Quote", "Refusal", "RunAccount", "quote"]

@@ -1,157 +1,29 @@
-"""The accounts of a session and a day: what is spent, what is held for calls in flight, and whether one more call fits."""
+"""The accounts of a session and a day: what is spent, what is held for calls in flight, and the turn of those that wait."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from molt_magic import catalog, tokens
 from molt_magic.config import BudgetSettings
-from molt_magic.errors import BudgetExceeded, StoreError
+from molt_magic.errors import StoreError
 from molt_magic.log import DecisionLog
 from molt_magic.orchestrator.budget.holds import Day, Held, Holds
+from molt_magic.orchestrator.budget.quotes import Quote
 from molt_magic.orchestrator.budget.run import RunAccount
-from molt_magic.orchestrator.candidates import answer_limit
-from molt_magic.result import usd
+from molt_magic.orchestrator.budget.standing import Account, Refusal, Standing, beyond, of_run
 from molt_magic.types import ModelSpec
 
 logger = logging.getLogger("molt_magic")
 
-# An answer without a limit of its own is estimated at this many times its expected length. Logs of lengths deviate from what
-# was expected by about 0.7 (`quality.lengths.SPREAD`): 99 of 100 answers are then below exp(2.33 * 0.7) = 5.1 times the middle
-# one, and the mean, which is what is expected, is exp(0.7 ** 2 / 2) = 1.28 times the middle one.
-MARGIN = 4.0
-EXACT_USD = 1e-9  # amounts are sums of floats: what is this close to a limit is at it
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25  # how often it is looked whether calls in flight have made room
-
-Name = Literal["call", "question", "run", "session", "day"]
-_WHOSE: Mapping[str, str] = {"run": "this run's", "session": "this session's", "day": "today's"}
-_RAISE: Mapping[str, str] = {
-    "call": "Allow more with %route budget call USD, or set max_tokens lower.",
-    "question": "Allow more with --max-cost, or set max_tokens lower.",
-    "run": "Raise max_cost, and go on with the run.",
-    "session": "Raise it with %route budget USD, or set max_tokens lower.",
-    "day": "Raise it with %route budget day USD, or set max_tokens lower.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """What a call may cost, USD; None: a price is unknown."""
-
-    usd: float | None  # the estimate: with `max_tokens` an upper bound, else what 99 of 100 answers stay under
-    most_usd: float | None  # if the model writes as much as it can
-
-
-def quote(
-    spec: ModelSpec, message_tokens: int, params: Mapping[str, Any], schema: Mapping[str, Any] | None, expected_tokens: int
-) -> Quote:
-    """What a call may cost: its input as counted, and as much output as it may have.
-
-    Args:
-        message_tokens: of its messages; tools and a schema are counted here.
-        params: of the call. `max_tokens` bounds the answer; without it the estimate is MARGIN times the expected length, and
-            the most is what the model can write, or what is left of its window.
-        expected_tokens: of the answer.
-    """
-    count = message_tokens
-    if params.get("tools") or schema is not None:
-        count += tokens.count_text(json.dumps([params.get("tools"), schema], default=dict), spec.family)
-    limit = answer_limit(params)
-    room = None if spec.context_window is None else max(spec.context_window - count, 0)
-    ends = [end for end in (limit, spec.max_output, room) if end is not None]
-    most = min(ends, default=None)
-    likely = int(MARGIN * expected_tokens) if limit is None else limit
-    likely = likely if most is None else min(likely, most)
-    answers = n if isinstance(n := params.get("n"), int) and n > 1 else 1
-    estimate = catalog.estimate_usd(spec, count, likely * answers)
-    return Quote(estimate, catalog.estimate_usd(spec, count, (likely if most is None else most) * answers))
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """How a budget stands, USD."""
-
-    name: Literal["run", "session", "day"]
-    limit_usd: float | None  # None: there is none
-    spent_usd: float  # as far as prices are known
-    reserved_usd: float = 0.0  # the most that the calls in flight can cost
-    unknown: int = 0  # decisions with a call whose price is not known
-
-    @property
-    def left_usd(self) -> float | None:
-        """What may still be spent besides what is reserved; None: whatever one likes."""
-        return None if self.limit_usd is None else max(0.0, self.limit_usd - self.spent_usd - self.reserved_usd)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a call is not made."""
-
-    name: Name
-    reason: str  # as a candidate has it
-    error: BudgetExceeded
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How all budgets stand at one moment, and what they refuse. What is in flight refuses nothing: it may be waited for."""
-
-    limits: BudgetSettings
-    accounts: tuple[Account, ...] = ()  # those with a limit
-    allowed_usd: float | None = None  # what the question may cost
-    spent_usd: float = 0.0  # what it has cost
-
-    def refusal(self, spec: ModelSpec, quoted: Quote) -> Refusal | None:
-        """Why a call of a model is not made; None: nothing is against it."""
-        estimate = quoted.usd
-        if estimate is None:
-            return self._unknown(spec)
-        if estimate <= 0.0:
-            return None
-        about, call, allowed = f"about {usd(estimate)}", self.limits.call_usd, self.allowed_usd
-        if call is not None and estimate > call + EXACT_USD:
-            told = f"{spec.name} may cost {about}, over the budget of {_round(call)} for one call."
-            return _refusal("call", f"{about}, over the {_round(call)} that one call may cost", told)
-        if allowed is not None and self.spent_usd + estimate > allowed + EXACT_USD:
-            more = f"{about} more" if self.spent_usd else about
-            spent = f" ({usd(self.spent_usd)} spent)" if self.spent_usd else ""
-            told = f"{spec.name} may cost {more}, over the budget of {_round(allowed)} for this question{spent}."
-            return _refusal("question", f"{more}, over the {_round(allowed)} allowed{spent}", told)
-        for account in self.accounts:
-            if account.limit_usd is not None and account.spent_usd + estimate > account.limit_usd + EXACT_USD:
-                return _beyond(account, spec, estimate, max(0.0, account.limit_usd - account.spent_usd))
-        return None
-
-    def crowded(self, quoted: Quote) -> Account | None:
-        """The budget in which calls in flight leave no room for this one as yet."""
-        for account in self.accounts:
-            taken = account.spent_usd + account.reserved_usd + (quoted.usd or 0.0)
-            if account.limit_usd is not None and taken > account.limit_usd + EXACT_USD:
-                return account
-        return None
-
-    def _unknown(self, spec: ModelSpec) -> Refusal | None:
-        if self.limits.allow_unknown_prices:
-            return None
-        mine = not (self.accounts or self.limits.call_usd is not None)
-        why = f"at most {_round(self.allowed_usd or 0.0)} was allowed" if mine else "there is a budget"
-        fix = (
-            f"Set input_usd_per_mtok and output_usd_per_mtok under [models.{spec.name}], or permit it: "
-            "%route config budget.allow_unknown_prices true."
-        )
-        reason = f"its price is unknown, and {why}: set its prices, or budget.allow_unknown_prices"
-        name: Name = "question" if mine else "call"
-        error = BudgetExceeded(f"The price of {spec.name} is unknown, and {why} (budget).", fix=fix, budget=name)
-        return Refusal(name, reason, error)
 
 
 @dataclass(slots=True)
@@ -226,7 +98,7 @@ class Budget:
         names, day = self._limited(), Day.of(self._clock())
         held = self._holds.read(day, self._logged_ids) if names and self._holds.exists() else Held()
         accounts = tuple(self._account(name, held, day) for name in names)
-        return Standing(self._limits(), _of_run(run) + accounts, allowed_usd, spent_usd)
+        return Standing(self._limits(), of_run(run) + accounts, allowed_usd, spent_usd)
 
     # around a call
 
@@ -256,10 +128,10 @@ class Budget:
             BudgetExceeded: it is not to be made.
             StoreError: it cannot be known what was spent.
         """
-        own = Standing(self._limits(), _of_run(run), allowed_usd, spent_usd).refusal(spec, quoted)
+        own = Standing(self._limits(), of_run(run), allowed_usd, spent_usd).refusal(spec, quoted)
         if own is not None:
             raise own.error
-        if not quoted.usd or not (self._limited() or _of_run(run)):
+        if not quoted.usd or not (self._limited() or of_run(run)):
             return None
         async with self._queue():
             return await self._in_turn(spec, quoted, decision_id, waiting, run)
@@ -338,7 +210,7 @@ class Budget:
             if found != before:
                 pause, before, since = _FIRST_LOOK_S, found, time.monotonic()
             elif time.monotonic() - since > self._patience_s():
-                raise _beyond(found, spec, quoted.usd or 0.0, found.left_usd or 0.0).error
+                raise beyond(found, spec, quoted.usd or 0.0, found.left_usd or 0.0).error
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LAST_LOOK_S)
 
@@ -346,22 +218,15 @@ class Budget:
         """Hold it; or why not; or the account in which there is no room as yet. All processes look and hold one by one."""
         most, names = quoted.most_usd or quoted.usd or 0.0, self._limited()
         if not names:
-            return self._fits(Standing(self._limits(), _of_run(run)), spec, quoted) or _held_of_run(
-                decision_id, None, most, run
-            )
+            return Standing(self._limits(), of_run(run)).against(spec, quoted) or _held_of_run(decision_id, None, most, run)
         day = Day.of(self._clock())
         with self._holds.alone(day, self._logged_ids) as (held, hold):
             accounts = tuple(self._account(name, held, day) for name in names)
-            against = self._fits(Standing(self._limits(), _of_run(run) + accounts), spec, quoted)
+            against = Standing(self._limits(), of_run(run) + accounts).against(spec, quoted)
             if against is not None:
                 return against
             self._held.add(decision_id)
             return _held_of_run(decision_id, hold(self._session, decision_id, most), most, run)
-
-    @staticmethod
-    def _fits(standing: Standing, spec: ModelSpec, quoted: Quote) -> Refusal | Account | None:
-        """What is against a call: a budget that refuses it, or one in which there is no room as yet; None: nothing."""
-        return standing.refusal(spec, quoted) or standing.crowded(quoted)
 
     def _limited(self) -> tuple[Literal["session", "day"], ...]:
         limits = self._limits()
@@ -399,36 +264,9 @@ class Budget:
         return set() if log is None or not ids else set(log.columns_of(ids, ("seq",)))
 
 
-def _of_run(run: RunAccount | None) -> tuple[Account, ...]:
-    """The account of a run, where it has a limit."""
-    if run is None or run.limit_usd is None:
-        return ()
-    return (Account("run", run.limit_usd, run.spent_usd, run.reserved_usd, run.unknown),)
-
-
 def _held_of_run(decision_id: str, row: int | None, most_usd: float, run: RunAccount | None) -> Hold:
     """What is held for a call, by its run as well."""
     if run is None:
         return Hold(decision_id, row)
     run.hold(most_usd)
     return Hold(decision_id, row, most_usd)
-
-
-def _beyond(account: Account, spec: ModelSpec, estimate: float, left: float) -> Refusal:
-    """The refusal of a budget of which less is left than a call may cost."""
-    limit = account.limit_usd or 0.0
-    whose, about = _WHOSE[account.name], f"about {usd(estimate)}"
-    told = (
-        f"{spec.name} may cost {about}, and only {usd(left)} is left of {whose} budget of {_round(limit)} "
-        f"({usd(account.spent_usd)} spent, {usd(account.reserved_usd)} in flight)."
-    )
-    return _refusal(account.name, f"{about}, only {usd(left)} left of {whose} {_round(limit)}", told)
-
-
-def _refusal(name: Name, reason: str, told: str) -> Refusal:
-    return Refusal(name, reason, BudgetExceeded(told, fix=_RAISE[name], budget=name))
-
-
-def _round(limit: float) -> str:
-    """A limit as its user wrote it."""
-    return f"${limit:g}"
