@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from molt_magic import context, errors, telemetry, tokens
 from molt_magic.cache import Cache
@@ -16,8 +16,9 @@ from molt_magic.orchestrator.budget import Account, Budget, Hold, quote
 from molt_magic.orchestrator.candidates import answer_limit, answer_share, helper_model, window_of
 from molt_magic.orchestrator.counting import counted, free, interrupted, priced
 from molt_magic.orchestrator.keys import call_key
+from molt_magic.orchestrator.serving import Availability, Serves
 from molt_magic.orchestrator.trace import Trace, attempt_cost
-from molt_magic.providers.base import Missing, Served, out_of_time, until
+from molt_magic.providers.base import out_of_time, until
 from molt_magic.providers.cassette import DEPLOYMENT
 from molt_magic.providers.vendors import address_of
 from molt_magic.quality import QualityModel
@@ -29,7 +30,6 @@ from molt_magic.types import (
     Call,
     Completion,
     ContextAction,
-    Deadline,
     Event,
     Message,
     ModelSpec,
@@ -40,32 +40,7 @@ from molt_magic.types import (
 T = TypeVar("T")
 
 USER_CANCELLED = "Cancelled by the user."
-LOOK_S = 1.0  # how long it is known what models lack: looking takes 20 us a model
 LAST_STEP_S = 0.25  # after the deadline, for a strategy to say what it makes of what there is
-
-
-class Serves(Protocol):
-    """Who answers calls: the providers, a cassette, or scripted models in tests."""
-
-    def missing(self, spec: ModelSpec) -> Missing | None: ...
-
-    def cooling(self, spec: ModelSpec) -> str | None: ...
-
-    def resting(self, spec: ModelSpec) -> tuple[str, ...]: ...
-
-    def can_pull(self, spec: ModelSpec) -> bool: ...
-
-    async def apull(self, spec: ModelSpec) -> None: ...
-
-    async def perform(
-        self,
-        spec: ModelSpec,
-        call: Call,
-        *,
-        on_delta: Callable[[str], None],
-        deadline: Deadline | None = None,
-        output_tokens: int | None = None,
-    ) -> Served: ...
 
 
 @dataclass(slots=True)
@@ -110,11 +85,6 @@ class _Begun(NamedTuple):
         )
 
 
-# until when it is good, of what, what is missing
-_Looked = tuple[float, ModelSpec | None, Missing | None]
-_NEVER_LOOKED: _Looked = (0.0, None, None)
-
-
 class Engine:
     """Performs calls for one orchestrator, all on its event loop.
 
@@ -138,26 +108,8 @@ class Engine:
         self.settings = settings
         self.quality = quality
         self.budget = budget
+        self.availability = Availability(providers)
         self._in_flight: dict[str, asyncio.Future[Completion | None]] = {}
-        self._missing: dict[str, _Looked] = {}
-
-    def unavailable(self, specs: Iterable[ModelSpec]) -> list[str | None]:
-        """Why each of some models cannot be asked now: something is missing, or all its deployments are cooling down.
-
-        What is missing is looked for once a second: in the environment, in `.env` and among the files of weights.
-        """
-        now, found = time.monotonic(), []
-        for spec in specs:
-            until_s, of, missing = self._missing.get(spec.name, _NEVER_LOOKED)
-            if now >= until_s or of is not spec:
-                missing = self.providers.missing(spec)
-                self._missing[spec.name] = (now + LOOK_S, spec, missing)
-            found.append(self.providers.cooling(spec) if missing is None else missing.reason)
-        return found
-
-    def look_again(self) -> None:
-        """Look for what is missing at the next question for it."""
-        self._missing.clear()
 
     def key_of(self, call: Call) -> str:
         """The cache key of a call as a strategy asks for it."""

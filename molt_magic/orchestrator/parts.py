@@ -18,12 +18,13 @@ from molt_magic.embed import Embedder, MiniLMEmbedder, make_embedder
 from molt_magic.errors import ConfigError, MoltError, UnknownName
 from molt_magic.log import DecisionLog
 from molt_magic.orchestrator.budget import Budget
-from molt_magic.orchestrator.engine import Engine, Serves
+from molt_magic.orchestrator.engine import Engine
 from molt_magic.orchestrator.examples import KeptExamples
 from molt_magic.orchestrator.learned import LearnedAnswers
 from molt_magic.orchestrator.learning import Learning
 from molt_magic.orchestrator.promises import Promises
 from molt_magic.orchestrator.recorded import Recorded
+from molt_magic.orchestrator.serving import Serves
 from molt_magic.providers import Delegated, Exchanger, Providers
 from molt_magic.providers.cassette import Recorder, Replayer, State, Tape
 from molt_magic.providers.local import discover

@@ -7,7 +7,7 @@ from typing import Any
 
 from molt_magic.errors import NotRecorded
 from molt_magic.log import DecisionLog
-from molt_magic.orchestrator.engine import Serves
+from molt_magic.orchestrator.serving import Serves
 from molt_magic.providers.base import Missing, Served
 from molt_magic.providers.cassette import NobodyAsked, Tape, key_of, replayed
 from molt_magic.types import Call, Completion, ModelSpec, Usage

@@ -112,7 +112,7 @@ class Routing:
             return assess(
                 self._parts.catalog.models,
                 request,
-                unavailable=engine.unavailable(self._parts.catalog.models.values()),
+                unavailable=engine.availability.unavailable(self._parts.catalog.models.values()),
                 quality=self._parts.quality,
                 vector=self._vector(request),
                 window_cap=self._parts.settings.context.max_tokens,
@@ -124,7 +124,7 @@ class Routing:
         candidates = assessed()
         asked_for = _asked_for(request, candidates)
         if not any(c.reachable for c in asked_for):
-            engine.look_again()  # a key may have been set just now
+            engine.availability.look_again()  # a key may have been set just now
             candidates = assessed()
             asked_for = _asked_for(request, candidates)
         if any(c.skipped is None for c in asked_for):
@@ -134,7 +134,7 @@ class Routing:
             return candidates
         with until(None if request.deadline_s is None else self._deadline(asked, began), f"{spec.name} was there"):
             await engine.providers.apull(spec)
-        engine.look_again()
+        engine.availability.look_again()
         return assessed()
 
     def _deadline(self, asked: Asked, began: float) -> Deadline | None:
