@@ -20,6 +20,7 @@ from molt_magic.result import Result
 
 KEY = "bench"  # sent as everybody sends a key; the server does not look
 MODEL, STRONG = "bench", "bench-strong"
+PRICE, STRONG_PRICE = 0.2, 3.0  # USD per million tokens of a prompt; those of an answer cost five times as much
 STRATEGIES = ("direct", "rule", "semantic", "arbitrage", "cascade")
 TASK = "simple_qa"
 
@@ -102,7 +103,7 @@ def settings(url: str, home: Path) -> Settings:
     models = (
         f'[models.{name}]\nprovider = "openai"\nmodel = "{name}"\nbase_url = "{url}"\napi_key_env = "BENCH_API_KEY"\n'
         f"input_usd_per_mtok = {price}\noutput_usd_per_mtok = {5 * price}\ncontext_window = 128000\nprior_quality = {quality}\n"
-        for name, price, quality in ((MODEL, 0.2, 0.9), (STRONG, 3.0, 0.95))
+        for name, price, quality in ((MODEL, PRICE, 0.9), (STRONG, STRONG_PRICE, 0.95))
     )
     routes = (f'[routes.{task}]\nprimary = "{MODEL}"\nfallback = "{STRONG}"\n' for task in Catalog.load().routes)
     rest = f'[cascade]\nladder = ["{MODEL}", "{STRONG}"]\n[defaults]\nmodel = "{MODEL}"\n[cache]\nttl_seconds = 86400\n'

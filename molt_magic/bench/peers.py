@@ -9,7 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
-from molt_magic.bench.contenders import KEY, MODEL, Ask, Fly, checked, in_flight
+from molt_magic.bench.contenders import KEY, MODEL, PRICE, Ask, Fly, checked, in_flight
 from molt_magic.embed import StaticEmbedder
 from molt_magic.strategies.classifier import TaskClassifier, shipped_examples
 
@@ -95,6 +95,9 @@ class LiteLLM:
         litellm.suppress_debug_info = True
         self._litellm: Any = litellm
         self._target = {"model": f"openai/{MODEL}", "api_base": url, "api_key": KEY}
+        # as ours has a price: where there is none, litellm searches all it knows at every answer for why that cost nothing
+        price = {"input_cost_per_token": PRICE / 1e6, "output_cost_per_token": 5 * PRICE / 1e6}
+        litellm.register_model({self._target["model"]: {**price, "litellm_provider": "openai", "mode": "chat"}})
         self._router: Any = litellm.Router(model_list=[{"model_name": MODEL, "litellm_params": self._target}])
 
     def completion(self, prompt: str) -> str:
