@@ -9,20 +9,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from itertools import count, islice
 from pathlib import Path
 
 import httpx
 import pytest
 
-from molt_magic.bench import Figure, Row, Target, server
+from molt_magic.bench import Figure, Row, Target, peers, server
 from molt_magic.bench.questions import questions
 from molt_magic.bench.rounds import interleaved
+from molt_magic.bench.run import shares
 from molt_magic.cache import guard, plain
 from molt_magic.cli import main
+from molt_magic.embed import StaticEmbedder
 
 STRATEGIES = ("direct", "rule", "semantic", "arbitrage", "cascade")
-PEERS = {"openai SDK", "litellm.completion", "litellm.Router", "semantic-router"}
+PEERS = {"openai SDK", "litellm.completion", "litellm.Router", "semantic-router", "semantic-router + litellm.Router"}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dict
         text=True,
         cwd=folder,
         timeout=300,
-        env={**os.environ, "TMPDIR": str(folder), "OPENAI_API_KEY": "canary", "MOLT_STRATEGY": "rule"},
+        env={**os.environ, "TMPDIR": str(folder), "OPENAI_API_KEY": "canary", "MOLT_STRATEGY": "rule", "COLUMNS": "200"},
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((folder / "found.json").read_text())
@@ -77,6 +80,46 @@ def test_every_peer_has_a_row_and_one_that_is_not_installed_says_so(rows: dict[t
     assert set(named) == PEERS
     for row in named.values():
         assert row["figure"] is not None or "pip install" in row["note"]
+
+
+def test_every_strategy_is_judged_by_both_peers_and_semantic_by_those_that_do_the_same_too() -> None:
+    ours = {f"route, {strategy}": Figure((1.0 + number,)) for number, strategy in enumerate(STRATEGIES, 1)}
+    others = {"litellm.completion": 19.0, "litellm.Router": 21.0, "semantic-router + litellm.Router": 61.0, "openai SDK": 5.0}
+    found = {"raw httpx": Figure((1.0,)), **ours, **{name: Figure((took,)) for name, took in others.items()}}
+    judged = {row.name: row for row in shares(found)}
+    assert {name: row.figure.median for name, row in judged.items() if row.figure is not None} == {
+        **{f"litellm.Router's: route, {strategy}": number / 20 for number, strategy in enumerate(STRATEGIES, 1)},
+        "semantic-router + litellm.Router's: route, semantic": 3 / 60,
+        **{f"openai SDK's: route, {strategy}": number / 4 for number, strategy in enumerate(STRATEGIES, 1)},
+    }
+    assert {name for name, row in judged.items() if row.target is not None and not row.target.met(row)} == {
+        *(f"litellm.Router's: route, {strategy}" for strategy in STRATEGIES[2:]),
+        "openai SDK's: route, cascade",
+    }
+    assert all(row.target is not None for row in judged.values())
+    assert list(shares({name: found[name] for name in ("raw httpx", *ours)})) == []
+
+
+@pytest.mark.skipif(not peers.installed("semantic_router", "litellm"), reason=f"others, not needed: {peers.INSTALL}")
+def test_litellm_is_asked_for_the_model_group_that_semantic_router_decides_on() -> None:
+    asked: list[str] = []
+    prompts = [question.text for question in islice(questions(1), 40)]
+    with peers.quiet(), server.running() as url:
+        ask = peers.LiteLLM(url).behind_semantic_router()
+        import litellm
+
+        litellm.success_callback = [lambda call, *_: asked.append(call["litellm_params"]["metadata"]["model_group"])]
+        try:
+            assert {ask(prompt) for prompt in prompts} == {server.ANSWER}
+            deadline = time.monotonic() + 10
+            while len(asked) < len(prompts) and time.monotonic() < deadline:  # it is told by another thread
+                time.sleep(0.01)
+        finally:
+            litellm.success_callback = []
+        decide = peers.semantic_router(StaticEmbedder())
+        decided = Counter(decide(prompt).name for prompt in prompts)
+    assert Counter(asked) == decided
+    assert len(decided) > 2
 
 
 def test_hits_are_counted_and_the_second_embedder_is_reached(rows: dict[tuple[str, str], dict]) -> None:

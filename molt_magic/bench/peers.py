@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from molt_magic.bench.contenders import KEY, MODEL, PRICE, Ask, Fly, checked, in_flight
-from molt_magic.embed import StaticEmbedder
+from molt_magic.embed import Embedder, StaticEmbedder
 from molt_magic.strategies.classifier import TaskClassifier, shipped_examples
 
 INSTALL = "pip install litellm semantic-router openai"
@@ -25,9 +25,9 @@ _QUIET = {
 }
 
 
-def installed(module: str) -> bool:
-    """Whether a peer is there to be imported."""
-    return find_spec(module) is not None
+def installed(*modules: str) -> bool:
+    """Whether what a peer is made of is there to be imported."""
+    return all(find_spec(module) is not None for module in modules)
 
 
 @contextmanager
@@ -83,7 +83,7 @@ async def openai_flight(url: str, at_once: int) -> AsyncIterator[Fly]:
 
 
 class LiteLLM:
-    """litellm.completion, and litellm.Router over one deployment.
+    """litellm.completion, and litellm.Router over one deployment, alone and with semantic-router before it.
 
     Args:
         url: of the bench's server.
@@ -98,7 +98,11 @@ class LiteLLM:
         # as ours has a price: where there is none, litellm searches all it knows at every answer for why that cost nothing
         price = {"input_cost_per_token": PRICE / 1e6, "output_cost_per_token": 5 * PRICE / 1e6}
         litellm.register_model({self._target["model"]: {**price, "litellm_provider": "openai", "mode": "chat"}})
-        self._router: Any = litellm.Router(model_list=[{"model_name": MODEL, "litellm_params": self._target}])
+        self._router = self._over(MODEL)
+
+    def _over(self, *groups: str) -> Any:
+        """A Router of these model groups, all on the one deployment."""
+        return self._litellm.Router(model_list=[{"model_name": group, "litellm_params": self._target} for group in groups])
 
     def completion(self, prompt: str) -> str:
         answer = self._litellm.completion(messages=[{"role": "user", "content": prompt}], **self._target)
@@ -107,6 +111,18 @@ class LiteLLM:
     def router(self, prompt: str) -> str:
         answer = self._router.completion(model=MODEL, messages=[{"role": "user", "content": prompt}])
         return checked(answer.choices[0].message.content)
+
+    def behind_semantic_router(self) -> Ask:
+        """litellm.Router, asked for the model group of the route that semantic-router finds: a group for every task."""
+        # not by litellm's own auto router: it needs semantic-router < 1, works in acompletion alone, and takes longer
+        routes = semantic_router(StaticEmbedder())
+        router = self._over(*(route.name for route in routes.routes))
+
+        def ask(prompt: str) -> str:
+            answer = router.completion(model=routes(prompt).name, messages=[{"role": "user", "content": prompt}])
+            return checked(answer.choices[0].message.content)
+
+        return ask
 
     def completion_flight(self, at_once: int) -> Fly:
         async def ask(prompt: str) -> str:
@@ -147,14 +163,14 @@ def our_decision(known: Known) -> Callable[[str], object]:
     return partial(TaskClassifier.load_shipped(known).guess, nearest=0)
 
 
-def semantic_router_decision(known: Known) -> Callable[[str], object]:
-    """The route of a prompt, as semantic-router finds it among the same examples."""
+def semantic_router(embedder: Embedder) -> Any:
+    """semantic-router over the same examples, a route for every task; called with a prompt it finds the prompt's route."""
     from semantic_router import IndexedRouter, Route
     from semantic_router.encoders import DenseEncoder
 
     class Encoder(DenseEncoder):  # type: ignore[misc,unused-ignore]  # untyped where it is not installed
         def __call__(self, docs: list[Any]) -> list[list[float]]:
-            vectors: list[list[float]] = known.embed(docs).tolist()
+            vectors: list[list[float]] = embedder.embed(docs).tolist()
             return vectors
 
         async def acall(self, docs: list[Any]) -> list[list[float]]:
@@ -163,7 +179,5 @@ def semantic_router_decision(known: Known) -> Callable[[str], object]:
     by_task: dict[str, list[str]] = {}
     for text, task in shipped_examples():
         by_task.setdefault(task or "none", []).append(text)
-    router: Callable[[str], object] = IndexedRouter(
-        Encoder(name="known"), routes=[Route(name=task, utterances=texts) for task, texts in by_task.items()]
-    )
-    return router
+    routes = [Route(name=task, utterances=texts) for task, texts in by_task.items()]
+    return IndexedRouter(Encoder(name=embedder.id), routes=routes)

@@ -24,9 +24,17 @@ OF_ROUTER = Target(1 / 9, aim=1 / 15)
 OF_SDK = Target(1.0)
 OF_RATE = Target(0.85, at_least=True)
 
-# name of a row -> module that it needs
-SDK = {"openai SDK": "openai"}
-LITELLM = {"litellm.completion": "litellm", "litellm.Router": "litellm"}
+# name of a row -> modules that it needs
+SDK = {"openai SDK": ("openai",)}
+LITELLM = {"litellm.completion": ("litellm",), "litellm.Router": ("litellm",)}
+BOTH = {"semantic-router + litellm.Router": ("semantic_router", "litellm")}
+
+# peer -> strategies that are judged by what it adds, and how
+JUDGED = {
+    "litellm.Router": (contenders.STRATEGIES, OF_ROUTER),
+    "semantic-router + litellm.Router": (("semantic",), OF_ROUTER),  # the same job: which task, and then a model for it
+    "openai SDK": (contenders.STRATEGIES, OF_SDK),
+}
 
 PARTS = ("calls", "flights", "imports", "caches")
 
@@ -125,6 +133,8 @@ class _Bench:
             if self.litellm is not None:
                 whole["litellm.completion"] = self.litellm.completion
                 whole["litellm.Router"] = self.litellm.router
+                if peers.installed("semantic_router"):
+                    whole["semantic-router + litellm.Router"] = self.litellm.behind_semantic_router()
             found = self._interleaved(
                 "one call at a time",
                 {(name, kind): ask for kind, asks in (("whole", whole), ("streamed", streamed)) for name, ask in asks.items()},
@@ -137,17 +147,8 @@ class _Bench:
                     target = OVERHEAD if name.startswith("route") and kind == "whole" else None
                     over = None if took is base else took.figure.over(base.figure)
                     yield Row(f"a call, {kind}", name, took.figure, cpu=took.cpu, over=over, target=target)
-            yield from self._absent(f"a call, {kind}", SDK if kind == "streamed" else {**SDK, **LITELLM})
-        yield from self._shares({name: took.figure for (name, kind), took in found.items() if kind == "whole"})
-
-    def _shares(self, found: Mapping[str, Figure]) -> Iterator[Row]:
-        """What the default strategy and a direct call add, against what peers add."""
-        base = found["raw httpx"]
-        for peer, target in (("litellm.Router", OF_ROUTER), ("openai SDK", OF_SDK)):
-            for name in ("route, direct", "route, arbitrage"):
-                if peer in found:
-                    share = found[name].over(base).share_of(found[peer].over(base))
-                    yield Row("overhead as a share of", f"{peer}'s: {name}", share, unit="share", target=target)
+            yield from self._absent(f"a call, {kind}", SDK if kind == "streamed" else {**SDK, **LITELLM, **BOTH})
+        yield from shares({name: took.figure for (name, kind), took in found.items() if kind == "whole"})
 
     def hits(self) -> Iterator[Row]:
         """What needs no model: a question that is in the cache, and a row of the log."""
@@ -169,15 +170,15 @@ class _Bench:
     def decisions(self) -> Iterator[Row]:
         """Which task a prompt is, of the same examples and vectors."""
         known = peers.Known()
-        contending = {"strategy semantic": peers.our_decision(known)}
+        contending: dict[str, Callable[[str], object]] = {"strategy semantic": peers.our_decision(known)}
         if peers.installed("semantic_router"):
-            contending["semantic-router"] = peers.semantic_router_decision(known)
+            contending["semantic-router"] = peers.semantic_router(known)
         asked = list(itertools.islice(self._new, 200))
         known.embed(asked)
         group = "a decision, its vector given"
         for name, took in self._interleaved("decisions", contending, itertools.cycle(asked)).items():
             yield Row(group, name, took.figure, cpu=took.cpu)
-        yield from self._absent(group, {"semantic-router": "semantic_router"})
+        yield from self._absent(group, {"semantic-router": ("semantic_router",)})
 
     # many calls at once
 
@@ -245,12 +246,27 @@ class _Bench:
             told=self._told(what),
         )
 
-    def _absent(self, group: str, wanted: Mapping[str, str], unit: Unit = "s") -> list[Row]:
+    def _absent(self, group: str, wanted: Mapping[str, tuple[str, ...]], unit: Unit = "s") -> list[Row]:
         """A row for every peer that was asked for and is not there."""
         if not self.sizes.peers:
             return []
         note = f"not installed: {peers.INSTALL}"
-        return [Row(group, name, None, unit=unit, note=note) for name, module in wanted.items() if not peers.installed(module)]
+        return [Row(group, name, None, unit=unit, note=note) for name, needs in wanted.items() if not peers.installed(*needs)]
 
     def _told(self, what: str) -> Callable[[float], None]:
         return lambda fraction: self.on_progress(what, fraction)
+
+
+def shares(found: Mapping[str, Figure]) -> Iterator[Row]:
+    """What every strategy adds to raw httpx, as a share of what a peer adds; each has the same target.
+
+    Args:
+        found: seconds of a whole call, by the name of the row; peers that are not in it judge nothing.
+    """
+    base = found["raw httpx"]
+    for peer, (strategies, target) in JUDGED.items():
+        if peer in found:
+            added = found[peer].over(base)
+            for name in (f"route, {strategy}" for strategy in strategies):
+                share = found[name].over(base).share_of(added)
+                yield Row("overhead as a share of", f"{peer}'s: {name}", share, unit="share", target=target)
