@@ -11,9 +11,10 @@ import pytest
 
 from molt_magic.embed import StaticEmbedder
 from molt_magic.errors import InputError
-from molt_magic.strategies.classifier import MAX_EXAMPLES, TaskClassifier, shipped_examples
+from molt_magic.strategies.classifier import MAX_EXAMPLES, RIDGE, TaskClassifier, shipped_examples
 from molt_magic.strategies.features import instruction
 from molt_magic.strategies.judged import calibration_error
+from molt_magic.strategies.votes import Few
 from tests.heldout_prompts import FRESH, HELD_OUT
 
 TASKS = ("classification", "code_generation", "code_review", "research", "simple_qa", "summarization", "translation")
@@ -86,6 +87,17 @@ def test_a_guess_shows_the_examples_it_is_most_like_nearest_first(shipped: TaskC
     assert guess.neighbours[0][1] == "translation"
     assert likeness == sorted(likeness, reverse=True)
     assert all(0 <= near <= 1 for near in likeness)
+
+
+def test_the_votes_for_a_prompt_are_those_of_its_likeness_to_every_example(shipped: TaskClassifier) -> None:
+    examples, fitted = shipped_examples(), shipped._fit()
+    assert isinstance(fitted, Few)
+    prompts = [*(prompt for prompt, _ in (*HELD_OUT, *FRESH)), "\u4f60\u597d", "zzyzx", '"', "?", "{}", "word " * 20_000]
+    truth = np.array([[task == label for label in (*fitted.tasks, None)] for _, task in examples], dtype=float)
+    alike = fitted.columns.T @ fitted.columns
+    likeness = fitted.features.of(EMBEDDER, prompts) @ fitted.columns
+    expected = likeness @ np.linalg.solve(alike + RIDGE * np.eye(len(examples)), truth)
+    assert np.allclose(fitted.say(EMBEDDER, prompts), expected, atol=1e-6)
 
 
 def test_an_instruction_after_long_material_is_found(shipped: TaskClassifier) -> None:

@@ -65,6 +65,12 @@ def test_text_with_nothing_in_it_is_a_row_of_zeros(embedder: Embedder) -> None:
     assert rows[2].any()
 
 
+def test_static_vectors_of_space_are_zeros_though_it_was_met_between_words() -> None:
+    embedder = StaticEmbedder()
+    assert embedder.embed(["one \n two"]).any()
+    assert not embedder.embed(["\n"]).any()
+
+
 def test_no_texts_are_no_rows(embedder: Embedder) -> None:
     assert embedder.embed([]).shape == (0, embedder.dim)
 

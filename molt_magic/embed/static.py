@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from molt_magic.embed.files import package_file
@@ -15,42 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
+    from molt_magic.embed.words import Words
+
 _WEIGHTS = "weights/l2_supercat_256.safetensors"
 _TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
 _WINDOW = 8192  # characters given to the tokenizer at once: it knows no words, so a long text is one word to it
 _SPACE = "\u2581"  # the tokenizer's, which begins every word, and is never inside or at the end of a token but of spaces alone
 _SPECIAL = "<"  # begins <s> and the like, around which the tokenizer cuts
-_LEARNED = 2048  # characters of a text at most whose words are remembered ...
-_REMEMBERED = 2048  # ... and tokens of all of them, 1 kB each
-
-
-class _Words:
-    """The vectors of the tokens of words, all in one block: of a few small arrays numpy makes one in ten times as long."""
-
-    def __init__(self, dim: int) -> None:
-        import numpy as np
-
-        self.places: dict[str, Sequence[int]] = {}  # of a word's tokens
-        self.vectors: NDArray[np.float32] = np.empty((_REMEMBERED, dim), dtype=np.float32)
-        self._held = 0
-
-    def add(self, words: Mapping[str, Sequence[int]], table: NDArray[np.float16]) -> bool:
-        """Take in new words by their tokens; whether there was room."""
-        tokens = [token for each in words.values() for token in each]
-        end = self._held + len(tokens)
-        if end > _REMEMBERED:
-            return False
-        if tokens:
-            self.vectors[self._held : end] = table.take(tokens, axis=0)
-        for word, each in words.items():
-            self.places[word] = range(self._held, self._held + len(each))
-            self._held += len(each)
-        return True
-
-    def of(self, words: Sequence[str]) -> NDArray[np.float32]:
-        """One after the other. Raises KeyError: there is a new one."""
-        places = self.places
-        return self.vectors.take([place for word in words for place in places[word]], axis=0)
+_LEARNED = 2048  # characters of a text at most whose words are remembered
 
 
 class StaticEmbedder:
@@ -66,57 +38,62 @@ class StaticEmbedder:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loaded: tuple[Tokenizer, NDArray[np.float16]] | None = None
-        self._words: _Words | None = None
-        self._last: tuple[str, NDArray[np.float32]] | None = None  # a fit looks at a question, and then the classifier does
+        self._words: Words | None = None
+        # a text, the sum and the length of that: a fit looks at a question, and then the classifier does
+        self._last: tuple[str, NDArray[np.float32], float] | None = None
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of `texts`; see `Embedder`."""
+        if len(texts) == 1:
+            return self._vector(texts[0])[None]
         import numpy as np
 
-        last = self._last
-        if last is not None and len(texts) == 1 and texts[0] == last[0]:
-            return last[1].copy()
-        rows = np.zeros((len(texts), self.dim), dtype=np.float32)
+        rows = np.empty((len(texts), self.dim), dtype=np.float32)
         for row, text in enumerate(texts):
-            if text.strip():
-                total = np.add.reduce(self._vectors(text))  # of which the mean is a fraction, and points the same way
-                if length := math.sqrt(total.dot(total)):
-                    np.divide(total, length, out=rows[row])
-        if len(texts) == 1:
-            self._last = texts[0], rows.copy()
+            rows[row] = self._vector(text)
         return rows
 
-    def _vectors(self, text: str) -> NDArray[np.float32]:
-        """Of the tokens of a text, one after the other."""
-        import numpy as np
+    def _vector(self, text: str) -> NDArray[np.float32]:
+        last = self._last
+        if last is None or last[0] != text:
+            total = self._total(text)  # of which the mean is a fraction, and points the same way
+            self._last = last = text, total, math.sqrt(total.dot(total)) or 1.0
+        _, total, length = last
+        return total / length
 
+    def _total(self, text: str) -> NDArray[np.float32]:
+        """The sum of the vectors of the tokens of a text."""
+        text = text if text.strip() else ""
         words = text.split(" ")
         if (known := self._words) is not None and len(text) <= _WINDOW:
             try:
-                return known.of(words)
+                return known.total(words)
             except KeyError:
                 pass  # there is a new one
+        import numpy as np
+
         tokenizer, table = self._loaded or self._load()
         if len(text) <= _LEARNED and "" not in words and _SPACE not in text and _SPECIAL not in text:
             known = self._learn(words, tokenizer, table)
             if known is not None:
-                return known.of(words)
+                return known.total(words)
         # encode, not encode_batch: its thread pool prints a warning into the notebook when the kernel forks later
         parts = [text[start : start + _WINDOW] for start in range(0, len(text), _WINDOW)]
         ids = [token for part in parts for token in tokenizer.encode(part, add_special_tokens=False).ids]
-        return table.take(np.array(ids, dtype=np.intp), axis=0).astype(np.float32)
+        total: NDArray[np.float32] = np.add.reduce(table.take(np.array(ids, dtype=np.intp), axis=0).astype(np.float32))
+        return total
 
-    def _learn(self, words: Sequence[str], tokenizer: Tokenizer, table: NDArray[np.float16]) -> _Words | None:
+    def _learn(self, words: Sequence[str], tokenizer: Tokenizer, table: NDArray[np.float16]) -> Words | None:
         """Remember these words, and forget all others where there is no room; None where these alone are too many."""
+        from molt_magic.embed.words import Words
+
         if not self._lock.acquire(blocking=False):  # by a thread; of one that was forked away, for good
             return None
         model = tokenizer.model  # of a word, which it finds as in any text, in a third of the time that `encode` takes
         try:
             for known in (self._words, None):
-                known = known or _Words(self.dim)
-                new = {
-                    word: [token.id for token in model.tokenize(_SPACE + word)] for word in words if word not in known.places
-                }
+                known = known or Words(self.dim)
+                new = {word: [token.id for token in model.tokenize(_SPACE + word)] for word in words if word not in known}
                 if known.add(new, table):
                     self._words = known
                     return known

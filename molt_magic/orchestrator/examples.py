@@ -31,6 +31,7 @@ class KeptExamples:
         self.path = path
         self.unkept = unkept
         self._read, self._lines = 0, 0  # bytes and lines of the file that were taken in
+        self._missing = False  # it was, when it was looked for last
         self._told = False  # that it cannot be read
 
     def keep(self, examples: Sequence[Example]) -> None:
@@ -61,7 +62,9 @@ class KeptExamples:
         if self.path is None:
             return []
         try:
-            size = self.path.stat().st_size
+            if self._missing and not os.access(self.path, os.F_OK):  # an error takes three times as long to make
+                return []
+            size, self._missing = self.path.stat().st_size, False
             if size == self._read:
                 return []
             if size < self._read:  # somebody has tidied it up
@@ -70,6 +73,7 @@ class KeptExamples:
                 file.seek(self._read)
                 new = file.read()
         except FileNotFoundError:
+            self._missing = True
             return []
         except OSError as error:
             level = logging.DEBUG if self._told else logging.WARNING  # it is asked for with every prompt

@@ -138,7 +138,7 @@ class TaskClassifier:
         said, like = fitted.explain(self.embedder, prompt, nearest=nearest)
         best, ahead = votes.lead_of(said)
         score = fitted.calibration.probability_of(ahead)
-        neighbours = tuple((fitted.texts[i], fitted.labels[i] or "none", likeness) for i, likeness in like)
+        neighbours = tuple([(fitted.texts[i], fitted.labels[i] or "none", likeness) for i, likeness in like])
         return TaskGuess(fitted.tasks[best] if score >= self.floor else None, score, neighbours)
 
     def leave_one_out(self) -> list[tuple[str | None, str, float]]:

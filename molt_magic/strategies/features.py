@@ -37,6 +37,9 @@ _PROGRAMMING_NAMES = (
     "docker dockerfile terraform kubernetes function script class api query endpoint"
 )
 _KINDS = dict.fromkeys(_PROGRAMMING_NAMES.split(), "<programming>") | dict.fromkeys(_LANGUAGE_NAMES.split(), "<language>")
+_KIND_NAMES = {"<number>", *_KINDS.values()}
+
+Term = str | tuple[str] | tuple[str, str]  # a word or its kind, the beginning of a word, a pair
 
 
 def instruction(text: str) -> tuple[str, str]:
@@ -66,17 +69,24 @@ def looks_like_code(text: str) -> int:
     return len(_CODE.findall(read))
 
 
-def terms(opening: str, closing: str) -> set[str]:
+def terms(opening: str, closing: str) -> list[Term]:
     """Words, word beginnings and word pairs of an instruction, with names of languages and numbers as their kind."""
     words = _WORD.findall(opening.lower())
     kinds = ["<number>" if word.isdigit() else _KINDS.get(word, word) for word in words]
-    found = {f"word {word}" for word in words}
+    beginnings = [word[:5] for word in words if len(word) > 5]
+    found: list[Term] = [*words, *zip(beginnings), *zip(["^", *kinds], kinds, strict=False)]
+    if kinds != words:
+        found += kinds
     if closing:
-        found.update([f"word {word}" for word in _LETTERS.findall(closing.lower())])
-    found.update([f"begins {word[:5]}" for word in words if len(word) > 5])
-    found.update([kind for kind, word in zip(kinds, words, strict=True) if kind != word])
-    found.update([f"pair {a} {b}" for a, b in zip(["^", *kinds], kinds, strict=False)])
+        found += _LETTERS.findall(closing.lower())
     return found
+
+
+def spelled(term: Term) -> str:
+    """A term in one string, to sort by."""
+    if isinstance(term, str):
+        return term if term in _KIND_NAMES else f"word {term}"
+    return " ".join(("begins" if len(term) == 1 else "pair", *term))
 
 
 def looks(text: str, opening: str) -> list[float]:
@@ -92,10 +102,10 @@ def looks(text: str, opening: str) -> list[float]:
     return [
         math.log1p(words) / 2,
         min(looks_like_code(text), 4) / 2,
-        float(ending == "?" or opening.endswith("?")),
-        float(len(opening) < len(text.strip()) - 10),
+        ending == "?" or opening.endswith("?"),
+        len(opening) < len(text.strip()) - 10,
         min(foreign, 4) / 2,
-        float('"' in text),
-        float(words < 4),
-        float(ending in (".", ":")),
+        '"' in text,
+        words < 4,
+        ending in (".", ":"),
     ]

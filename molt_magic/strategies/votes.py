@@ -16,12 +16,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from molt_magic.strategies.features import instruction, looks, terms
+from molt_magic.strategies.features import Term, instruction, looks, spelled, terms
 
 if TYPE_CHECKING:
     from molt_magic.embed import Embedder
@@ -97,8 +97,8 @@ def lead_of(votes: Sequence[float]) -> tuple[int, float]:
     """The same of one row; NumPy takes ten times as long to look at it."""
     if len(votes) == 1:
         return 0, 0.0
-    best = max(range(len(votes) - 1), key=votes.__getitem__)
-    return best, votes[best] - max([vote for place, vote in enumerate(votes) if place != best])
+    best = votes.index(max(votes[:-1]))
+    return best, votes[best] - max([*votes[:best], *votes[best + 1 :]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Calibration:
 class Features:
     """Texts as rows of numbers whose inner products are their likeness."""
 
-    vocabulary: dict[str, int]
+    vocabulary: dict[Term, int]
     rarity: Matrix  # of every term: log of examples over examples with it
     mean_vector: Matrix
     looks_mean: Matrix
@@ -148,10 +148,10 @@ class Features:
     def fit(embedder: Embedder, texts: Sequence[str], *, most_terms: int | None = None) -> Features:
         """The terms of these texts (the `most_terms` commonest), and the means to look away from."""
         said = [instruction(text) for text in texts]
-        counted = Counter(term for each in said for term in terms(*each))
+        counted = Counter(term for each in said for term in set(terms(*each)))
         least = 2 if len(texts) >= FEW_EXAMPLES else 1
-        common = sorted((term for term, n in counted.items() if n >= least), key=lambda term: (-counted[term], term))
-        vocabulary = {term: i for i, term in enumerate(sorted(common[:most_terms]))}
+        common = sorted((term for term, n in counted.items() if n >= least), key=lambda term: (-counted[term], spelled(term)))
+        vocabulary = {term: i for i, term in enumerate(sorted(common[:most_terms], key=spelled))}
         seen = np.array([looks(text, opening) for text, (opening, _) in zip(texts, said, strict=True)])
         return Features(
             vocabulary=vocabulary,
@@ -167,28 +167,17 @@ class Features:
         vectors = _unit(_vectors(embedder, said) - self.mean_vector)
         words = np.zeros((len(texts), len(self.vocabulary)))
         for row, each in zip(words, said, strict=True):
-            known = self._known(each)
+            known = self.known(each)
             row[known] = self.rarity[known]
         seen = np.array([looks(text, opening) for text, (opening, _) in zip(texts, said, strict=True)])
         blocks = (vectors, _unit(words), (seen - self.looks_mean) / self.looks_scale)
         return np.hstack([share * block for share, block in zip(_ROOTS, blocks, strict=True)])
 
-    def of_one(self, embedder: Embedder, text: str) -> tuple[Matrix, list[int], Matrix]:
-        """What is not zero of the row of a text: its vector; the places of the rest, those behind the vector counted from 0;
-        and what is there. Most terms are not in the text."""
-        said = instruction(text)
-        known, size = self._known(said), len(self.vocabulary)
-        of_vector, of_terms, of_looks = _ROOTS
-        vector = _vectors(embedder, [said])[0] - self.mean_vector
-        vector *= of_vector / max(math.sqrt(vector.dot(vector)), 1e-9)
-        rarities = self.rarity[known]
-        rarities *= of_terms / max(math.sqrt(rarities.dot(rarities)), 1e-9)
-        seen = (looks(text, said[0]) - self.looks_mean) * (of_looks / self.looks_scale)
-        return vector, [*known, *range(size, size + len(seen))], np.concatenate([rarities, seen])
-
-    def _known(self, said: tuple[str, str]) -> list[int]:
+    def known(self, said: tuple[str, str]) -> list[int]:
         """The places of the terms of an instruction, ascending: a sum over them is the same in every process."""
-        return sorted([place for term in terms(*said) if (place := self.vocabulary.get(term)) is not None])
+        found: set[Any] = {*map(self.vocabulary.get, terms(*said))}
+        found.discard(None)
+        return sorted(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +188,11 @@ class Few:
     labels: tuple[str | None, ...]
     tasks: tuple[str, ...]
     features: Features
-    vectors: Matrix  # an example a row ...
-    columns: Matrix  # ... and a column of what is behind its vector; inner products are likeness
-    by_vector: Matrix  # the weights of the classes for each number of a vector, all examples together ...
-    by_column: Matrix  # ... and for each of what is behind it
+    columns: Matrix  # an example a column; inner products are likeness
+    mean_vector: Floats
+    by_vector: Floats  # the weights of the classes, all examples together, for each number of a vector that has length 1 ...
+    by_term: list[list[float]]  # ... for each term, times its rarity, of which the square comes last ...
+    by_look: list[list[float]]  # ... for each of the looks as they are, and last what looks of 0 weigh
     left_out: Matrix
     calibration: Calibration
 
@@ -215,17 +205,21 @@ class Few:
         weights = inverse @ truth
         # what the others say of example i, without fitting n times: y_i - weight_i / inverse_ii
         left_out = truth - weights / np.diag(inverse)[:, None]
-        size = len(features.mean_vector)
-        vectors, columns = np.ascontiguousarray(rows[:, :size]), np.ascontiguousarray(rows[:, size:].T)
+        columns, size = np.ascontiguousarray(rows.T), len(features.mean_vector)
+        by_vector, by_term, by_look = np.split(columns @ weights, [size, size + len(features.vocabulary)])
+        of_vector, of_terms, of_looks = _ROOTS
+        by_look *= of_looks / features.looks_scale[:, None]
+        rarity = features.rarity[:, None]
         return cls(
             texts=texts,
             labels=labels,
             tasks=tasks,
             features=features,
-            vectors=vectors,
             columns=columns,
-            by_vector=vectors.T @ weights,
-            by_column=columns @ weights,
+            mean_vector=features.mean_vector.astype(np.float32),
+            by_vector=(of_vector * by_vector).astype(np.float32),
+            by_term=np.hstack([of_terms * rarity * by_term, rarity**2]).tolist(),
+            by_look=np.vstack([by_look, -features.looks_mean @ by_look]).tolist(),
             left_out=left_out,
             calibration=_calibrated(left_out, truth),
         )
@@ -234,13 +228,29 @@ class Few:
         return np.array([self.explain(embedder, text, nearest=0)[0] for text in texts])
 
     def explain(self, embedder: Embedder, text: str, *, nearest: int) -> tuple[list[float], list[tuple[int, float]]]:
-        vector, places, rest = self.features.of_one(embedder, text)
-        votes = (vector.dot(self.by_vector) + rest.dot(self.by_column.take(places, axis=0))).tolist()
+        votes = self._votes(embedder, text)
         if not nearest:  # for the votes alone no example need be looked at
             return votes, []
-        likeness = self.vectors @ vector + rest @ self.columns[places]
+        row, size = self.features.of(embedder, [text])[0], len(self.mean_vector)
+        there = size + row[size:].nonzero()[0]  # most terms are not in the text
+        likeness = row[:size] @ self.columns[:size] + row[there] @ self.columns[there]
         # over the likeness of a prompt to itself, about: shown in [0, 1]
         return votes, _first(likeness / (VECTOR_SHARE + TERM_SHARE + LOOKS_SHARE), nearest)
+
+    def _votes(self, embedder: Embedder, text: str) -> list[float]:
+        """The row of a text times the weights: most of it is not there, and with few numbers NumPy takes longer."""
+        said = instruction(text)
+        vector = embedder.embed([_opening(said)])[0] - self.mean_vector
+        length = max(math.sqrt(vector.dot(vector)), 1e-9)
+        rows = [self.by_term[place] for place in self.features.known(said)]
+        *of_terms, square = map(sum, zip(*rows, strict=True)) if rows else [0.0] * (len(self.tasks) + 2)
+        rarity = max(math.sqrt(square), 1e-9)
+        *by_look, of_looks = self.by_look
+        for look, weights in zip(looks(text, said[0]), by_look, strict=True):
+            if look:
+                of_looks = [vote + look * weight for vote, weight in zip(of_looks, weights, strict=True)]
+        of_vector = vector.dot(self.by_vector).tolist()
+        return [a / length + b / rarity + c for a, b, c in zip(of_vector, of_terms, of_looks, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +352,11 @@ def _first(likeness: Matrix, count: int) -> list[tuple[int, float]]:
 
 def _vectors(embedder: Embedder, said: Sequence[tuple[str, str]]) -> Matrix:
     """Of the openings of instructions."""
-    return np.asarray(embedder.embed([" ".join(opening.split()[:INSTRUCTION_WORDS]) for opening, _ in said]), dtype=np.float64)
+    return np.asarray(embedder.embed([_opening(each) for each in said]), dtype=np.float64)
+
+
+def _opening(said: tuple[str, str]) -> str:
+    return " ".join(said[0].split()[:INSTRUCTION_WORDS])
 
 
 def _unit(rows: Matrix) -> Matrix:
