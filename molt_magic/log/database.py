@@ -176,6 +176,15 @@ class Database:
             elif connection is not None:
                 _inherited.append(connection)
 
+    def __del__(self) -> None:
+        # from Python 3.13 on a connection that nobody has closed complains; and a parent's must not be finalised here
+        connection = getattr(self, "_connection", None)
+        if connection is not None and self._pid != os.getpid():
+            _inherited.append(connection)
+        elif connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self._pid != os.getpid():
             _inherited.append(self._connection)

@@ -267,6 +267,10 @@ class Shared:
             self._connection, self._pid, self._seen = connection, os.getpid(), None
         return self._connection
 
+    def __del__(self) -> None:
+        if hasattr(self, "_connection"):  # from Python 3.13 on a connection that nobody has closed complains
+            self._drop()
+
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None and self._pid == os.getpid():
