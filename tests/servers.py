@@ -124,36 +124,23 @@ async def _request(reader: asyncio.StreamReader) -> Asked:
 def running(server: S | None = None, tls: ssl.SSLContext | None = None) -> Iterator[S]:
     """A server (a plain one, unless one is given) on a free port of 127.0.0.1, in a thread of its own."""
     server = server or Server()  # type: ignore[assignment]
-    loop = asyncio.new_event_loop()
-    ready = threading.Event()
+    ready, over = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
 
     async def main() -> None:
         listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
         server.url = f"{'https' if tls else 'http'}://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        loops.append(asyncio.get_running_loop())
         ready.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            listening.close()
+        await over.wait()
+        listening.close()
 
-    def run() -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_until_complete(task)
-        except asyncio.CancelledError:
-            pass
-        finally:
-            for other in asyncio.all_tasks(loop):
-                other.cancel()
-            loop.run_until_complete(asyncio.sleep(0))
-            loop.close()
-
-    task = loop.create_task(main())
-    thread = threading.Thread(target=run, daemon=True)
+    # run, and not a loop by hand: it cancels who is still served and waits until their sockets are closed
+    thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
     thread.start()
-    assert ready.wait(5)
+    assert ready.wait(30)
     try:
         yield server
     finally:
-        loop.call_soon_threadsafe(task.cancel)
+        loops[0].call_soon_threadsafe(over.set)
         thread.join(5)

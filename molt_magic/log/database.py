@@ -164,31 +164,30 @@ class Database:
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:
-            connection, self._connection = self._connection, None
             flusher, self._flusher = self._flusher, None
-            if connection is not None and self._pid == os.getpid():
-                if flusher is not None:  # before SQLite takes the journal away
-                    flusher.close()
-                    with suppress(OSError):
-                        flusher.flush()
-                with suppress(sqlite3.Error):
-                    connection.close()
-            elif connection is not None:
-                _inherited.append(connection)
+            if flusher is not None and self._pid == os.getpid():  # before SQLite takes the journal away
+                flusher.close()
+                with suppress(OSError):
+                    flusher.flush()
+            self._drop()
 
     def __del__(self) -> None:
-        # from Python 3.13 on a connection that nobody has closed complains; and a parent's must not be finalised here
-        connection = getattr(self, "_connection", None)
-        if connection is not None and self._pid != os.getpid():
-            _inherited.append(connection)
-        elif connection is not None:
+        if hasattr(self, "_connection"):  # from Python 3.13 on a connection that nobody has closed complains
+            self._drop()
+
+    def _drop(self) -> None:
+        """Close the connection; one that a fork has brought along must not be touched."""
+        connection, self._connection = self._connection, None
+        if connection is not None and self._pid == os.getpid():
             with suppress(sqlite3.Error):
                 connection.close()
+        elif connection is not None:
+            _inherited.append(connection)
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self._pid != os.getpid():
-            _inherited.append(self._connection)
-            self._connection = self._flusher = None
+            self._drop()
+            self._flusher = None
         if self._connection is None:
             self._prepare_file()
             connection = sqlite3.connect(self.path, timeout=self.busy_s, isolation_level=None, check_same_thread=False)

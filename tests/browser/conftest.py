@@ -34,7 +34,8 @@ def artefacts() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+# it ends with these tests, as it asks for ever after kernels that have gone: it would knock at what later tests serve there
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[jupyterlab.Lab]:
     root, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("lab")
     with jupyterlab.running(root, home) as running:
@@ -53,7 +54,7 @@ def chromium(lab: jupyterlab.Lab, playwright: Playwright, tmp_path_factory: pyte
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _models() -> Iterator[Models]:
     with servers.running(Models()) as server:
         yield server

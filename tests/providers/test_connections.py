@@ -141,17 +141,17 @@ async def test_a_connection_that_says_what_nobody_asked_for_is_not_used_again() 
 async def test_a_connection_that_was_closed_while_the_loop_was_busy_is_not_used_again() -> None:
     keeping = Keeping(closes=True)
     ready, over = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:
         server = await asyncio.start_server(keeping.serve, "127.0.0.1", 0)
         keeping.url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
+        loops.append(asyncio.get_running_loop())
         ready.set()
         await over.wait()
         server.close()
-        await asyncio.sleep(0.05)  # until its sockets are closed
 
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     ready.wait()
     transport = Transport()
@@ -159,9 +159,8 @@ async def test_a_connection_that_was_closed_while_the_loop_was_busy_is_not_used_
         await get(transport, keeping)
         time.sleep(0.05)  # a cell that computes
     await transport.aclose()
-    loop.call_soon_threadsafe(over.set)
+    loops[0].call_soon_threadsafe(over.set)
     await asyncio.to_thread(thread.join)
-    loop.close()
     assert (keeping.requests, keeping.connections) == (3, 3)
 
 
