@@ -131,10 +131,14 @@ class Ours:
             self._made[name] = Orchestrator(settings=settings(self._url, self._home / name))
         return self._made[name]
 
-    def routed(self, strategy: str, *, stream: bool = False) -> Ask:
-        """A question that is not in the cache, by a strategy: decided, asked, logged, stored."""
-        orch = self.orchestrator(f"{strategy}-{'streamed' if stream else 'whole'}")
-        options = options_of(strategy, stream=stream)
+    def routed(self, strategy: str, *, stream: bool = False, cache: bool = True) -> Ask:
+        """A question that is not in the cache, by a strategy: decided, asked, logged, stored.
+
+        Args:
+            cache: whether it is looked for in the cache, and stored.
+        """
+        orch = self.orchestrator(f"{strategy}-{'streamed' if stream else 'whole'}{'' if cache else '-uncached'}")
+        options = {**options_of(strategy, stream=stream), "cache": cache}
         return lambda prompt: bought(orch.route(prompt, **options))
 
     def remembered(self, strategy: str = "direct") -> Ask:

@@ -29,10 +29,11 @@ SDK = {"openai SDK": ("openai",)}
 LITELLM = {"litellm.completion": ("litellm",), "litellm.Router": ("litellm",)}
 BOTH = {"semantic-router + litellm.Router": ("semantic_router", "litellm")}
 
-# peer -> strategies that are judged by what it adds, and how
+# peer -> strategies that do what it does, and how each is judged by what it adds. They are asked without a cache, which no peer
+# has here
 JUDGED = {
-    "litellm.Router": (contenders.STRATEGIES, OF_ROUTER),
-    "semantic-router + litellm.Router": (("semantic",), OF_ROUTER),  # the same job: which task, and then a model for it
+    "litellm.Router": (("direct", "rule", "arbitrage", "cascade"), OF_ROUTER),
+    "semantic-router + litellm.Router": (("semantic",), OF_ROUTER),  # which task it is, and then a model for it
     "openai SDK": (contenders.STRATEGIES, OF_SDK),
 }
 
@@ -126,6 +127,7 @@ class _Bench:
             whole["raw httpx"], streamed["raw httpx"] = raw["whole"], raw["streamed"]
             for strategy in contenders.STRATEGIES:
                 whole[f"route, {strategy}"] = self.ours.routed(strategy)
+                whole[uncached(strategy)] = self.ours.routed(strategy, cache=False)
             streamed["route, direct"] = self.ours.routed("direct", stream=True)
             if self.sizes.peers and peers.installed("openai"):
                 sdk = stack.enter_context(peers.openai_sdk(self.url))
@@ -257,8 +259,13 @@ class _Bench:
         return lambda fraction: self.on_progress(what, fraction)
 
 
+def uncached(strategy: str) -> str:
+    """The row of a strategy that is asked without a cache."""
+    return f"route, {strategy}, no cache"
+
+
 def shares(found: Mapping[str, Figure]) -> Iterator[Row]:
-    """What every strategy adds to raw httpx, as a share of what a peer adds; each has the same target.
+    """What every strategy adds to raw httpx, as a share of what a peer adds that does the same.
 
     Args:
         found: seconds of a whole call, by the name of the row; peers that are not in it judge nothing.
@@ -267,6 +274,6 @@ def shares(found: Mapping[str, Figure]) -> Iterator[Row]:
     for peer, (strategies, target) in JUDGED.items():
         if peer in found:
             added = found[peer].over(base)
-            for name in (f"route, {strategy}" for strategy in strategies):
+            for name in map(uncached, strategies):
                 share = found[name].over(base).share_of(added)
                 yield Row("overhead as a share of", f"{peer}'s: {name}", share, unit="share", target=target)

@@ -19,27 +19,39 @@ class Considered:
     """
 
     def __init__(self, candidates: Sequence[Candidate], eligible: Collection[str]) -> None:
-        self._candidates = candidates  # held, so that no other gets the identity that one is known by
         self._eligible = eligible
-        self._texts = dict(zip(map(id, candidates), self._written(candidates), strict=True))
+        self._known = {each.spec.name: (each, begin) for each, begin in zip(candidates, _begun(candidates), strict=True)}
+        self._texts = {name: self._ended(each, begin) for name, (each, begin) in self._known.items()}
 
     def json(self, candidates: Sequence[Candidate]) -> str:
         """Those of a decision. `skipped` is also why the strategy passed over one that was eligible."""
-        texts = self._texts
-        changed = [each for each in candidates if id(each) not in texts]
-        if changed:
-            texts = texts | dict(zip(map(id, changed), self._written(changed), strict=True))
-        return f"[{','.join([texts[id(each)] for each in candidates])}]"
+        return f"[{','.join([self._text(each) for each in candidates])}]"
 
-    def _written(self, candidates: Sequence[Candidate]) -> list[str]:
-        eligible = self._eligible
-        qualities = _rounded([candidate.predicted_quality for candidate in candidates])
-        lows = _rounded([candidate.quality_low for candidate in candidates])
-        return [
-            f'{_begin(spec.name, cost)},"predicted_quality":{quality},"quality_low":{low}'
-            f"{_end(evidence, n and round(n, 2), skipped, spec.name in eligible)}"
-            for (spec, cost, _, evidence, n, _, skipped, _), quality, low in zip(candidates, qualities, lows, strict=True)
-        ]
+    def _text(self, candidate: Candidate) -> str:
+        name = candidate.spec.name
+        known, begin = self._known.get(name, (None, ""))
+        if known is candidate:
+            return self._texts[name]
+        if known is None or known[:_PREDICTED] != candidate[:_PREDICTED]:
+            (begin,) = _begun([candidate])
+        return self._ended(candidate, begin)
+
+    def _ended(self, candidate: Candidate, begin: str) -> str:
+        n = candidate.n_evidence
+        return f"{begin}{_end(candidate.evidence, n and round(n, 2), candidate.skipped, candidate.spec.name in self._eligible)}"
+
+
+_PREDICTED = Candidate._fields.index("skipped")  # fields that a strategy leaves as they are
+
+
+def _begun(candidates: Sequence[Candidate]) -> list[str]:
+    """What of each is the same whatever the strategy says of it."""
+    qualities = _rounded([candidate.predicted_quality for candidate in candidates])
+    lows = _rounded([candidate.quality_low for candidate in candidates])
+    return [
+        f'{_begin(spec.name, cost)},"predicted_quality":{quality},"quality_low":{low}'
+        for (spec, cost, *_), quality, low in zip(candidates, qualities, lows, strict=True)
+    ]
 
 
 def _rounded(values: Sequence[float]) -> list[str]:

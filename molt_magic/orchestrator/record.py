@@ -49,7 +49,6 @@ def decision(
         beforehand: what was known before the answer.
         cache: what the row says of the cache; None: what the answer's attempt says.
     """
-    attempts = with_verdicts(attempts, choice.verdicts)
     answer = _answer(attempts, choice.attempt)
     completion = None if answer is None else answer.completion
     answered = answer is not None and completion is not None

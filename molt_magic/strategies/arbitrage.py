@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from molt_magic.errors import InputError
@@ -99,8 +99,7 @@ class Arbitrage:
             strongest = [*best, *(c for c in strongest if c not in best)]
         candidates = passed_over(situation, pick.others, [pick.first])
         walked = yield from walk(situation, [pick.first, *(c for c in strongest if c is not pick.first)], _stronger)
-        found = choice(situation, walked, reason=pick.reason, candidates=candidates, threshold=threshold)
-        return replace(found, promise=pick.promise)
+        return choice(situation, walked, reason=pick.reason, candidates=candidates, threshold=threshold, promise=pick.promise)
 
     def _pick(self, by_cost: list[Candidate], strongest: list[Candidate], threshold: float) -> _Pick:
         if self.within is not None:

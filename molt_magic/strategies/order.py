@@ -56,6 +56,7 @@ def choice(
     task: str | None = None,
     task_score: float | None = None,
     threshold: float | None = None,
+    promise: str | None = None,
 ) -> Choice:
     """The Choice of a walk: the strategy's reason first, then how the answer came about."""
     attempt = walked.attempt
@@ -76,4 +77,5 @@ def choice(
         walked.fallbacks,
         walked.fallback_reason,
         walked.best_effort,
+        promise,
     )
