@@ -101,9 +101,9 @@ def test_an_unknown_model_is_refused_with_the_nearest() -> None:
 
 
 def test_a_users_model_is_added_in_its_place_by_price() -> None:
-    table = {**OWN, "input_usd_per_mtok": 0.3, "output_usd_per_mtok": 2.5}  # between two whose price is the same at all hours
+    table = {**OWN, "input_usd_per_mtok": 1.0, "output_usd_per_mtok": 3.2}  # between two whose price is the same at all hours
     names = list(Catalog.load(models={"mine": table}).models)
-    assert names.index("gpt-5-mini") < names.index("mine") < names.index("gemini-flash")
+    assert names.index("gemini-flash") < names.index("mine") < names.index("gpt-5-mini")
 
 
 def test_a_model_of_unknown_price_stands_last() -> None:
@@ -273,7 +273,7 @@ def test_without_what_ships_there_is_only_what_the_user_defines() -> None:
 def test_loading_twice_gives_the_same_and_changes_nothing() -> None:
     Catalog.load(models={"gpt-5": {"prior_quality": 0.1}})
     assert Catalog.load() == Catalog.load()
-    assert Catalog.load().get("gpt-5").prior_quality == 0.88
+    assert Catalog.load().get("gpt-5").prior_quality == 0.9
 
 
 # prices
@@ -388,7 +388,7 @@ def test_a_known_address_says_whose_prices_apply() -> None:
 
 
 def test_a_model_behind_a_gateway_is_priced_as_itself() -> None:
-    spec = one("mine", {"provider": "openai", "model": "gpt-5-mini", "base_url": "http://127.0.0.1:8000/v1"})
+    spec = one("mine", {"provider": "openai", "model": "gpt-5.4-mini", "base_url": "http://127.0.0.1:8000/v1"})
     assert estimate_usd(spec, 1000, 100) == estimate_usd(Catalog.load().get("gpt-5-mini"), 1000, 100)
 
 
@@ -405,7 +405,7 @@ def test_a_model_behind_a_gateway_is_priced_as_itself() -> None:
         ("gemini-3.8-flash", "gemini"),
         ("deepseek-v4-flash", "deepseek"),
         ("Qwen/Qwen2.5-7B-Instruct", "qwen"),
-        ("gpt-5-mini", "openai"),
+        ("gpt-5.4-mini", "openai"),
         ("o3-mini", "openai"),
         ("kimi-k2.6", "other"),
     ],

@@ -140,7 +140,7 @@ def read_model(name: str, table: Mapping[str, Any], *, base: ModelSpec | None = 
         raise ConfigError(f"{where} has no provider.", fix=f"Add provider = one of {', '.join(PROVIDERS)}.")
     provider = found["provider"]
     if "model" not in found and provider != "local":
-        raise ConfigError(f"{where} has no model.", fix='Add the provider\'s id of it, like model = "gpt-5-mini".')
+        raise ConfigError(f"{where} has no model.", fix='Add the provider\'s id of it, like model = "gpt-5.4-mini".')
     model = found.get("model", name)
     if provider != "local":
         _refuse_weights(where, found)
@@ -244,7 +244,7 @@ def _deployments(where: str, name: str, found: Mapping[str, Any]) -> tuple[Deplo
 def _vendor(provider: str, deployments: tuple[Deployment, ...]) -> str:
     """Whose prices apply: the owner of a known address, else the provider that the dialect is named for.
 
-    An unknown address (a gateway, a server of one's own) keeps the dialect's: `gpt-5-mini` behind a gateway is priced as
+    An unknown address (a gateway, a server of one's own) keeps the dialect's: `gpt-5.4-mini` behind a gateway is priced as
     such, and a model that OpenAI does not sell is not in OpenAI's list, so its price is unknown.
     """
     base_url = deployments[0].base_url

@@ -91,7 +91,7 @@ async def test_requests_one_after_the_other_share_a_connection() -> None:
 
 
 async def test_so_many_are_open_at_once_and_the_rest_wait() -> None:
-    keeping = Keeping(pause_s=0.3)
+    keeping = Keeping(pause_s=0.8)
     async with running(keeping) as transport:
         await asyncio.gather(*(get(transport, keeping) for _ in range(POOL + 20)))
     assert (keeping.requests, keeping.most_at_once) == (POOL + 20, POOL)
@@ -284,7 +284,7 @@ async def test_a_silent_address_of_a_name_does_not_keep_the_next_from_being_trie
 
 
 async def test_connecting_that_is_cancelled_leaves_no_socket() -> None:
-    keeping = Keeping(pause_s=0.3)
+    keeping = Keeping(pause_s=0.8)
     async with running(keeping) as transport:
         for turns in range(40):
             asking = asyncio.create_task(get(transport, keeping))
