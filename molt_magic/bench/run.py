@@ -29,8 +29,8 @@ SDK = {"openai SDK": ("openai",)}
 LITELLM = {"litellm.completion": ("litellm",), "litellm.Router": ("litellm",)}
 BOTH = {"semantic-router + litellm.Router": ("semantic_router", "litellm")}
 
-# peer -> strategies that do what it does, and how each is judged by what it adds. They are asked without a cache, which no peer
-# has here
+# peer -> strategies that do what it does, and how each is judged by what it adds where it is asked without a cache, as no peer
+# has one here
 JUDGED = {
     "litellm.Router": (("direct", "rule", "arbitrage", "cascade"), OF_ROUTER),
     "semantic-router + litellm.Router": (("semantic",), OF_ROUTER),  # which task it is, and then a model for it
@@ -274,6 +274,7 @@ def shares(found: Mapping[str, Figure]) -> Iterator[Row]:
     for peer, (strategies, target) in JUDGED.items():
         if peer in found:
             added = found[peer].over(base)
-            for name in map(uncached, strategies):
-                share = found[name].over(base).share_of(added)
-                yield Row("overhead as a share of", f"{peer}'s: {name}", share, unit="share", target=target)
+            for strategy in strategies:
+                for name, judged in ((f"route, {strategy}", None), (uncached(strategy), target)):
+                    share = found[name].over(base).share_of(added)
+                    yield Row("overhead as a share of", f"{peer}'s: {name}", share, unit="share", target=judged)
