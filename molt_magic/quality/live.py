@@ -1,78 +1,31 @@
-"""Predicted quality as it is used while answering: what was fitted, moved by what came in since.
-
-Every scored answer of a model is a piece of evidence, weighted by how much its prompt resembles this one, on top of what is
-expected before: the prior of the model, moved by how hard the prompt is, or, once there are enough outcomes to fit one, what
-the `Predictor` says:
-
-    p = (k * expected + sum(w_i * score_i)) / (k + sum(w_i)),      low = p - Z * sqrt(p * (1 - p) / (k + sum(w_i) + 1))
-
-which is the posterior mean of a Beta distribution with k pseudo-observations and its mean less Z standard deviations. That
-a prompt is easy moves the first only: what is known of other models makes no saving sure.
-"""
+"""Predicted quality as it is used while answering: what was fitted, moved by what came in since."""
 
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from molt_magic.embed import Embedder
-from molt_magic.errors import StoreError
-from molt_magic.lock import locked
-from molt_magic.quality.calibrate import log_odds
+from molt_magic.quality.fit import GROWTH, MOST_NEW, Fit, KeptFit
 from molt_magic.quality.lengths import Answered, Lengths
-from molt_magic.quality.outcomes import SAME_TASK, Record, Vector, table_of
+from molt_magic.quality.outcomes import Record, Vector, table_of
+from molt_magic.quality.prediction import PRIOR_OUTCOMES, Predicted, Prediction, low, moved, predicted
 from molt_magic.quality.predictor import NEIGHBOURS, Predictor
 from molt_magic.quality.prior import shipped
 from molt_magic.quality.single import Foreseen
-from molt_magic.quality.store import load, save
 from molt_magic.types import ModelSpec, Outcome
 
 logger = logging.getLogger("molt_magic")
 
-PRIOR_OUTCOMES = 4.0  # how many outcomes a prior is worth
-Z = 1.0  # one standard deviation: about 84 % one-sided, where a normal approximation holds
 ENOUGH = 200  # outcomes from which a fit is better than neighbours alone
 _FELT = 0.1  # logits from which a prompt is told to be hard or easy
-GROWTH = 1.25  # times as many outcomes as the last fit had make a new one ...
-MOST_NEW = 5_000  # ... and so many new ones do in any case: until then each of them is looked at for every prompt
 _LAST = 20  # answers of a model by which it is known how far a fit has seen
-
-
-class Prediction(NamedTuple):
-    """Predicted quality of one model for one prompt."""
-
-    quality: float  # in [0, 1]
-    low: float  # lower confidence bound, in [0, 1]
-    n: float  # effective number of outcomes
-    evidence: str  # what it rests on, in words
-
-
-Predicted = tuple[float, float, float, str]  # the fields of a Prediction
-
-
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """A predictor, and the outcomes it was made of: later ones are counted on top."""
-
-    predictor: Predictor
-    seen: dict[str, int]  # how many of each model
-    last: dict[str, list[str]]  # the newest answers of each model among them, newest first
-    begins: int  # row of the oldest outcome that the log had
-
-    @property
-    def enough_new(self) -> float:
-        """New outcomes that make another fit worth its while."""
-        return min((GROWTH - 1.0) * sum(self.seen.values()), MOST_NEW)
 
 
 class _Known(NamedTuple):
@@ -102,19 +55,18 @@ class QualityModel:
     ) -> None:
         self.embedder_id = embedder_id
         self.embedder = embedder
-        self.path = path
+        self._kept = KeptFit(path, embedder)
         self.older = older
         self._records: dict[str, Record] = defaultdict(Record)
         self._lengths = Lengths()
         self._lock = threading.Lock()
         self._fitting = threading.Lock()
-        self._unkept = False  # that a fit could not be written down was told
         self._tried = 0  # how many outcomes there were when a fit was last begun in vain
         self._begins = 0  # row of the oldest outcome in the log
         self._corrected: int | None = None  # how many of the corrections are older than the fit; None: all until now
-        self._fit = self._loaded()
+        self._fit = self._kept.load()
         self._last: tuple[object, Foreseen] | None = None  # of the last prompt, which every model is asked about
-        self._known: tuple[_Fit, _Known] | None = None  # until something is learned
+        self._known: tuple[Fit, _Known] | None = None  # until something is learned
         self._hard: tuple[str, float] | None = None  # the shift of the last prompt
 
     # -- learning
@@ -155,7 +107,7 @@ class QualityModel:
         if self.embedder is None or not self._fitting.acquire(blocking=False):
             return False
         try:
-            with self._taking_turns():
+            with self._kept.taking_turns():
                 return self._take_another_s() or self._fit_now(self.embedder)
         except Exception as error:  # noqa: BLE001 - it runs in a thread of its own, and neighbours do without it
             logger.warning("predicted quality could not be fitted: %s", error)
@@ -163,18 +115,9 @@ class QualityModel:
         finally:
             self._fitting.release()
 
-    @contextmanager
-    def _taking_turns(self) -> Iterator[None]:
-        """Hold the lock of the kept fit; where there can be none, every kernel fits for itself."""
-        with ExitStack() as held:
-            if self.path is not None:
-                with suppress(OSError):
-                    held.enter_context(locked(self.path.with_name(f"{self.path.name}.lock"), waiting=lambda: None))
-            yield
-
     def _take_another_s(self) -> bool:
         """Take the fit that another kernel kept meanwhile, if it is newer and one of our own would hardly know more."""
-        found = self._loaded()
+        found = self._kept.load()
         if found is None:
             return False
         with self._lock:
@@ -200,7 +143,7 @@ class QualityModel:
             return False
         predictor = Predictor(embedder=embedder)
         predictor.fit(table.prompts, table.scores, table.models, table.tasks, vectors=table.vectors)
-        fit = _Fit(
+        fit = Fit(
             predictor,
             seen={model: len(record.scores) for model, record in records.items()},
             last={model: record.newest(_LAST) for model, record in records.items()},
@@ -208,23 +151,12 @@ class QualityModel:
         )
         with self._lock:
             self._use(fit, corrected)
-        self._keep(predictor, {"seen": fit.seen, "last": fit.last, "begins": fit.begins})
+        self._kept.keep(fit)
         return True
 
-    def _use(self, fit: _Fit, corrected: int | None = None) -> None:
+    def _use(self, fit: Fit, corrected: int | None = None) -> None:
         self._fit, self._known, self._last, self._tried = fit, None, None, 0
         self._corrected = self._corrections() if corrected is None else corrected
-
-    def _keep(self, predictor: Predictor, note: Mapping[str, Any]) -> None:
-        """Write down what was fitted. Where that cannot be done it is fitted anew by the next session."""
-        if self.path is None:
-            return
-        try:
-            save(predictor, self.path, note)
-        except (OSError, StoreError) as error:
-            level = logging.DEBUG if self._unkept else logging.WARNING
-            logger.log(level, "what was fitted of predicted quality cannot be kept in %s: %s", self.path, error)
-            self._unkept = True
 
     def learn_lengths(self, answers: Iterable[Answered]) -> None:
         """Take in how long answers were."""
@@ -265,12 +197,12 @@ class QualityModel:
             predictions: list[Predicted] = []
             for spec in specs:
                 prior = spec.prior_quality
-                expected = prior if shift is None else _moved(prior, shift)
+                expected = prior if shift is None else moved(prior, shift)
                 sure = expected if expected < prior else prior
                 if (record := self._records.get(spec.name)) is None:  # as `_predicted` has it, without the pains
-                    predictions.append((expected, _low(sure, PRIOR_OUTCOMES), 0.0, said))
+                    predictions.append((expected, low(sure, PRIOR_OUTCOMES), 0.0, said))
                 else:
-                    predictions.append(_predicted(record, task, vector, expected, sure, PRIOR_OUTCOMES, said))
+                    predictions.append(predicted(record, task, vector, expected, sure, PRIOR_OUTCOMES, said))
             return predictions
 
     def expected_tokens(self, model: str, task: str | None, prompt: str, limit: int | None) -> int:
@@ -291,19 +223,19 @@ class QualityModel:
     # -- within
 
     def _fitted(
-        self, spec: ModelSpec, fit: _Fit, seen: Mapping[str, int], found: Foreseen, task: str | None, vector: Vector | None
+        self, spec: ModelSpec, fit: Fit, seen: Mapping[str, int], found: Foreseen, task: str | None, vector: Vector | None
     ) -> Predicted:
         """What a fit and what came in since say of a model. To one that was not fitted a prompt is as hard as to those that
         were."""
         record, models = self._records.get(spec.name), fit.predictor.models
         if spec.name not in models:
-            expected = _moved(spec.prior_quality, found.easier)
-            return _predicted(record, task, vector, expected, expected, PRIOR_OUTCOMES, "prior only")
+            expected = moved(spec.prior_quality, found.easier)
+            return predicted(record, task, vector, expected, expected, PRIOR_OUTCOMES, "prior only")
         j = models.index(spec.name)
         expected, near = found.quality[j], found.neighbours[j]
         said = f"fitted on {fit.seen.get(spec.name, 0):,} outcomes, {near} of them among the {NEIGHBOURS} nearest prompts"
         worth = PRIOR_OUTCOMES + found.n[j]
-        return _predicted(record, task, vector, expected, expected, worth, said, seen.get(spec.name, 0))
+        return predicted(record, task, vector, expected, expected, worth, said, seen.get(spec.name, 0))
 
     def _assessed(self, prompt: str, task: str | None, vector: Vector | None) -> Foreseen | None:
         """What was fitted says of a prompt, for all models at once; None: nothing was, or it cannot be asked."""
@@ -330,12 +262,12 @@ class QualityModel:
             return False
         return size >= max(ENOUGH, min(GROWTH * self._tried, self._tried + MOST_NEW))
 
-    def _new_since(self, fit: _Fit) -> int | None:
+    def _new_since(self, fit: Fit) -> int | None:
         """How many outcomes and corrections a fit has not seen; None: the log it was made of is gone, or was pruned since, and
         what it taught with it."""
         return self._known_to(fit).new
 
-    def _known_to(self, fit: _Fit) -> _Known:
+    def _known_to(self, fit: Fit) -> _Known:
         if self._known is None or self._known[0] is not fit:
             places = {model: record.after(fit.last.get(model, ())) for model, record in self._records.items()}
             seen = {model: place for model, place in places.items() if place}
@@ -348,54 +280,3 @@ class QualityModel:
 
     def _corrections(self) -> int:
         return sum(record.corrected for record in self._records.values())
-
-    def _loaded(self) -> _Fit | None:
-        found = None if self.path is None or self.embedder is None else load(self.path, self.embedder)
-        if found is None:
-            return None
-        predictor, note = found
-        if "last" not in note:  # of a time when it was not written down how far it had seen
-            return None
-        return _Fit(predictor, dict(note["seen"]), dict(note["last"]), int(note["begins"]))
-
-
-def _predicted(
-    record: Record | None,
-    task: str | None,
-    vector: Vector | None,
-    quality: float,
-    sure: float,
-    worth: float,
-    said: str,
-    since: int | None = None,
-) -> Predicted:
-    """What is expected of a model, moved by its outcomes.
-
-    Args:
-        quality, sure: expected, and what of it a saving may rest on.
-        worth: of that, in outcomes.
-        said: what it rests on.
-        since: how many outcomes are in it already, where it was fitted; None: it was not.
-    """
-    n = 0.0
-    if record is not None and (learned := len(record.scores) - (since or 0)):
-        weights, scores = record.weights(task, vector, since=since or 0)
-        n, good = float(weights.sum()), float(weights @ scores)
-        quality, sure = (worth * quality + good) / (worth + n), (worth * sure + good) / (worth + n)
-        if near := int((weights >= SAME_TASK).sum()):
-            said = f"{near} near of {learned} outcomes" if since is None else f"{said}, {near} near since"
-    return quality, _low(sure, worth + n), worth - PRIOR_OUTCOMES + n, said
-
-
-def _low(sure: float, outcomes: float) -> float:
-    """The lower bound of a prediction that is worth so many outcomes."""
-    low = sure - Z * math.sqrt(sure * (1.0 - sure) / (outcomes + 1.0))
-    return low if low > 0.0 else 0.0
-
-
-def _moved(prior: float, shift: float) -> float:
-    """A prior moved by logits."""
-    return 1.0 / (1.0 + math.exp(-_prior_odds(prior) - shift))
-
-
-_prior_odds = lru_cache(maxsize=1024)(log_odds)  # there are no more priors than models

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from molt_magic.errors import StoreError
+from molt_magic.quality.fit import KeptFit
 from molt_magic.quality.store import load, read
 from tests.stores.kept import an_orchestrator, fill
 
@@ -130,8 +131,9 @@ def test_a_fit_that_cannot_be_read_is_replaced(
         assert load(path, orch.embedder) is None
         quality = orch._parts.quality
         assert quality._fit is None
-        whole, note = read(filled / "data" / "quality.npz", orch.embedder)
-        quality._keep(whole, note)  # as a fit ends
+        whole = KeptFit(filled / "data" / "quality.npz", orch.embedder).load()
+        assert whole is not None
+        quality._kept.keep(whole)  # as a fit ends
         if damage is be_a_folder:
             assert "cannot be kept" in caplog.text
             assert path.is_dir()
