@@ -20,6 +20,7 @@ from typing import TypeVar, TypeVarTuple
 
 import diskcache
 
+from molt_magic import inherited
 from molt_magic.cache.disk import DATABASE, KNOWN_SETTINGS, SETTINGS, Database, RawJsonDisk, Refused
 from molt_magic.cache.inserts import Inserts
 from molt_magic.cache.rows import Fresh, VectorRow
@@ -45,9 +46,6 @@ _SIDE_TABLES = (
     " DELETE FROM Vector WHERE key = OLD.key; END",
     "CREATE TABLE IF NOT EXISTS Identity (only INTEGER PRIMARY KEY CHECK (only = 1), id TEXT NOT NULL)",
 )
-# Inherited through a fork: closing or finalising a connection in the child is what SQLite forbids.
-_inherited: list[object] = []
-
 _EXPECTED = ("SELECT key, raw, expire_time, mode, filename, value FROM Cache", "SELECT key, value FROM Settings")
 
 
@@ -201,7 +199,7 @@ class JsonStore:
         """A process that was forked opens the database for itself. Another thread of the first one may have held the locks."""
         self._pid = os.getpid()
         self._lock, self._writing = threading.RLock(), threading.Lock()
-        _inherited.append((self._db, self._inserts))
+        inherited.keep((self._db, self._inserts))
         self._db = self._inserts = None
 
     def _run(self, operation: Callable[[Database, *Given], T], *given: *Given) -> T:

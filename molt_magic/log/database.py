@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from molt_magic import inherited
 from molt_magic.errors import StoreError
 from molt_magic.log.flusher import Flusher
 from molt_magic.log.schema import migrate
@@ -20,9 +21,6 @@ from molt_magic.log.schema import migrate
 _VERSION = "PRAGMA data_version"
 _LATE_PAGES = 3000  # of a journal, 12 MB, from which on a writer brings it into the database himself
 JOURNAL_BYTES = 16 * 2**20  # of a journal that nobody reads
-
-# Connections inherited through a fork: closing or finalising them in the child is what SQLite forbids.
-_inherited: list[sqlite3.Connection] = []
 
 
 class Database:
@@ -176,13 +174,9 @@ class Database:
             self._drop()
 
     def _drop(self) -> None:
-        """Close the connection; one that a fork has brought along must not be touched."""
         connection, self._connection = self._connection, None
-        if connection is not None and self._pid == os.getpid():
-            with suppress(sqlite3.Error):
-                connection.close()
-        elif connection is not None:
-            _inherited.append(connection)
+        if connection is not None:
+            inherited.close(connection, self._pid)
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self._pid != os.getpid():

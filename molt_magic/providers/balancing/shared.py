@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from molt_magic import inherited
 from molt_magic.files import make_folder
 from molt_magic.providers.balancing.cooldown import Cooldown
 from molt_magic.providers.balancing.limits import MINUTE_S, Full, Load, Place, full
@@ -41,9 +42,6 @@ CREATE TABLE IF NOT EXISTS request (
 CREATE INDEX IF NOT EXISTS request_by_time ON request (deployment, at, tokens);
 CREATE INDEX IF NOT EXISTS request_running ON request (deployment, process, ends) WHERE ends > 0;
 """
-
-# Connections inherited through a fork: closing or finalising them in the child is what SQLite forbids.
-_inherited: list[sqlite3.Connection] = []
 
 
 class Busy(Exception):
@@ -273,11 +271,8 @@ class Shared:
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is not None and self._pid == os.getpid():
-            with suppress(sqlite3.Error):
-                connection.close()
-        elif connection is not None:
-            _inherited.append(connection)
+        if connection is not None:
+            inherited.close(connection, self._pid)
 
     def _is_moved(self) -> bool:
         """Whether the file we have open is no longer the one that others open."""
