@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,15 @@ class Server:
             writer.close()
 
 
-S = TypeVar("S", bound=Server)
+class Serves(Protocol):
+    """What `running` runs, and tells its address."""
+
+    url: str
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None: ...
+
+
+S = TypeVar("S", bound=Serves)
 
 
 async def _request(reader: asyncio.StreamReader) -> Asked:

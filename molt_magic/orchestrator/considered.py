@@ -20,20 +20,19 @@ class Considered:
 
     def __init__(self, candidates: Sequence[Candidate], eligible: Collection[str]) -> None:
         self._eligible = eligible
-        self._known = {each.spec.name: (each, begin) for each, begin in zip(candidates, _begun(candidates), strict=True)}
-        self._texts = {name: self._ended(each, begin) for name, (each, begin) in self._known.items()}
+        begun = zip(candidates, _beginnings(candidates), strict=True)
+        self._known = {each.spec.name: (each, begin, self._ended(each, begin)) for each, begin in begun}
 
     def json(self, candidates: Sequence[Candidate]) -> str:
         """Those of a decision. `skipped` is also why the strategy passed over one that was eligible."""
         return f"[{','.join([self._text(each) for each in candidates])}]"
 
     def _text(self, candidate: Candidate) -> str:
-        name = candidate.spec.name
-        known, begin = self._known.get(name, (None, ""))
+        known, begin, text = self._known.get(candidate.spec.name, (None, "", ""))
         if known is candidate:
-            return self._texts[name]
+            return text
         if known is None or known[:_PREDICTED] != candidate[:_PREDICTED]:
-            (begin,) = _begun([candidate])
+            (begin,) = _beginnings([candidate])
         return self._ended(candidate, begin)
 
     def _ended(self, candidate: Candidate, begin: str) -> str:
@@ -44,7 +43,7 @@ class Considered:
 _PREDICTED = Candidate._fields.index("skipped")  # fields that a strategy leaves as they are
 
 
-def _begun(candidates: Sequence[Candidate]) -> list[str]:
+def _beginnings(candidates: Sequence[Candidate]) -> list[str]:
     """What of each is the same whatever the strategy says of it."""
     qualities = _rounded([candidate.predicted_quality for candidate in candidates])
     lows = _rounded([candidate.quality_low for candidate in candidates])

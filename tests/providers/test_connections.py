@@ -7,7 +7,6 @@ import gc
 import socket
 import ssl
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
@@ -19,6 +18,7 @@ import trustme
 from molt_magic import errors
 from molt_magic.transport import Transport, connections, dial
 from molt_magic.transport.connections import POOL
+from tests import servers
 
 pytestmark = pytest.mark.anyio
 
@@ -147,27 +147,12 @@ async def test_a_connection_that_says_what_nobody_asked_for_is_not_used_again() 
 
 async def test_a_connection_that_was_closed_while_the_loop_was_busy_is_not_used_again() -> None:
     keeping = Keeping(closes=True)
-    ready, over = threading.Event(), asyncio.Event()
-    loops: list[asyncio.AbstractEventLoop] = []
-
-    async def serve() -> None:
-        server = await asyncio.start_server(keeping.serve, "127.0.0.1", 0)
-        keeping.url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
-        loops.append(asyncio.get_running_loop())
-        ready.set()
-        await over.wait()
-        server.close()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    ready.wait()
-    transport = Transport()
-    for _ in range(3):
-        await get(transport, keeping)
-        time.sleep(0.05)  # a cell that computes
-    await transport.aclose()
-    loops[0].call_soon_threadsafe(over.set)
-    await asyncio.to_thread(thread.join)
+    with servers.running(keeping):
+        transport = Transport()
+        for _ in range(3):
+            await get(transport, keeping)
+            time.sleep(0.05)  # a cell that computes
+        await transport.aclose()
     assert (keeping.requests, keeping.connections) == (3, 3)
 
 
