@@ -14,14 +14,20 @@ def keep(held: object) -> None:
     _kept.append(held)
 
 
-def close(connection: sqlite3.Connection, opened_by: int) -> None:
-    """Close a connection, unless another process has opened it.
+class Holder:
+    """Who opens a connection for the process it is in: it is closed when its holder goes, and kept where a fork brought it."""
 
-    Args:
-        opened_by: that process's id.
-    """
-    if opened_by == os.getpid():
-        with suppress(sqlite3.Error):
-            connection.close()
-    else:
-        keep(connection)
+    _connection: sqlite3.Connection | None = None
+    _pid = 0  # of the process that opened it
+
+    def _drop(self) -> None:
+        """Let go of the connection, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None and self._pid != os.getpid():
+            keep(connection)
+        elif connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def __del__(self) -> None:
+        self._drop()  # from Python 3.13 on a connection that nobody has closed complains

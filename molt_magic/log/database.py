@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from molt_magic import inherited
 from molt_magic.errors import StoreError
+from molt_magic.inherited import Holder
 from molt_magic.log.flusher import Flusher
 from molt_magic.log.schema import migrate
 
@@ -23,7 +23,7 @@ _LATE_PAGES = 3000  # of a journal, 12 MB, from which on a writer brings it into
 JOURNAL_BYTES = 16 * 2**20  # of a journal that nobody reads
 
 
-class Database:
+class Database(Holder):
     """The log's connection, opened at the first use; or that of another file beside it.
 
     Args:
@@ -56,10 +56,8 @@ class Database:
         self.synchronous = synchronous
         self.flushed = flushed
         self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
         self._flusher: Flusher | None = None  # of the connection
         self._opens = self._commits = 0
-        self._pid = 0
         self._wal = False
         self._patient = True  # whether SQLite itself waits for another process, as it does for who reads
         self._reading, self._writing = _Held(self, self._wait, self._explain), _Held(self, self._begin, self._end)
@@ -168,15 +166,6 @@ class Database:
                 with suppress(OSError):
                     flusher.flush()
             self._drop()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_connection"):  # from Python 3.13 on a connection that nobody has closed complains
-            self._drop()
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            inherited.close(connection, self._pid)
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self._pid != os.getpid():

@@ -20,8 +20,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from molt_magic import inherited
 from molt_magic.files import make_folder
+from molt_magic.inherited import Holder
 from molt_magic.providers.balancing.cooldown import Cooldown
 from molt_magic.providers.balancing.limits import MINUTE_S, Full, Load, Place, full
 from molt_magic.types import Deployment
@@ -56,7 +56,7 @@ class _Write:
     values: tuple[object, ...]
 
 
-class Shared:
+class Shared(Holder):
     """The file, opened at the first use; safe for threads and processes.
 
     Args:
@@ -68,9 +68,7 @@ class Shared:
         self.path = path
         self._clock = clock
         self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
         self._inode = 0
-        self._pid = 0
         self._alone = path is None
         self._renewed = False
         self._closed = False
@@ -264,15 +262,6 @@ class Shared:
                 raise
             self._connection, self._pid, self._seen = connection, os.getpid(), None
         return self._connection
-
-    def __del__(self) -> None:
-        if hasattr(self, "_connection"):  # from Python 3.13 on a connection that nobody has closed complains
-            self._drop()
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            inherited.close(connection, self._pid)
 
     def _is_moved(self) -> bool:
         """Whether the file we have open is no longer the one that others open."""
