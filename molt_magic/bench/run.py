@@ -29,11 +29,10 @@ SDK = {"openai SDK": ("openai",)}
 LITELLM = {"litellm.completion": ("litellm",), "litellm.Router": ("litellm",)}
 BOTH = {"semantic-router + litellm.Router": ("semantic_router", "litellm")}
 
-# peer -> strategies that do what it does, and how each is judged by what it adds where it is asked without a cache, as no peer
-# has one here
+# peer -> strategies that are judged by what it adds, and how: as they come, and without a cache, as no peer has one here
 JUDGED = {
-    "litellm.Router": (("direct", "rule", "arbitrage", "cascade"), OF_ROUTER),
-    "semantic-router + litellm.Router": (("semantic",), OF_ROUTER),  # which task it is, and then a model for it
+    "litellm.Router": (contenders.STRATEGIES, OF_ROUTER),
+    "semantic-router + litellm.Router": (("semantic",), OF_ROUTER),  # the same job: which task, and then a model for it
     "openai SDK": (contenders.STRATEGIES, OF_SDK),
 }
 
@@ -265,7 +264,7 @@ def uncached(strategy: str) -> str:
 
 
 def shares(found: Mapping[str, Figure]) -> Iterator[Row]:
-    """What every strategy adds to raw httpx, as a share of what a peer adds that does the same.
+    """What every strategy adds to raw httpx, as a share of what a peer adds; each has the same target.
 
     Args:
         found: seconds of a whole call, by the name of the row; peers that are not in it judge nothing.
@@ -275,6 +274,6 @@ def shares(found: Mapping[str, Figure]) -> Iterator[Row]:
         if peer in found:
             added = found[peer].over(base)
             for strategy in strategies:
-                for name, judged in ((f"route, {strategy}", None), (uncached(strategy), target)):
+                for name in (f"route, {strategy}", uncached(strategy)):
                     share = found[name].over(base).share_of(added)
-                    yield Row("overhead as a share of", f"{peer}'s: {name}", share, unit="share", target=judged)
+                    yield Row("overhead as a share of", f"{peer}'s: {name}", share, unit="share", target=target)
