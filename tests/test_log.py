@@ -234,6 +234,22 @@ def test_outcomes_come_back_newest_last_with_their_vectors(log: DecisionLog) -> 
     assert log.outcomes()[0] == an_outcome("d0", score=0.0)
 
 
+def test_version_tells_of_own_rows_at_once_and_of_others_a_moment_later(log: DecisionLog, path: Path) -> None:
+    seen = log.version()
+    assert log.version() == seen
+    log.append(a_decision("own"))
+    assert log.version() != seen
+    other = DecisionLog(path)
+    other.last()
+    seen = log.version()
+    other.append(a_decision("another's"))
+    until = time.monotonic() + 10
+    while log.version() == seen and time.monotonic() < until:
+        time.sleep(0.01)
+    assert log.version() != seen
+    other.close()
+
+
 def test_outcomes_since_gives_only_what_is_new_also_from_another_kernel(log: DecisionLog, path: Path) -> None:
     log.append(a_decision(), [an_outcome()])
     first, seen = log.outcomes_since(0)

@@ -114,7 +114,9 @@ def test_multiplied_out_a_fit_says_of_a_prompt_what_it_says_member_by_member(n: 
             vector = EMBEDDER.embed([prompt])[0]
             found, whole = predictor.foresee(prompt, task, vector), predictor.assess([prompt], [task], vectors=vector[None])
             np.testing.assert_allclose(found.quality, whole.quality[0], atol=1e-6)
-            assert (found.n, found.neighbours) == (whole.n[0].tolist(), whole.neighbours[0].tolist())
+            # cosines of one prompt and of many are added up in another order, and which depends on the processor
+            np.testing.assert_allclose(found.n, whole.n[0], rtol=1e-5)
+            assert found.neighbours == whole.neighbours[0].tolist()
 
 
 def test_a_prompt_that_resembles_nothing_has_little_evidence_and_a_wide_interval(fitted: Predictor) -> None:

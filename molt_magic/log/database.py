@@ -19,6 +19,7 @@ from molt_magic.log.flusher import Flusher
 from molt_magic.log.schema import migrate
 
 _VERSION = "PRAGMA data_version"
+NOTICED_S = 0.05  # after which it is seen that another process has written
 _LATE_PAGES = 3000  # of a journal, 12 MB, from which on a writer brings it into the database himself
 JOURNAL_BYTES = 16 * 2**20  # of a journal that nobody reads
 
@@ -58,6 +59,7 @@ class Database(Holder):
         self._lock = threading.RLock()
         self._flusher: Flusher | None = None  # of the connection
         self._opens = self._commits = 0
+        self._seen = (0, 0, 0.0)  # in which opening, at which number of SQLite's, until when that is not asked for again
         self._wal = False
         self._patient = True  # whether SQLite itself waits for another process, as it does for who reads
         self._reading, self._writing = _Held(self, self._wait, self._explain), _Held(self, self._begin, self._end)
@@ -84,14 +86,19 @@ class Database(Holder):
             return written
 
     def version(self) -> tuple[int, int, int]:
-        """Differs from what it was before wherever any process has written meanwhile; takes microseconds."""
+        """Differs from what it was before wherever anything was written meanwhile: by this process at once, by any other some
+        NOTICED_S seconds later."""
         with self._lock:
             try:
-                seen = self._open().execute(_VERSION).fetchone()
+                connection = self._open()
+                opens, number, until = self._seen
+                if opens != self._opens or time.monotonic() >= until:
+                    number = connection.execute(_VERSION).fetchone()[0]
+                    self._seen = self._opens, number, time.monotonic() + NOTICED_S
             except (sqlite3.Error, OSError):  # perhaps another process is in the way, for a moment
                 with self._reading as connection:
-                    seen = connection.execute(_VERSION).fetchone()
-            return self._opens, int(seen[0]), self._commits
+                    number = connection.execute(_VERSION).fetchone()[0]
+            return self._opens, number, self._commits
 
     def flush(self) -> None:
         """Wait until all that this process has written is on the disk, and survives a power cut."""

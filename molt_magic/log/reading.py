@@ -111,7 +111,8 @@ class Reading:
             return connection.execute(query, (seq, limit)).fetchall()
 
     def version(self) -> tuple[int, int, int]:
-        """Differs from what it was before wherever anything was written meanwhile, by any process; takes microseconds."""
+        """Differs from what it was before wherever anything was written meanwhile: by this process at once, by any other some
+        50 ms later."""
         return self._database.version()
 
     def last_row(self) -> int:
