@@ -137,9 +137,11 @@ def explain(decision: Decision) -> list[str]:
         lines.append(f"Task: {d.task}{how}.")
     lines.append("Candidates:")
     for c in d.candidates:
-        cost = usd(c["expected_cost_usd"])
-        predicted = f"predicted {c['predicted_quality']:.2f} ({c['evidence']})"
-        lines.append(f"  {c['model']}: expected {cost}, {predicted}{'; passed over: ' + c['skipped'] if c['skipped'] else ''}")
+        known = [f"passed over: {c['skipped']}"] if c["skipped"] else []
+        if c["predicted_quality"] is not None:
+            predicted = f"predicted {c['predicted_quality']:.2f} ({c['evidence']})"
+            known.insert(0, f"expected {usd(c['expected_cost_usd'])}, {predicted}")
+        lines.append(f"  {c['model']}: {'; '.join(known)}")
     if d.attempts:
         lines.append("Attempts:")
     for a in d.attempts:

@@ -283,7 +283,7 @@ class Candidate(NamedTuple):
 
     spec: ModelSpec
     expected_cost_usd: float | None = None
-    predicted_quality: float = 0.5
+    predicted_quality: float = 0.5  # of one that could not have answered, what the catalog says of it
     evidence: str = "prior only"  # what the prediction rests on
     n_evidence: float = 0.0  # effective number of outcomes behind it
     quality_low: float = 0.0  # lower confidence bound of the prediction
@@ -449,6 +449,19 @@ class Decision:
         return made
 
 
+NOT_ASSESSED = "not assessed"  # the evidence of a model that could not have answered
+_EXPECTED = {"expected_cost_usd": None, "predicted_quality": None, "quality_low": None}
+_UNABLE = {**_EXPECTED, "evidence": NOT_ASSESSED, "n_evidence": 0.0}
+
+
+def candidate_of_row(kept: dict[str, Any]) -> dict[str, Any]:
+    """A candidate as a decision tells it, given what its row keeps: of a model that could not have answered no more than its
+    name and why."""
+    if len(kept) != 2 or kept.keys() != {"model", "skipped"}:
+        return kept
+    return {"model": kept["model"], **_UNABLE, "skipped": kept["skipped"], "eligible": False}
+
+
 class _Read:
     """A field of a decision, read from its JSON once."""
 
@@ -459,7 +472,8 @@ class _Read:
         text = None if decision is None else getattr(decision, f"{self._name}_json")
         if text is None:
             raise AttributeError(self._name)
-        values = decision.__dict__[self._name] = tuple(json.loads(text))
+        found = json.loads(text)
+        values = decision.__dict__[self._name] = tuple(map(candidate_of_row, found) if self._name == "candidates" else found)
         return values
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from molt_magic.types import SOURCE_RANK, Verdict
+from molt_magic.types import SOURCE_RANK, Verdict, candidate_of_row
 
 if TYPE_CHECKING:
     from molt_magic.log import DecisionLog
@@ -56,9 +56,8 @@ class Logged:
     answers: tuple[Answer, ...]  # in the order asked, failures included
 
     def considered(self) -> list[dict[str, Any]]:
-        """The candidates as the log keeps them."""
-        found: list[dict[str, Any]] = json.loads(self.candidates)
-        return found
+        """The candidates as the decision told them."""
+        return [candidate_of_row(kept) for kept in json.loads(self.candidates)]
 
 
 def read(log: DecisionLog) -> list[Logged]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from molt_magic.drafts import replacing
 from molt_magic.errors import InputError, StoreError
 from molt_magic.log.schema import COLUMNS, JSON_COLUMNS
-from molt_magic.types import Decision
+from molt_magic.types import Decision, candidate_of_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,10 @@ def from_columns(by_column: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
         elif name in _REAL:
             data[name] = np.array(values, dtype="float64")  # None becomes NaN
         elif name in JSON_COLUMNS:
-            data[name] = pd.Series(_parsed(values), dtype=object)
+            cells = _parsed(values)
+            if name == "candidates":
+                cells = [list(map(candidate_of_row, cell)) for cell in cells]
+            data[name] = pd.Series(cells, dtype=object)
         else:
             data[name] = pd.Series(values, dtype=object)
     return pd.DataFrame(data, columns=list(by_column))

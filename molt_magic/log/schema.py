@@ -12,7 +12,7 @@ from typing import Any
 
 from molt_magic.errors import StoreError
 from molt_magic.log.written import WRITER
-from molt_magic.types import Decision
+from molt_magic.types import Decision, candidate_of_row
 
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 JSON_COLUMNS = ("candidates", "attempts")
@@ -219,6 +219,7 @@ def from_row(row: Sequence[Any]) -> Decision:
     values = dict(zip(COLUMNS, row, strict=True))
     for name in JSON_COLUMNS:
         values[name] = tuple(json.loads(values[name]))
+    values["candidates"] = tuple(map(candidate_of_row, values["candidates"]))
     return Decision(**values)
 
 

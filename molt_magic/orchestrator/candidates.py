@@ -1,4 +1,4 @@
-"""Who could answer: every model of the catalog with its expected cost, predicted quality, and why it cannot if it cannot."""
+"""Who could answer: every model of the catalog, with its expected cost and predicted quality, or with why it cannot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from molt_magic import catalog, tokens
 from molt_magic.quality import QualityModel, Vector
 from molt_magic.strategies.order import cost_of
-from molt_magic.types import Candidate, ModelSpec, Request
+from molt_magic.types import NOT_ASSESSED, Candidate, ModelSpec, Request
 
 DEFAULT_ANSWER_TOKENS = 512  # kept free in a window for the answer when the request sets no limit
 FAIR_QUALITY = 0.3  # a model below this neither judges nor summarises while a better one is there
@@ -48,7 +48,7 @@ def assess(
     fits_whole: bool,
     too_dear: Callable[[ModelSpec, int, int], str | None] | None,
 ) -> tuple[Candidate, ...]:
-    """Candidates for a request, in the catalog's order.
+    """Candidates for a request, in the catalog's order. Those that cannot answer it are told with why, and not assessed.
 
     Args:
         specs: the catalog's models.
@@ -61,31 +61,41 @@ def assess(
         too_dear: why a model is not asked for what it may cost, given the tokens of the messages and those that its answer is
             expected to have; None: there is no limit.
     """
-    prompt, needs, limit = request.prompt, request.needs, answer_limit(request.params)
-    families, models = _known(specs)
-    counts = tokens.count_messages_for(request.messages, families)
-    outputs = quality.expected_tokens_each(specs, request.task, prompt, limit)
-    predictions = quality.predict_each(specs.values(), task=request.task, vector=vector, prompt=prompt)
-    found = []
-    for (spec, family, rates), output, (expected, low, n, evidence), skipped in zip(
-        models, outputs, predictions, unavailable, strict=True
-    ):
+    prompt, needs, limit, known = request.prompt, request.needs, answer_limit(request.params), _known(specs)
+    able = [each for each, why in zip(known.models, unavailable, strict=True) if why is None]
+    counts = tokens.count_messages_for(request.messages, {family for _, family, _ in able})
+    unfit: dict[str, str] = {}
+    if needs or fits_whole:
+        for spec, family, _ in able:
+            if (why := _unfit(spec, request, needs, counts[family], window_cap, fits_whole)) is not None:
+                unfit[spec.name] = why
+        able = [each for each in able if each[0].name not in unfit]
+    outputs = quality.expected_tokens_each([spec.name for spec, _, _ in able], request.task, prompt, limit)
+    predictions = quality.predict_each([spec for spec, _, _ in able], task=request.task, vector=vector, prompt=prompt)
+    found = {}
+    for (spec, family, rates), output, (expected, low, n, evidence) in zip(able, outputs, predictions, strict=True):
         count = counts[family]
-        if skipped is None and (needs or fits_whole):
-            skipped = _unfit(spec, request, needs, count, window_cap, fits_whole)
-        reachable = skipped is None
-        if reachable and too_dear is not None:
-            skipped = too_dear(spec, count, output)
+        skipped = None if too_dear is None else too_dear(spec, count, output)
         cost = catalog.at_rates(rates, spec, count, output)
-        found.append(_candidate((spec, cost, expected, evidence, n, low, skipped, reachable)))
-    return tuple(found)
+        found[spec.name] = _candidate((spec, cost, expected, evidence, n, low, skipped, True))
+    whys = zip(specs.values(), unavailable, strict=True)
+    return tuple([found.get(spec.name) or known.unable(spec, why or unfit[spec.name]) for spec, why in whys])
 
 
 class _Known(NamedTuple):
     """What is known of a catalog's models before anything is asked."""
 
-    families: frozenset[str]
     models: tuple[tuple[ModelSpec, str, catalog.Rates | None], ...]  # with the family and the rates of each
+    out: dict[str, Candidate]  # those that could not answer the last time, by name
+
+    def unable(self, spec: ModelSpec, why: str) -> Candidate:
+        """A model that cannot answer: for the same reason as the last time, as a rule."""
+        last = self.out.get(spec.name)
+        if last is None or last.skipped != why:
+            last = self.out[spec.name] = Candidate(
+                spec, predicted_quality=spec.prior_quality, evidence=NOT_ASSESSED, skipped=why, reachable=False
+            )
+        return last
 
 
 _last: tuple[Mapping[str, ModelSpec], int, _Known] | None = None  # of which catalog, and in which hour
@@ -95,9 +105,8 @@ def _known(specs: Mapping[str, ModelSpec]) -> _Known:
     global _last
     hour, last = catalog.this_hour(), _last
     if last is None or last[0] is not specs or last[1] != hour:
-        families = frozenset(spec.family for spec in specs.values())
         models = tuple((spec, spec.family, catalog.rates_of(spec, hour)) for spec in specs.values())
-        last = _last = specs, hour, _Known(families, models)
+        last = _last = specs, hour, _Known(models, {})
     return last[2]
 
 

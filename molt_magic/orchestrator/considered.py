@@ -20,7 +20,8 @@ class Considered:
 
     def __init__(self, candidates: Sequence[Candidate], eligible: Collection[str]) -> None:
         self._eligible = eligible
-        begun = zip(candidates, _beginnings(candidates), strict=True)
+        able = [each for each in candidates if each.reachable]
+        begun = zip(able, _beginnings(able), strict=True)
         self._known = {each.spec.name: (each, begin, self._ended(each, begin)) for each, begin in begun}
 
     def json(self, candidates: Sequence[Candidate]) -> str:
@@ -28,6 +29,8 @@ class Considered:
         return f"[{','.join([self._text(each) for each in candidates])}]"
 
     def _text(self, candidate: Candidate) -> str:
+        if not candidate.reachable:
+            return _unable(candidate.spec.name, candidate.skipped)
         known, begin, text = self._known.get(candidate.spec.name, (None, "", ""))
         if known is candidate:
             return text
@@ -64,6 +67,12 @@ def _rounded(values: Sequence[float]) -> list[str]:
 
 
 # names, evidence, what models lack, and often costs are the same from question to question
+
+
+@lru_cache(maxsize=512)
+def _unable(name: str, why: str | None) -> str:
+    """Nothing was expected of it; see `molt_magic.types.candidate_of_row`."""
+    return f'{{"model":{word(name)},"skipped":{WRITER.encode(why)}}}'
 
 
 @lru_cache(maxsize=512)

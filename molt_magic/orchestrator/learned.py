@@ -117,7 +117,8 @@ def _marked(outcome: Outcome, prompt: str | None, attempts: str, candidates: str
         for a in json.loads(attempts)
         if a["model"] == outcome.model and a["purpose"] == "answer" and not a["error"] and a["text"]
     ]
-    predicted = [c["predicted_quality"] for c in json.loads(candidates) if c["model"] == outcome.model]
+    considered = [c for c in json.loads(candidates) if c["model"] == outcome.model]
+    predicted = [c["predicted_quality"] for c in considered if "predicted_quality" in c]
     if not prompt or not answers or not predicted:
         return None
     return _Marked(prompt, answers[-1]["text"], predicted[0], outcome.score)

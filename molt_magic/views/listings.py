@@ -48,14 +48,20 @@ def candidates(decision: Decision) -> Table:
     rows = [
         (
             one_line(str(c["model"]), _CELL_LIMIT),
-            usd(c["expected_cost_usd"]),
-            f"{c['predicted_quality']:.2f}",
+            *_expected(c),
             one_line(str(c["evidence"]), _CELL_LIMIT),
             _state(c, decision),
         )
         for c in decision.candidates
     ]
     return Table("Candidates", ("Model", "Expected cost", "Predicted quality", "Rests on", "State"), rows)
+
+
+def _expected(candidate: Mapping[str, Any]) -> tuple[str, str]:
+    """Cost and quality; nothing was expected of a model that could not have answered."""
+    if candidate["predicted_quality"] is None:
+        return "", ""
+    return usd(candidate["expected_cost_usd"]), f"{candidate['predicted_quality']:.2f}"
 
 
 def _state(candidate: Mapping[str, Any], decision: Decision) -> str:

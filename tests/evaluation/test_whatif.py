@@ -174,6 +174,15 @@ def test_a_model_that_could_not_be_asked_stays_out_unless_its_answer_is_known(or
     assert known["cost_known"] & known["score_known"]
 
 
+def test_a_model_that_was_not_assessed_can_be_asked_where_its_answer_is_known(orchestrator: MakeOrchestrator) -> None:
+    nothing = {"expected_cost_usd": None, "predicted_quality": None, "quality_low": None, "evidence": "not assessed"}
+    unable = tuple(c | nothing if c["skipped"] else c for c in candidates(small="no key"))
+    orch = log(orchestrator(SCRIPT), [decision("q", attempt("big", 0.02), quality=1.0, candidates=unable)])
+    table = pd.DataFrame([{"prompt_id": "1", "prompt": "q", "model": "small", "score": 0.4, "cost_usd": 0.007}])
+    assert row(orch.whatif(model="small", table=table))["score"] == 0.4
+    assert row(orch.whatif(strategy="arbitrage", table=table))["model"] == "big", "of which something was expected"
+
+
 def test_a_model_that_was_passed_over_can_be_asked(orchestrator: MakeOrchestrator) -> None:
     passed = tuple({**c, "skipped": "not cheaper than big", "eligible": True} for c in candidates())
     found = log(orchestrator(SCRIPT), [decision("q", attempt("big"), candidates=passed)]).whatif(model="small")

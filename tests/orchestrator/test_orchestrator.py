@@ -22,7 +22,7 @@ from molt_magic.errors import (
 )
 from molt_magic.result import explain, usd
 from molt_magic.types import Call, Completion, Event
-from tests.conftest import MakeOrchestrator
+from tests.conftest import MODELS, MakeOrchestrator
 
 STRATEGIES = ("rule", "semantic", "arbitrage", "cascade", "direct")
 
@@ -222,6 +222,42 @@ def test_a_prompt_without_a_question_is_refused(prompt: Any, orchestrator: MakeO
 def test_an_unknown_role_is_refused(orchestrator: MakeOrchestrator) -> None:
     with pytest.raises(UnknownName, match="user"):
         orchestrator({"small": "x"}).route([{"role": "usr", "content": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({}, "no key"),  # its script is missing below
+        (
+            {"models.big": {**MODELS["big"], "api_key_env": "NONE", "context_window": 256}, "context.mode": "off"},
+            "do not fit its 256 (less 128 for the answer)",
+        ),
+    ],
+)
+def test_a_model_that_cannot_answer_is_told_with_why_and_not_assessed(
+    values: dict[str, Any], why: str, orchestrator: MakeOrchestrator
+) -> None:
+    orch = orchestrator({"small": "4", **({"big": "4"} if values else {})}, values=values)
+    result = orch.route("two and " * 100 + "two?", strategy="cascade")
+    small, big = result.candidates
+    assert big.skipped is not None
+    assert big.skipped.endswith(why)
+    assert (big.reachable, big.evidence, big.expected_cost_usd) == (False, "not assessed", None)
+    assert small.expected_cost_usd is not None
+    assert small.evidence != big.evidence
+    told = {
+        "model": "big", "expected_cost_usd": None, "predicted_quality": None, "quality_low": None, "evidence": "not assessed",
+        "n_evidence": 0.0, "skipped": big.skipped, "eligible": False,
+    }  # fmt: skip
+    logged = orch.log.get(result.decision.decision_id)
+    assert logged is not None
+    for candidates in (result.decision.candidates, logged.candidates, orch.log.to_frame()["candidates"][0]):
+        assert [c["model"] for c in candidates] == ["small", "big"]
+        assert candidates[1] == told
+        assert candidates[0].keys() == told.keys()
+    assert f"  big: passed over: {big.skipped}" in explain(logged)
+    kept = json.loads(orch.log.rows_since(0, ["candidates"], 1)[0][1])
+    assert kept[1] == {"model": "big", "skipped": big.skipped}, "a dozen of them would be most of a row"
 
 
 def test_max_cost_passes_over_dear_models_and_stops_before_the_limit(orchestrator: MakeOrchestrator) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from molt_magic.views import listings
 from molt_magic.views.explain import Explained, explained
 from molt_magic.views.figures.canvas import Picture
 from molt_magic.views.figures.decision import decision as drawn
@@ -50,6 +51,15 @@ def test_decision_without_attempts_is_drawn_by_its_candidates() -> None:
     without = picture(attempts=(), model=None, status="error", error="no_answer: nobody could")
     assert without.size[1] < picture().size[1]
     assert "Attempt" not in without.alt
+
+
+def test_model_that_could_not_answer_is_drawn_and_listed_by_why_alone() -> None:
+    unable = {**DECISION.candidates[2], "predicted_quality": None, "quality_low": None, "evidence": "not assessed"}
+    shown = picture(candidates=(*DECISION.candidates[:2], unable))
+    assert "other: passed over: no key." in shown.alt
+    assert shown.size == picture().size
+    listed = listings.candidates(replace(DECISION, candidates=(unable,)))
+    assert listed.rows == [("other", "", "", "not assessed", "passed over: no key")]
 
 
 def test_decision_without_candidates_is_drawn_by_its_attempts() -> None:

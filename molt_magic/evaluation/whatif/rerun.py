@@ -173,10 +173,10 @@ def _candidate(kept: Mapping[str, Any], known: bool, specs: Mapping[str, ModelSp
     return Candidate(
         spec=_spec(kept["model"], specs),
         expected_cost_usd=kept["expected_cost_usd"],
-        predicted_quality=kept["predicted_quality"],
+        predicted_quality=kept["predicted_quality"] or 0.0,  # None: it was not assessed
         evidence=kept["evidence"],
         n_evidence=kept.get("n_evidence", 0.0),
-        quality_low=kept["quality_low"],
+        quality_low=kept["quality_low"] or 0.0,
         skipped=None if eligible else kept["skipped"],
     )
 

@@ -40,7 +40,7 @@ def decision(d: Decision) -> Picture | None:
         canvas.heading(figure, "Candidates: predicted quality, and its lower bound", 0.05, sum(tops) - 0.22)
         axes = canvas.panel(figure, left, bottom, _MIDDLE, _ROW * len(candidates), grid="x")
         _qualities(axes, candidates, d)
-        told = [f"{_expected(c)}, {states[id(c)]}" for c in candidates]
+        told = [", ".join([*_expected(c), states[id(c)]]) for c in candidates]
         _columns(figure, names[0], told, left, bottom, bold=[c["model"] == d.model for c in candidates])
     if attempts:
         title = "Planned calls" if d.status == "planned" else "Attempts, one after another"
@@ -51,9 +51,12 @@ def decision(d: Decision) -> Picture | None:
     return canvas.Picture.of(figure, _words(d, candidates, states, attempts))
 
 
-def _expected(candidate: Mapping[str, Any]) -> str:
+def _expected(candidate: Mapping[str, Any]) -> list[str]:
+    """What it was to cost; nothing of a model that could not have answered."""
     cost = candidate["expected_cost_usd"]
-    return "cost unknown" if cost is None else f"expected {usd(cost)}"
+    if candidate["predicted_quality"] is None:
+        return []
+    return ["cost unknown" if cost is None else f"expected {usd(cost)}"]
 
 
 def _columns(
@@ -84,6 +87,8 @@ def _qualities(axes: Axes, candidates: Sequence[Mapping[str, Any]], d: Decision)
     for y, c in enumerate(candidates):
         colour = _GOOD if c["model"] == d.model else canvas.GREY if c["skipped"] else _PLAIN
         good, low = c["predicted_quality"], c.get("quality_low", c["predicted_quality"])
+        if good is None:
+            continue
         axes.plot([low, good], [y, y], color=colour, linewidth=1.4)
         axes.plot([low], [y], "|", color=colour, markersize=7, markeredgewidth=1.4)
         marker, size = ("D", 8) if c["model"] == d.model else ("o", 6)
@@ -149,9 +154,11 @@ def _words(
     if d.quality_threshold is not None:
         told.append(f"Threshold of predicted quality {d.quality_threshold:.2f}.")
     for c in candidates:
-        low = f" (at least {c['quality_low']:.2f})" if "quality_low" in c else ""
-        state = canvas.cut(states[id(c)], 80)
-        told.append(f"{canvas.cut(str(c['model']))}: predicted {c['predicted_quality']:.2f}{low}, {_expected(c)}, {state}.")
+        said = [*_expected(c), canvas.cut(states[id(c)], 80)]
+        if c["predicted_quality"] is not None:
+            low = f" (at least {c['quality_low']:.2f})" if "quality_low" in c else ""
+            said.insert(0, f"predicted {c['predicted_quality']:.2f}{low}")
+        told.append(f"{canvas.cut(str(c['model']))}: {', '.join(said)}.")
     for a in attempts:
         told.append(
             f"Attempt {a['index'] + 1}, {a['purpose']} by {canvas.cut(str(a['model']))}: {canvas.cut(_came(a, d), 120)}."
