@@ -25,6 +25,7 @@ from molt_magic.cache.disk import DATABASE, KNOWN_SETTINGS, SETTINGS, Database, 
 from molt_magic.cache.inserts import Inserts
 from molt_magic.cache.rows import Fresh, VectorRow
 from molt_magic.errors import StoreError
+from molt_magic.files import sizes_in
 
 logger = logging.getLogger("molt_magic.cache")
 
@@ -179,7 +180,7 @@ class JsonStore:
             return int(entries), int(db._sql("SELECT COUNT(*) FROM Vector").fetchone()[0])
 
         entries, vectors = self._run(count)
-        return entries, vectors, sum(file.stat().st_size for file in self.directory.iterdir() if file.is_file())
+        return entries, vectors, sum(size for _, size in sizes_in(self.directory))
 
     def close(self) -> None:
         """Close the database; the next use opens it again."""

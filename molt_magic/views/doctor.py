@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molt_magic.errors import MoltError
+from molt_magic.files import sizes_in
 from molt_magic.views import budgets, cassettes, evaluations, listings, sizes
 from molt_magic.views.paths import at_home
-from molt_magic.views.sizes import bytes_in, megabytes
+from molt_magic.views.sizes import megabytes
 from molt_magic.views.tables import Page, Table
 
 if TYPE_CHECKING:
@@ -208,4 +209,4 @@ def _folder(name: str, path: Path, *, private: bool) -> Finding:
         return Finding(name, True, f"{path}, made at the first use")
     if private and os.name == "posix" and path.stat().st_mode & 0o077:  # told, not changed: whose it is may have a reason
         return Finding(name, False, f"{path} is open to other users of this machine", f"chmod 700 {path}")
-    return Finding(name, True, f"{path}, {megabytes(bytes_in(path))}")
+    return Finding(name, True, f"{path}, {megabytes(sum(size for _, size in sizes_in(path)))}")

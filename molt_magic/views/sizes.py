@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molt_magic.errors import MoltError
@@ -65,17 +64,6 @@ def cache(orch: Orchestrator) -> Size:
     if found["trouble"]:
         return Size("cache", str(found["trouble"]), "Answers go on without it.")
     return Size("cache", f"{found['entries']:,} entries, {megabytes(found['bytes'])} {most}; the oldest go first")
-
-
-def bytes_in(folder: Path) -> int:
-    """Of all files in a folder and below."""
-    total = 0
-    for file in folder.rglob("*"):
-        try:
-            total += file.stat().st_size if file.is_file() else 0
-        except OSError:
-            continue  # it went away, or is another's: not ours to count
-    return total
 
 
 def megabytes(size: int) -> str:

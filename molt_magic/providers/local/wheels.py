@@ -20,7 +20,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from molt_magic.errors import WeightsError
-from molt_magic.files import create, make_folder
+from molt_magic.files import create, make_folder, sizes_in
 from molt_magic.providers.local.engine import child_environment
 
 _AT_ONCE = 2
@@ -191,13 +191,7 @@ class _Fetch:
     @property
     def bytes(self) -> int:
         """Bytes that have arrived; a wheel that pip is moving to its place is not counted twice."""
-        sizes = []
-        for found in self.folder.rglob("*.whl"):
-            try:
-                sizes.append(found.stat().st_size)
-            except OSError:  # moved meanwhile
-                continue
-        return max(sizes, default=0)
+        return max((size for name, size in sizes_in(self.folder) if name.endswith(".whl")), default=0)
 
     def wheel(self) -> Path:
         found = list(self.folder.glob("*.whl"))
