@@ -7,10 +7,10 @@ Units: money in USD, time in seconds unless a name says otherwise, sizes in toke
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol, Self, cast
+from typing import Any, Literal, Protocol, Self, cast
 
 from molt_magic.errors import MoltError
 from molt_magic.frozen import fast_init
@@ -277,26 +277,116 @@ class Attempt:
         return self.completion is not None and self.error is None
 
 
-class Candidate(NamedTuple):
-    """A model considered for a request. A tuple, as every question makes one for every model: a frozen dataclass takes three
-    times as long to make, and to change."""
+Predicted = tuple[
+    float, float, float, str
+]  # quality, its lower confidence bound, effective number of outcomes, what it rests on
+
+
+class Predictions:
+    """Of some models for one prompt, made when somebody looks: a strategy that weighs them, or else whoever writes them down,
+    and then the answer is waited for already.
+
+    Args:
+        make: called once; it must not raise, as an answer may be paid for by then.
+    """
+
+    def __init__(self, make: Callable[[], Sequence[Predicted]]) -> None:
+        self._make = make
+        self._made: Sequence[Predicted] | None = None
+
+    def __getitem__(self, place: int) -> Predicted:
+        if self._made is None:
+            self._made = self._make()
+        return self._made[place]
+
+    def __reduce__(self) -> tuple[type[list[Predicted]], tuple[Sequence[Predicted]]]:
+        """To another process goes what was predicted, not who predicts."""
+        if self._made is None:
+            self._made = self._make()
+        return list, (self._made,)
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class Candidate:
+    """A model considered for a request.
+
+    Args:
+        expected_cost_usd: None: its price is unknown, or it could not have answered.
+        predicted_quality: in [0, 1]; of one that could not have answered, what the catalog says of it.
+        evidence: what the prediction rests on.
+        n_evidence: effective number of outcomes behind it.
+        quality_low: lower confidence bound of the prediction.
+        skipped: why it was passed over; None: it was eligible (or chosen).
+        reachable: whether it could have answered at all, at any price.
+    """
 
     spec: ModelSpec
-    expected_cost_usd: float | None = None
-    predicted_quality: float = 0.5  # of one that could not have answered, what the catalog says of it
-    evidence: str = "prior only"  # what the prediction rests on
-    n_evidence: float = 0.0  # effective number of outcomes behind it
-    quality_low: float = 0.0  # lower confidence bound of the prediction
-    skipped: str | None = None  # why it was passed over; None: it was eligible (or chosen)
-    reachable: bool = True  # whether it could have answered at all, at any price
+    expected_cost_usd: float | None
+    skipped: str | None
+    reachable: bool
+    predictions: Sequence[Predicted] | Predictions  # of several models ...
+    place: int  # ... this one's among them
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        expected_cost_usd: float | None = None,
+        predicted_quality: float = 0.5,
+        evidence: str = "prior only",
+        n_evidence: float = 0.0,
+        quality_low: float = 0.0,
+        skipped: str | None = None,
+        reachable: bool = True,
+    ) -> None:
+        predicted = (predicted_quality, quality_low, n_evidence, evidence)
+        self._fill(spec, expected_cost_usd, skipped, reachable, (predicted,), 0)
+
+    @classmethod
+    def among(
+        cls, predictions: Predictions, place: int, spec: ModelSpec, expected_cost_usd: float | None, skipped: str | None
+    ) -> Self:
+        """One that could answer, of which something will be predicted."""
+        made = cls.__new__(cls)
+        made._fill(spec, expected_cost_usd, skipped, True, predictions, place)
+        return made
 
     @property
     def name(self) -> str:
         return self.spec.name
 
+    @property
+    def predicted_quality(self) -> float:
+        return self.predictions[self.place][0]
+
+    @property
+    def quality_low(self) -> float:
+        return self.predictions[self.place][1]
+
+    @property
+    def n_evidence(self) -> float:
+        return self.predictions[self.place][2]
+
+    @property
+    def evidence(self) -> str:
+        return self.predictions[self.place][3]
+
     def passed_over(self, why: str) -> Candidate:
-        """The same, passed over: a question marks all but one of those it could ask so, and `_replace` takes twice as long."""
-        return Candidate(*self[:6], why, self.reachable)
+        """The same, passed over."""
+        made = object.__new__(Candidate)
+        made._fill(self.spec, self.expected_cost_usd, why, self.reachable, self.predictions, self.place)
+        return made
+
+    def __repr__(self) -> str:
+        names = ("expected_cost_usd", "predicted_quality", "evidence", "n_evidence", "quality_low", "skipped", "reachable")
+        told = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"Candidate({self.name!r}, {told})"
+
+    def _fill(self, *values: object) -> None:
+        for name, value in zip(_CANDIDATE, values, strict=True):
+            object.__setattr__(self, name, value)
+
+
+_CANDIDATE = tuple(each.name for each in fields(Candidate))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from molt_magic import catalog, tokens
-from molt_magic.quality import QualityModel, Vector
+from molt_magic.quality import QualityModel
 from molt_magic.strategies.order import cost_of
-from molt_magic.types import NOT_ASSESSED, Candidate, ModelSpec, Request
+from molt_magic.types import NOT_ASSESSED, Candidate, ModelSpec, Predicted, Predictions, Request
 
 DEFAULT_ANSWER_TOKENS = 512  # kept free in a window for the answer when the request sets no limit
 FAIR_QUALITY = 0.3  # a model below this neither judges nor summarises while a better one is there
@@ -43,7 +42,7 @@ def assess(
     *,
     unavailable: Sequence[str | None],
     quality: QualityModel,
-    vector: Vector | None,
+    predict: Callable[[Sequence[ModelSpec]], Sequence[Predicted]],
     window_cap: int | None,
     fits_whole: bool,
     too_dear: Callable[[ModelSpec, int, int], str | None] | None,
@@ -54,8 +53,8 @@ def assess(
         specs: the catalog's models.
         request: what is asked.
         unavailable: of each model why it cannot be reached (no key, no weights, cooling down), or None.
-        quality: what past outcomes say.
-        vector: the prompt's embedding, float32 of shape (dim,), or None.
+        quality: knows how long answers are.
+        predict: the quality of some models' answers to it, asked when somebody looks at that; it must not raise.
         window_cap: configured cap on every window, tokens.
         fits_whole: whether the messages must fit as they are (the context manager is off).
         too_dear: why a model is not asked for what it may cost, given the tokens of the messages and those that its answer is
@@ -71,13 +70,13 @@ def assess(
                 unfit[spec.name] = why
         able = [each for each in able if each[0].name not in unfit]
     outputs = quality.expected_tokens_each([spec.name for spec, _, _ in able], request.task, prompt, limit)
-    predictions = quality.predict_each([spec for spec, _, _ in able], task=request.task, vector=vector, prompt=prompt)
+    predictions = Predictions(lambda: predict([spec for spec, _, _ in able]))
     found = {}
-    for (spec, family, rates), output, (expected, low, n, evidence) in zip(able, outputs, predictions, strict=True):
+    for place, ((spec, family, rates), output) in enumerate(zip(able, outputs, strict=True)):
         count = counts[family]
         skipped = None if too_dear is None else too_dear(spec, count, output)
         cost = catalog.at_rates(rates, spec, count, output)
-        found[spec.name] = _candidate((spec, cost, expected, evidence, n, low, skipped, True))
+        found[spec.name] = Candidate.among(predictions, place, spec, cost, skipped)
     whys = zip(specs.values(), unavailable, strict=True)
     return tuple([found.get(spec.name) or known.unable(spec, why or unfit[spec.name]) for spec, why in whys])
 
@@ -108,10 +107,6 @@ def _known(specs: Mapping[str, ModelSpec]) -> _Known:
         models = tuple((spec, spec.family, catalog.rates_of(spec, hour)) for spec in specs.values())
         last = _last = specs, hour, _Known(models, {})
     return last[2]
-
-
-# as the class itself makes one, in half the time: there is one for every model and question
-_candidate: Callable[[tuple[object, ...]], Candidate] = partial(tuple.__new__, Candidate)
 
 
 def _unfit(

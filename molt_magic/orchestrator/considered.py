@@ -34,7 +34,7 @@ class Considered:
         known, begin, text = self._known.get(candidate.spec.name, (None, "", ""))
         if known is candidate:
             return text
-        if known is None or known[:_PREDICTED] != candidate[:_PREDICTED]:
+        if known is None or _expected(known) != _expected(candidate):
             (begin,) = _beginnings([candidate])
         return self._ended(candidate, begin)
 
@@ -43,7 +43,9 @@ class Considered:
         return f"{begin}{_end(candidate.evidence, n and round(n, 2), candidate.skipped, candidate.spec.name in self._eligible)}"
 
 
-_PREDICTED = Candidate._fields.index("skipped")  # fields that a strategy leaves as they are
+def _expected(candidate: Candidate) -> tuple[object, ...]:
+    """What a strategy leaves as it is."""
+    return candidate.spec, candidate.expected_cost_usd, candidate.predictions, candidate.place
 
 
 def _beginnings(candidates: Sequence[Candidate]) -> list[str]:
@@ -51,8 +53,8 @@ def _beginnings(candidates: Sequence[Candidate]) -> list[str]:
     qualities = _rounded([candidate.predicted_quality for candidate in candidates])
     lows = _rounded([candidate.quality_low for candidate in candidates])
     return [
-        f'{_begin(spec.name, cost)},"predicted_quality":{quality},"quality_low":{low}'
-        for (spec, cost, *_), quality, low in zip(candidates, qualities, lows, strict=True)
+        f'{_begin(each.spec.name, each.expected_cost_usd)},"predicted_quality":{quality},"quality_low":{low}'
+        for each, quality, low in zip(candidates, qualities, lows, strict=True)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +29,21 @@ from molt_magic.quality import Vector
 from molt_magic.result import Result
 from molt_magic.strategies import Explore
 from molt_magic.strategies.explore import EXPLORED
-from molt_magic.types import Candidate, Check, Choice, Deadline, Message, ModelSpec, OnEvent, Request, Situation, Strategy
+from molt_magic.types import (
+    Candidate,
+    Check,
+    Choice,
+    Deadline,
+    Message,
+    ModelSpec,
+    OnEvent,
+    Predicted,
+    Request,
+    Situation,
+    Strategy,
+)
+
+logger = logging.getLogger("molt_magic")
 
 DEFAULT_LOCAL = "qwen-local"  # what the first use pulls when nothing else can answer
 
@@ -114,7 +129,7 @@ class Routing:
                 request,
                 unavailable=engine.availability.unavailable(self._parts.catalog.models.values()),
                 quality=self._parts.quality,
-                vector=self._vector(request),
+                predict=lambda specs: self._predicted(request, specs),
                 window_cap=self._parts.settings.context.max_tokens,
                 fits_whole=self._parts.settings.context.mode == "off",
                 too_dear=self._too_dear(asked, engine),
@@ -161,12 +176,17 @@ class Routing:
 
         return too_dear
 
-    def _vector(self, request: Request) -> Vector | None:
-        """The prompt's embedding, where there is anything to compare it with."""
-        if not self._parts.quality.knows_anything() or not request.prompt:
-            return None
-        vector: Vector = self._parts.embedder.embed([request.prompt])[0]
-        return vector
+    def _predicted(self, request: Request, specs: Sequence[ModelSpec]) -> Sequence[Predicted]:
+        """The quality of some models' answers; where it cannot be predicted the catalog's: an answer may be paid for by now."""
+        prompt, quality = request.prompt, self._parts.quality
+        try:
+            vector: Vector | None = None
+            if quality.knows_anything() and prompt:  # there is something to compare it with
+                vector = self._parts.embedder.embed([prompt])[0]
+            return quality.predict_each(specs, task=request.task, vector=vector, prompt=prompt)
+        except Exception as error:  # noqa: BLE001
+            logger.warning("quality could not be predicted, the catalog's own is taken: %s", error)
+            return [(spec.prior_quality, 0.0, 0.0, "prior only") for spec in specs]
 
     async def _decide(self, asked: Asked, engine: Engine, trace: Trace) -> Choice:
         """What the cache remembers, else what the strategy decides."""

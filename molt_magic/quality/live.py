@@ -15,11 +15,11 @@ from molt_magic.embed import Embedder
 from molt_magic.quality.fit import GROWTH, MOST_NEW, Fit, KeptFit
 from molt_magic.quality.lengths import Answered, Lengths
 from molt_magic.quality.outcomes import Record, Vector, table_of
-from molt_magic.quality.prediction import PRIOR_OUTCOMES, Predicted, Prediction, low, moved, predicted
+from molt_magic.quality.prediction import PRIOR_OUTCOMES, Prediction, low, moved, predicted
 from molt_magic.quality.predictor import NEIGHBOURS, Predictor
 from molt_magic.quality.prior import shipped
 from molt_magic.quality.single import Foreseen
-from molt_magic.types import ModelSpec, Outcome
+from molt_magic.types import ModelSpec, Outcome, Predicted
 
 logger = logging.getLogger("molt_magic")
 

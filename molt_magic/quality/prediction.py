@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from molt_magic.quality.calibrate import log_odds
 from molt_magic.quality.outcomes import SAME_TASK, Record, Vector
+from molt_magic.types import Predicted
 
 PRIOR_OUTCOMES = 4.0  # how many outcomes a prior is worth
 Z = 1.0  # one standard deviation: about 84 % one-sided, where a normal approximation holds
@@ -30,9 +31,6 @@ class Prediction(NamedTuple):
     low: float  # lower confidence bound, in [0, 1]
     n: float  # effective number of outcomes
     evidence: str  # what it rests on, in words
-
-
-Predicted = tuple[float, float, float, str]  # the fields of a Prediction
 
 
 def predicted(

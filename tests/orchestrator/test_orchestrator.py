@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import threading
 import time
 from typing import Any
@@ -20,6 +21,7 @@ from molt_magic.errors import (
     StreamInterrupted,
     UnknownName,
 )
+from molt_magic.quality import QualityModel
 from molt_magic.result import explain, usd
 from molt_magic.types import Call, Completion, Event
 from tests.conftest import MODELS, MakeOrchestrator
@@ -258,6 +260,45 @@ def test_a_model_that_cannot_answer_is_told_with_why_and_not_assessed(
     assert f"  big: passed over: {big.skipped}" in explain(logged)
     kept = json.loads(orch.log.rows_since(0, ["candidates"], 1)[0][1])
     assert kept[1] == {"model": "big", "skipped": big.skipped}, "a dozen of them would be most of a row"
+
+
+@pytest.mark.parametrize(("strategy", "weighs"), [("direct", False), ("rule", False), ("semantic", False), ("arbitrage", True)])
+def test_quality_is_predicted_before_the_call_by_who_weighs_it_and_else_while_the_answer_is_awaited(
+    strategy: str, weighs: bool, orchestrator: MakeOrchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    predict_each = QualityModel.predict_each
+    monkeypatch.setattr(QualityModel, "predict_each", lambda *a, **k: told.append("predicted") or predict_each(*a, **k))  # type: ignore[func-returns-value]
+
+    def answer(_call: Call) -> str:
+        told.append("asked")
+        return "4"
+
+    model = "small" if strategy == "direct" else None
+    result = orchestrator({"small": answer, "big": answer}, delay_s=0.05).route(
+        "what is two and two?", strategy=strategy, model=model, task="simple_qa" if strategy == "rule" else None
+    )
+    assert told == (["predicted", "asked"] if weighs else ["asked", "predicted"])
+    assert result.decision.predicted_quality == result.candidates[0 if result.model == "small" else 1].predicted_quality
+    again = pickle.loads(pickle.dumps(result.candidates))
+    assert [repr(c) for c in again] == [repr(c) for c in result.candidates]
+    assert again[0].passed_over("so").predicted_quality == result.candidates[0].predicted_quality
+
+
+def test_an_answer_is_kept_where_quality_cannot_be_predicted(
+    orchestrator: MakeOrchestrator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def damaged(*_: object, **__: object) -> None:
+        raise OSError("prior.npz is damaged")
+
+    monkeypatch.setattr(QualityModel, "predict_each", damaged)
+    orch = orchestrator({"small": "4", "big": "4"})
+    for strategy in ("direct", "arbitrage"):
+        result = orch.route("what is two and two?", strategy=strategy, model="small" if strategy == "direct" else None)
+        assert result.text == "4"
+        assert [c["predicted_quality"] for c in result.decision.candidates] == [0.5, 0.9]
+    assert len(orch.log.to_frame()) == 2
+    assert "prior.npz is damaged" in caplog.text
 
 
 def test_max_cost_passes_over_dear_models_and_stops_before_the_limit(orchestrator: MakeOrchestrator) -> None:
