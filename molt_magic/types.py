@@ -277,9 +277,8 @@ class Attempt:
         return self.completion is not None and self.error is None
 
 
-Predicted = tuple[
-    float, float, float, str
-]  # quality, its lower confidence bound, effective number of outcomes, what it rests on
+# quality in [0, 1], its lower confidence bound, effective number of outcomes behind it, and what it rests on in words
+Predicted = tuple[float, float, float, str]
 
 
 class Predictions:
@@ -291,19 +290,20 @@ class Predictions:
     """
 
     def __init__(self, make: Callable[[], Sequence[Predicted]]) -> None:
-        self._make = make
-        self._made: Sequence[Predicted] | None = None
+        self._make: Callable[[], Sequence[Predicted]] | None = make
+        self._made: Sequence[Predicted] = ()
 
     def __getitem__(self, place: int) -> Predicted:
-        if self._made is None:
-            self._made = self._make()
-        return self._made[place]
+        return self._all()[place]
 
-    def __reduce__(self) -> tuple[type[list[Predicted]], tuple[Sequence[Predicted]]]:
+    def __reduce__(self) -> tuple[type[tuple[Predicted, ...]], tuple[Sequence[Predicted]]]:
         """To another process goes what was predicted, not who predicts."""
-        if self._made is None:
-            self._made = self._make()
-        return list, (self._made,)
+        return tuple, (self._all(),)
+
+    def _all(self) -> Sequence[Predicted]:
+        if (make := self._make) is not None:
+            self._made, self._make = make(), None  # in this order: another thread may look, too
+        return self._made
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
