@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ logger = logging.getLogger("molt_magic")
 
 Example = tuple[str, str | None]  # (text, task)
 
+NOTICED_S = 0.05  # after which it is seen that another kernel has added some
 VERSION = 1  # of a line; the first is not written down
 
 
@@ -32,6 +34,7 @@ class KeptExamples:
         self.unkept = unkept
         self._read, self._lines = 0, 0  # bytes and lines of the file that were taken in
         self._missing = False  # it was, when it was looked for last
+        self._until = 0.0  # monotonic seconds: until then it is not looked for again
         self._told = False  # that it cannot be read
 
     def keep(self, examples: Sequence[Example]) -> None:
@@ -58,9 +61,11 @@ class KeptExamples:
             ) from error
 
     def news(self) -> list[Example]:
-        """The examples that were written since this was asked last. A damaged line is skipped, with a warning that names it."""
-        if self.path is None:
+        """The examples that were written since this was asked last, if that is NOTICED_S ago. A damaged line is skipped, with a
+        warning that names it."""
+        if self.path is None or (now := time.monotonic()) < self._until:
             return []
+        self._until = now + NOTICED_S
         try:
             if self._missing and not os.access(self.path, os.F_OK):  # an error takes three times as long to make
                 return []

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 READ_CHARS = 6000  # of the beginning, and a third of it of the end: an instruction in the middle of a book is not looked for
 INSTRUCTION_WORDS = 40
+_REMEMBERED = 4096  # words
 CLOSING_WORDS = 30  # a last paragraph up to this long may be an instruction too
 
 _PARAGRAPH = re.compile(r"\n\s*\n|\n(?=\s)")
@@ -72,14 +74,66 @@ def looks_like_code(text: str) -> int:
 def terms(opening: str, closing: str) -> list[Term]:
     """Words, word beginnings and word pairs of an instruction, with names of languages and numbers as their kind."""
     words = _WORD.findall(opening.lower())
-    kinds = ["<number>" if word.isdigit() else _KINDS.get(word, word) for word in words]
-    beginnings = [word[:5] for word in words if len(word) > 5]
-    found: list[Term] = [*words, *zip(beginnings), *zip(["^", *kinds], kinds, strict=False)]
+    kinds = _kinds(words)
+    found: list[Term] = [*words, *_beginnings(words), *zip(["^", *kinds], kinds, strict=False)]
     if kinds != words:
         found += kinds
     if closing:
         found += _LETTERS.findall(closing.lower())
     return found
+
+
+class Vocabulary:
+    """Some terms, each with a place. What a word adds to a prompt is remembered, as words come again and again.
+
+    Args:
+        terms: in the order of their places.
+    """
+
+    def __init__(self, terms: Sequence[Term]) -> None:
+        self._places = {term: place for place, term in enumerate(terms)}
+        self._pairs: dict[str, dict[str, int]] = {}  # first kind -> second -> place
+        for place, term in enumerate(terms):
+            if isinstance(term, tuple) and len(term) == 2:
+                self._pairs.setdefault(term[0], {})[term[1]] = place
+        # word -> places of its terms, its kind, and the pairs that begin with that
+        self._met: dict[str, tuple[tuple[int, ...], str, dict[str, int]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def places(self, opening: str, closing: str) -> list[int]:
+        """Of the `terms` of an instruction, ascending: a sum over them is the same in every process."""
+        found: set[int] = set()
+        pairs = self._pairs.get("^", _NO_PAIRS)
+        for word in _WORD.findall(opening.lower()):
+            own, kind, following = self._met.get(word) or self._meet(word)
+            found.update(own)
+            if kind in pairs:
+                found.add(pairs[kind])
+            pairs = following
+        if closing:
+            found.update([self._places[word] for word in _LETTERS.findall(closing.lower()) if word in self._places])
+        return sorted(found)
+
+    def _meet(self, word: str) -> tuple[tuple[int, ...], str, dict[str, int]]:
+        if len(self._met) >= _REMEMBERED:
+            self._met.clear()
+        (kind,), own = _kinds([word]), [word, *_beginnings([word])]
+        places = [self._places[term] for term in (*own, kind) if term in self._places]
+        told = self._met[word] = tuple(places), kind, self._pairs.get(kind, _NO_PAIRS)
+        return told
+
+
+_NO_PAIRS: dict[str, int] = {}
+
+
+def _kinds(words: Sequence[str]) -> list[str]:
+    return ["<number>" if word.isdigit() else _KINDS.get(word, word) for word in words]
+
+
+def _beginnings(words: Sequence[str]) -> list[tuple[str]]:
+    return list(zip([word[:5] for word in words if len(word) > 5]))
 
 
 def spelled(term: Term) -> str:

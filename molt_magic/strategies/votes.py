@@ -16,12 +16,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from molt_magic.strategies.features import Term, instruction, looks, spelled, terms
+from molt_magic.strategies.features import Vocabulary, instruction, looks, spelled, terms
 
 if TYPE_CHECKING:
     from molt_magic.embed import Embedder
@@ -138,7 +138,7 @@ class Calibration:
 class Features:
     """Texts as rows of numbers whose inner products are their likeness."""
 
-    vocabulary: dict[Term, int]
+    vocabulary: Vocabulary
     rarity: Matrix  # of every term: log of examples over examples with it
     mean_vector: Matrix
     looks_mean: Matrix
@@ -151,11 +151,11 @@ class Features:
         counted = Counter(term for each in said for term in set(terms(*each)))
         least = 2 if len(texts) >= FEW_EXAMPLES else 1
         common = sorted((term for term, n in counted.items() if n >= least), key=lambda term: (-counted[term], spelled(term)))
-        vocabulary = {term: i for i, term in enumerate(sorted(common[:most_terms], key=spelled))}
+        kept = sorted(common[:most_terms], key=spelled)
         seen = np.array([looks(text, opening) for text, (opening, _) in zip(texts, said, strict=True)])
         return Features(
-            vocabulary=vocabulary,
-            rarity=np.array([math.log(1 + len(texts) / counted[term]) for term in vocabulary]),
+            vocabulary=Vocabulary(kept),
+            rarity=np.array([math.log(1 + len(texts) / counted[term]) for term in kept]),
             mean_vector=_vectors(embedder, said).mean(axis=0),
             looks_mean=seen.mean(axis=0),
             looks_scale=(seen.std(axis=0) + 1e-9) * math.sqrt(seen.shape[1]),
@@ -167,17 +167,11 @@ class Features:
         vectors = _unit(_vectors(embedder, said) - self.mean_vector)
         words = np.zeros((len(texts), len(self.vocabulary)))
         for row, each in zip(words, said, strict=True):
-            known = self.known(each)
+            known = self.vocabulary.places(*each)
             row[known] = self.rarity[known]
         seen = np.array([looks(text, opening) for text, (opening, _) in zip(texts, said, strict=True)])
         blocks = (vectors, _unit(words), (seen - self.looks_mean) / self.looks_scale)
         return np.hstack([share * block for share, block in zip(_ROOTS, blocks, strict=True)])
-
-    def known(self, said: tuple[str, str]) -> list[int]:
-        """The places of the terms of an instruction, ascending: a sum over them is the same in every process."""
-        found: set[Any] = {*map(self.vocabulary.get, terms(*said))}
-        found.discard(None)
-        return sorted(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +236,7 @@ class Few:
         said = instruction(text)
         vector = embedder.embed([_opening(said)])[0] - self.mean_vector
         length = max(math.sqrt(vector.dot(vector)), 1e-9)
-        rows = [self.by_term[place] for place in self.features.known(said)]
+        rows = [self.by_term[place] for place in self.features.vocabulary.places(*said)]
         *of_terms, square = map(sum, zip(*rows, strict=True)) if rows else [0.0] * (len(self.tasks) + 2)
         rarity = max(math.sqrt(square), 1e-9)
         *by_look, of_looks = self.by_look
