@@ -287,9 +287,11 @@ class Predictions:
 
     Args:
         make: called once; it must not raise, as an answer may be paid for by then.
+        untried: there are no outcomes of any model now, so that none need be looked at to know that it rests on nothing.
     """
 
-    def __init__(self, make: Callable[[], Sequence[Predicted]]) -> None:
+    def __init__(self, make: Callable[[], Sequence[Predicted]], *, untried: bool) -> None:
+        self.untried = untried  # and none was looked at
         self._make: Callable[[], Sequence[Predicted]] | None = make
         self._made: Sequence[Predicted] = ()
 
@@ -302,7 +304,9 @@ class Predictions:
 
     def _all(self) -> Sequence[Predicted]:
         if (make := self._make) is not None:
-            self._made, self._make = make(), None  # in this order: another thread may look, too
+            self._made = made = make()
+            self._make, self.untried = None, False  # afterwards: another thread may look, too
+            return made
         return self._made
 
 
@@ -364,7 +368,8 @@ class Candidate:
 
     @property
     def n_evidence(self) -> float:
-        return self.predictions[self.place][2]
+        told = self.predictions
+        return 0.0 if isinstance(told, Predictions) and told.untried else told[self.place][2]
 
     @property
     def evidence(self) -> str:

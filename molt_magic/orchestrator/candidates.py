@@ -53,7 +53,7 @@ def assess(
         specs: the catalog's models.
         request: what is asked.
         unavailable: of each model why it cannot be reached (no key, no weights, cooling down), or None.
-        quality: knows how long answers are.
+        quality: knows how long answers are, and whether any was marked.
         predict: the quality of some models' answers to it, asked when somebody looks at that; it must not raise.
         window_cap: configured cap on every window, tokens.
         fits_whole: whether the messages must fit as they are (the context manager is off).
@@ -70,7 +70,7 @@ def assess(
                 unfit[spec.name] = why
         able = [each for each in able if each[0].name not in unfit]
     outputs = quality.expected_tokens_each([spec.name for spec, _, _ in able], request.task, prompt, limit)
-    predictions = Predictions(lambda: predict([spec for spec, _, _ in able]))
+    predictions = Predictions(lambda: predict([spec for spec, _, _ in able]), untried=not quality.knows_anything())
     found = {}
     for place, ((spec, family, rates), output) in enumerate(zip(able, outputs, strict=True)):
         count = counts[family]

@@ -262,7 +262,9 @@ def test_a_model_that_cannot_answer_is_told_with_why_and_not_assessed(
     assert kept[1] == {"model": "big", "skipped": big.skipped}, "a dozen of them would be most of a row"
 
 
-@pytest.mark.parametrize(("strategy", "weighs"), [("direct", False), ("rule", False), ("semantic", False), ("arbitrage", True)])
+@pytest.mark.parametrize(
+    ("strategy", "weighs"), [("direct", False), ("rule", False), ("semantic", False), ("cascade", False), ("arbitrage", True)]
+)
 def test_quality_is_predicted_before_the_call_by_who_weighs_it_and_else_while_the_answer_is_awaited(
     strategy: str, weighs: bool, orchestrator: MakeOrchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +282,7 @@ def test_quality_is_predicted_before_the_call_by_who_weighs_it_and_else_while_th
     )
     assert told == (["predicted", "asked"] if weighs else ["asked", "predicted"])
     assert result.decision.predicted_quality == result.candidates[0 if result.model == "small" else 1].predicted_quality
+    assert {c.n_evidence for c in result.candidates} == {0.0}
     again = pickle.loads(pickle.dumps(result.candidates))
     assert [repr(c) for c in again] == [repr(c) for c in result.candidates]
     assert again[0].passed_over("so").predicted_quality == result.candidates[0].predicted_quality
