@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import random
 import subprocess
@@ -128,11 +127,13 @@ def test_static_vectors_are_the_same_while_another_thread_learns_words() -> None
 
 
 def _at_once(embedder: StaticEmbedder, text: str) -> NDArray[np.float32]:
-    """The vector of a text whose tokens are found all at once."""
-    tokenizer, table = embedder._load()
-    ids = tokenizer.encode(text, add_special_tokens=False).ids if text.strip() else []
-    total = np.add.reduce(table[np.array(ids, dtype=np.intp)].astype(np.float32))
-    return total / (math.sqrt(total @ total) or 1.0)
+    """The vector of a text by an embedder that remembers nothing."""
+    afresh = StaticEmbedder()
+    afresh._loaded = embedder._loaded or embedder._load()
+    with afresh._lock:
+        found: NDArray[np.float32] = afresh.embed([text])[0]
+    assert afresh._words is None
+    return found
 
 
 def test_static_vectors_count_the_whole_of_a_long_text() -> None:

@@ -22,7 +22,6 @@ _TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
 _WINDOW = 8192  # characters given to the tokenizer at once: it knows no words, so a long text is one word to it
 _SPACE = "\u2581"  # the tokenizer's, which begins every word, and is never inside or at the end of a token but of spaces alone
 _SPECIAL = "<"  # begins <s> and the like, around which the tokenizer cuts
-_LEARNED = 2048  # characters of a text at most whose words are remembered
 
 
 class StaticEmbedder:
@@ -62,44 +61,44 @@ class StaticEmbedder:
         return total / length
 
     def _total(self, text: str) -> NDArray[np.float32]:
-        """The sum of the vectors of the tokens of a text."""
+        """The sum of the vectors of the tokens of a text. How it is added up depends on nothing but the text."""
         text = text if text.strip() else ""
         words = text.split(" ")
-        if (known := self._words) is not None and len(text) <= _WINDOW:
-            try:
-                return known.total(words)
-            except KeyError:
-                pass  # there is a new one
+        if len(text) <= _WINDOW and "" not in words and _SPACE not in text and _SPECIAL not in text:
+            if (known := self._words) is not None:
+                try:
+                    return known.total(words)
+                except KeyError:
+                    pass  # there is a new one
+            return self._learn(words).total(words)
         import numpy as np
 
         tokenizer, table = self._loaded or self._load()
-        if len(text) <= _LEARNED and "" not in words and _SPACE not in text and _SPECIAL not in text:
-            known = self._learn(words, tokenizer, table)
-            if known is not None:
-                return known.total(words)
         # encode, not encode_batch: its thread pool prints a warning into the notebook when the kernel forks later
         parts = [text[start : start + _WINDOW] for start in range(0, len(text), _WINDOW)]
         ids = [token for part in parts for token in tokenizer.encode(part, add_special_tokens=False).ids]
         total: NDArray[np.float32] = np.add.reduce(table.take(np.array(ids, dtype=np.intp), axis=0).astype(np.float32))
         return total
 
-    def _learn(self, words: Sequence[str], tokenizer: Tokenizer, table: NDArray[np.float16]) -> Words | None:
-        """Remember these words, and forget all others where there is no room; None where these alone are too many."""
+    def _learn(self, words: Sequence[str]) -> Words:
+        """What is known of these words, and is remembered; all others are forgotten where there is no room."""
         from molt_magic.embed.words import Words
 
-        if not self._lock.acquire(blocking=False):  # by a thread; of one that was forked away, for good
-            return None
+        tokenizer, table = self._loaded or self._load()
         model = tokenizer.model  # of a word, which it finds as in any text, in a third of the time that `encode` takes
+        alone = Words(self.dim, most=len(words))  # for these, and then no more
+        remembers = self._lock.acquire(blocking=False)  # else a thread does; of one that was forked away, for good
         try:
-            for known in (self._words, None):
-                known = known or Words(self.dim)
-                new = {word: [token.id for token in model.tokenize(_SPACE + word)] for word in words if word not in known}
-                if known.add(new, table):
-                    self._words = known
-                    return known
-            return None
+            for known in (self._words, Words(self.dim), alone) if remembers else (alone,):
+                if known is not None:
+                    new = {word: [token.id for token in model.tokenize(_SPACE + word)] for word in words if word not in known}
+                    if known.add(new, table):
+                        self._words = self._words if known is alone else known
+                        return known
         finally:
-            self._lock.release()
+            if remembers:
+                self._lock.release()
+        return alone
 
     def _load(self) -> tuple[Tokenizer, NDArray[np.float16]]:
         with self._lock:
