@@ -81,23 +81,26 @@ class StaticEmbedder:
         return total
 
     def _learn(self, words: Sequence[str]) -> Words:
-        """What is known of these words, and is remembered; all others are forgotten where there is no room."""
+        """What is known of these words. It is remembered, and all others are forgotten where there is no room."""
         from molt_magic.embed.words import Words
 
         tokenizer, table = self._loaded or self._load()
         model = tokenizer.model  # of a word, which it finds as in any text, in a third of the time that `encode` takes
-        alone = Words(self.dim, most=len(words))  # for these, and then no more
-        remembers = self._lock.acquire(blocking=False)  # else a thread does; of one that was forked away, for good
-        try:
-            for known in (self._words, Words(self.dim), alone) if remembers else (alone,):
-                if known is not None:
-                    new = {word: [token.id for token in model.tokenize(_SPACE + word)] for word in words if word not in known}
-                    if known.add(new, table):
-                        self._words = self._words if known is alone else known
+
+        def learned(by: Words) -> bool:
+            new = {word: [token.id for token in model.tokenize(_SPACE + word)] for word in words if word not in by}
+            return by.add(new, table)
+
+        if self._lock.acquire(blocking=False):  # else a thread learns; of one that was forked away, for good
+            try:
+                for known in (self._words or Words(self.dim), Words(self.dim)):
+                    if learned(known):
+                        self._words = known
                         return known
-        finally:
-            if remembers:
+            finally:
                 self._lock.release()
+        alone = Words(self.dim, most=len(words))  # for these, and then no more
+        learned(alone)
         return alone
 
     def _load(self) -> tuple[Tokenizer, NDArray[np.float16]]:
