@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from molt_magic.embed import Embedder, MiniLMEmbedder, RemoteEmbedder, StaticEmbedder, make_embedder, minilm
+from molt_magic.embed import Embedder, MiniLMEmbedder, RemoteEmbedder, StaticEmbedder, make_embedder, minilm, static
 from molt_magic.embed import files as embed_files
+from molt_magic.embed.words import Words
 from molt_magic.errors import (
     BadRequest,
     ConfigError,
@@ -102,46 +104,45 @@ def test_threads_share_an_embedder(embedder: Embedder) -> None:
 
 
 def test_static_vectors_are_the_mean_of_their_tokens_vectors() -> None:
-    tokenizer, table = StaticEmbedder()._load()
+    tokenizer, table, _ = static._load()
     mean = table[tokenizer.encode(QUESTION, add_special_tokens=False).ids].astype(np.float32).mean(axis=0)
     assert np.allclose(StaticEmbedder().embed([QUESTION])[0], mean / np.linalg.norm(mean), atol=1e-6)
 
 
-def test_static_vectors_are_the_same_whatever_words_were_met_before() -> None:
+def test_static_vectors_are_the_same_whatever_words_were_met_before(monkeypatch: pytest.MonkeyPatch) -> None:
     odd = ["", "<s>", "the</s>", "\u2581the", "the\u2581", "\tthe", "na\u00efve", "\u4f60\u597d", "\U0001f600"]
     words, chance = [*odd, *QUESTION.split(), *UNRELATED.split()], random.Random(0)
     texts = [" ".join(chance.choices(words, k=chance.randint(1, 8))) for _ in range(500)]
     numbers = [
         " ".join(str(number) for number in range(start, start + 50)) for start in range(0, 5000, 50)
     ]  # too many to remember
-    met = StaticEmbedder()
+    expected = {text: _afresh(text, monkeypatch) for text in (*texts, *numbers)}
     for text in (*texts, *texts, *numbers, *texts):
-        found = met.embed([text])[0]
-        assert np.array_equal(found, _afresh(met, text)), text
-        assert np.allclose(found, _at_once(met, text), atol=1e-6), text  # but for rounding: it is added up word by word
+        found = StaticEmbedder().embed([text])[0]
+        assert np.array_equal(found, expected[text]), text
+        assert np.allclose(found, _at_once(text), atol=1e-6), text  # but for rounding: it is added up word by word
 
 
-def test_static_vectors_are_the_same_while_another_thread_learns_words() -> None:
-    embedder = StaticEmbedder()
-    expected = _afresh(embedder, QUESTION)
-    with embedder._lock:
-        assert np.array_equal(embedder.embed([QUESTION])[0], expected)
-    assert np.array_equal(embedder.embed([QUESTION])[0], expected)
+def test_static_vectors_are_the_same_while_other_threads_learn_and_forget_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"{QUESTION} {start} {start + 1} {start + 2}" for start in range(0, 9000, 3)]  # too many words to remember
+    expected = {text: _afresh(text, monkeypatch) for text in texts[::100]}
+    with ThreadPoolExecutor(4) as threads:
+        found = [dict(zip(texts, rows, strict=True)) for rows in threads.map(lambda _: StaticEmbedder().embed(texts), range(4))]
+    assert all(np.array_equal(rows[text], vector) for rows in found for text, vector in expected.items())
 
 
-def _afresh(embedder: StaticEmbedder, text: str) -> NDArray[np.float32]:
-    """The vector of a text by an embedder that remembers nothing."""
-    afresh = StaticEmbedder()
-    afresh._loaded = embedder._loaded or embedder._load()
-    with afresh._lock:
-        found: NDArray[np.float32] = afresh.embed([text])[0]
-    assert afresh._words is None
+def _afresh(text: str, monkeypatch: pytest.MonkeyPatch) -> NDArray[np.float32]:
+    """The vector of a text in a process that has met no word before."""
+    tokenizer, table, met = static._load()
+    with monkeypatch.context() as afresh:
+        afresh.setattr(static, "_loaded", (tokenizer, table, Words(met._tokens, table)))
+        found: NDArray[np.float32] = StaticEmbedder().embed([text])[0]
     return found
 
 
-def _at_once(embedder: StaticEmbedder, text: str) -> NDArray[np.float32]:
+def _at_once(text: str) -> NDArray[np.float32]:
     """The vector of a text whose tokens are found all at once."""
-    tokenizer, table = embedder._load()
+    tokenizer, table, _ = static._load()
     ids = tokenizer.encode(text, add_special_tokens=False).ids if text.strip() else []
     total = np.add.reduce(table[np.array(ids, dtype=np.intp)].astype(np.float32))
     return total / (math.sqrt(total @ total) or 1.0)

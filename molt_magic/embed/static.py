@@ -23,6 +23,9 @@ _WINDOW = 8192  # characters given to the tokenizer at once: it knows no words, 
 _SPACE = "\u2581"  # the tokenizer's, which begins every word, and is never inside or at the end of a token but of spaces alone
 _SPECIAL = "<"  # begins <s> and the like, around which the tokenizer cuts
 
+_lock = threading.Lock()
+_loaded: tuple[Tokenizer, NDArray[np.float16], Words] | None = None  # one a process: 18 MB, the same for everybody
+
 
 class StaticEmbedder:
     """The 256-d `l2_supercat` vectors of the package `wordllama` (MIT), read as files.
@@ -35,9 +38,6 @@ class StaticEmbedder:
     dim = 256
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loaded: tuple[Tokenizer, NDArray[np.float16]] | None = None
-        self._words: Words | None = None
         # a text, the sum and the length of that: a fit looks at a question, and then the classifier does
         self._last: tuple[str, NDArray[np.float32], float] | None = None
 
@@ -63,67 +63,48 @@ class StaticEmbedder:
     def _total(self, text: str) -> NDArray[np.float32]:
         """The sum of the vectors of the tokens of a text. How it is added up depends on nothing but the text."""
         text = text if text.strip() else ""
+        tokenizer, table, met = _loaded or _load()
         words = text.split(" ")
         if len(text) <= _WINDOW and "" not in words and _SPACE not in text and _SPECIAL not in text:
-            if (known := self._words) is not None:
-                try:
-                    return known.total(words)
-                except KeyError:
-                    pass  # there is a new one
-            return self._learn(words).total(words)
+            return met.total(words)
         import numpy as np
 
-        tokenizer, table = self._loaded or self._load()
         # encode, not encode_batch: its thread pool prints a warning into the notebook when the kernel forks later
         parts = [text[start : start + _WINDOW] for start in range(0, len(text), _WINDOW)]
         ids = [token for part in parts for token in tokenizer.encode(part, add_special_tokens=False).ids]
         total: NDArray[np.float32] = np.add.reduce(table.take(np.array(ids, dtype=np.intp), axis=0).astype(np.float32))
         return total
 
-    def _learn(self, words: Sequence[str]) -> Words:
-        """What is known of these words. It is remembered, and all others are forgotten where there is no room."""
-        from molt_magic.embed.words import Words
 
-        tokenizer, table = self._loaded or self._load()
-        model = tokenizer.model  # of a word, which it finds as in any text, in a third of the time that `encode` takes
+def _load() -> tuple[Tokenizer, NDArray[np.float16], Words]:
+    global _loaded
+    with _lock:
+        if _loaded is None:
+            from safetensors import safe_open
+            from tokenizers import Tokenizer
 
-        def learned(by: Words) -> bool:
-            new = {word: [token.id for token in model.tokenize(_SPACE + word)] for word in words if word not in by}
-            return by.add(new, table)
+            from molt_magic.embed.words import Words
 
-        if self._lock.acquire(blocking=False):  # else a thread learns; of one that was forked away, for good
+            weights = package_file("wordllama", _WEIGHTS, install="wordllama")
+            file_of_tokens = package_file("wordllama", _TOKENIZER, install="wordllama")
             try:
-                for known in (self._words or Words(self.dim), Words(self.dim)):
-                    if learned(known):
-                        self._words = known
-                        return known
-            finally:
-                self._lock.release()
-        alone = Words(self.dim, most=len(words))  # for these, and then no more
-        learned(alone)
-        return alone
+                with safe_open(weights, framework="numpy") as file:
+                    table = file.get_tensor("embedding.weight")
+                tokenizer = Tokenizer.from_file(str(file_of_tokens))
+            except Exception as error:  # noqa: BLE001 - both libraries raise bare ones for a damaged file
+                raise WeightsError(
+                    f"The vectors of wordllama cannot be read ({type(error).__name__}).",
+                    fix="Run: pip install --force-reinstall wordllama",
+                ) from None
+            if table.shape != (tokenizer.get_vocab_size(), StaticEmbedder.dim):
+                raise WeightsError(
+                    f"The vectors of wordllama have the shape {table.shape}, not one for its tokenizer.",
+                    fix="Run: pip install --force-reinstall wordllama",
+                )
+            model = tokenizer.model  # which cuts a word as in any text, in a third of the time that `encode` takes
 
-    def _load(self) -> tuple[Tokenizer, NDArray[np.float16]]:
-        with self._lock:
-            if self._loaded is None:
-                from safetensors import safe_open
-                from tokenizers import Tokenizer
+            def tokens_of(word: str) -> list[int]:
+                return [token.id for token in model.tokenize(_SPACE + word)]
 
-                weights = package_file("wordllama", _WEIGHTS, install="wordllama")
-                words = package_file("wordllama", _TOKENIZER, install="wordllama")
-                try:
-                    with safe_open(weights, framework="numpy") as file:
-                        table = file.get_tensor("embedding.weight")
-                    tokenizer = Tokenizer.from_file(str(words))
-                except Exception as error:  # noqa: BLE001 - both libraries raise bare ones for a damaged file
-                    raise WeightsError(
-                        f"The vectors of wordllama cannot be read ({type(error).__name__}).",
-                        fix="Run: pip install --force-reinstall wordllama",
-                    ) from None
-                if table.shape != (tokenizer.get_vocab_size(), self.dim):
-                    raise WeightsError(
-                        f"The vectors of wordllama have the shape {table.shape}, not one for its tokenizer.",
-                        fix="Run: pip install --force-reinstall wordllama",
-                    )
-                self._loaded = (tokenizer, table)
-            return self._loaded
+            _loaded = (tokenizer, table, Words(tokens_of, table))
+        return _loaded
