@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ import pytest
 from molt_magic.embed import StaticEmbedder
 from molt_magic.errors import InputError
 from molt_magic.strategies.classifier import MAX_EXAMPLES, RIDGE, TaskClassifier, shipped_examples
-from molt_magic.strategies.features import instruction
+from molt_magic.strategies.features import Vocabulary, instruction, terms
 from molt_magic.strategies.judged import calibration_error
 from molt_magic.strategies.votes import Few
 from tests.heldout_prompts import FRESH, HELD_OUT
@@ -98,6 +99,22 @@ def test_the_votes_for_a_prompt_are_those_of_its_likeness_to_every_example(shipp
     likeness = fitted.features.of(EMBEDDER, prompts) @ fitted.columns
     expected = likeness @ np.linalg.solve(alike + RIDGE * np.eye(len(examples)), truth)
     assert np.allclose(fitted.say(EMBEDDER, prompts), expected, atol=1e-6)
+
+
+def test_the_places_of_terms_are_those_of_the_terms_whatever_was_met_before() -> None:
+    prompts, chance = [prompt for prompt, _ in FRESH], random.Random(0)
+    odd = (
+        "_ __init__ it's x=1; C++ 2nd Who's-who? \u0130stanbul na\u00efve \u4f60\u597d in Rust in Ruby into Welsh 12 13 "
+        + "1" * 60
+    )
+    words = [*odd.split(), "\x1c", *" ".join(prompts).split()]
+    texts = ["", *prompts, *(" ".join(chance.choices(words, k=chance.randint(1, 9))) for _ in range(500))]
+    known = sorted({term for text in texts[::2] for term in terms(text, text[::-1])}, key=repr)
+    vocabulary = Vocabulary(known)
+    for opening in texts + texts:
+        closing = chance.choice(texts)
+        there = set(terms(opening, closing))
+        assert vocabulary.places(opening, closing) == [place for place, term in enumerate(known) if term in there], opening
 
 
 def test_an_instruction_after_long_material_is_found(shipped: TaskClassifier) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 READ_CHARS = 6000  # of the beginning, and a third of it of the end: an instruction in the middle of a book is not looked for
 INSTRUCTION_WORDS = 40
-_REMEMBERED = 4096  # words
+_REMEMBERED, _LONGEST = 4096, 40  # pieces, and characters of one: what is longer hardly comes again
 CLOSING_WORDS = 30  # a last paragraph up to this long may be an instruction too
 
 _PARAGRAPH = re.compile(r"\n\s*\n|\n(?=\s)")
@@ -84,7 +85,7 @@ def terms(opening: str, closing: str) -> list[Term]:
 
 
 class Vocabulary:
-    """Some terms, each with a place. What a word adds to a prompt is remembered, as words come again and again.
+    """Some terms, each with a place. What a piece of a prompt adds is remembered, as most come again and again.
 
     Args:
         terms: in the order of their places.
@@ -96,8 +97,7 @@ class Vocabulary:
         for place, term in enumerate(terms):
             if isinstance(term, tuple) and len(term) == 2:
                 self._pairs.setdefault(term[0], {})[term[1]] = place
-        # word -> places of its terms, its kind, and the pairs that begin with that
-        self._met: dict[str, tuple[tuple[int, ...], str, dict[str, int]]] = {}
+        self._met: dict[str, _Piece] = {}
 
     def __len__(self) -> int:
         return len(self._places)
@@ -106,25 +106,33 @@ class Vocabulary:
         """Of the `terms` of an instruction, ascending: a sum over them is the same in every process."""
         found: set[int] = set()
         pairs = self._pairs.get("^", _NO_PAIRS)
-        for word in _WORD.findall(opening.lower()):
-            own, kind, following = self._met.get(word) or self._meet(word)
-            found.update(own)
-            if kind in pairs:
-                found.add(pairs[kind])
-            pairs = following
+        for piece in opening.split():
+            within, first, following = self._met.get(piece) or self._meet(piece)
+            found.update(within)
+            if first in pairs:
+                found.add(pairs[first])
+            if first:
+                pairs = following
         if closing:
             found.update([self._places[word] for word in _LETTERS.findall(closing.lower()) if word in self._places])
         return sorted(found)
 
-    def _meet(self, word: str) -> tuple[tuple[int, ...], str, dict[str, int]]:
-        if len(self._met) >= _REMEMBERED:
-            self._met.clear()
-        (kind,), own = _kinds([word]), [word, *_beginnings([word])]
-        places = [self._places[term] for term in (*own, kind) if term in self._places]
-        told = self._met[word] = tuple(places), kind, self._pairs.get(kind, _NO_PAIRS)
+    def _meet(self, piece: str) -> _Piece:
+        words = _WORD.findall(piece.lower())
+        kinds = _kinds(words)
+        own: list[Term] = [*words, *kinds, *_beginnings(words), *pairwise(kinds)]
+        places = tuple([self._places[term] for term in own if term in self._places])
+        told = (places, kinds[0], self._pairs.get(kinds[-1], _NO_PAIRS)) if kinds else (places, "", _NO_PAIRS)
+        if len(piece) <= _LONGEST:
+            if len(self._met) >= _REMEMBERED:
+                self._met.clear()
+            self._met[piece] = told
         return told
 
 
+# of what stands between two spaces: the places of its terms, the kind of its first word ("": it has none), and the pairs that
+# begin with the kind of its last: second -> place
+_Piece = tuple[tuple[int, ...], str, dict[str, int]]
 _NO_PAIRS: dict[str, int] = {}
 
 

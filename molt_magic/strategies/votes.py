@@ -185,7 +185,7 @@ class Few:
     columns: Matrix  # an example a column; inner products are likeness
     mean_vector: Floats
     by_vector: Floats  # the weights of the classes, all examples together, for each number of a vector that has length 1 ...
-    by_term: list[list[float]]  # ... for each term, times its rarity, of which the square comes last ...
+    by_term: Matrix  # ... for each term, times its rarity, of which the square comes last ...
     by_look: list[list[float]]  # ... for each of the looks as they are, and last what looks of 0 weigh
     left_out: Matrix
     calibration: Calibration
@@ -212,7 +212,7 @@ class Few:
             columns=columns,
             mean_vector=features.mean_vector.astype(np.float32),
             by_vector=(of_vector * by_vector).astype(np.float32),
-            by_term=np.hstack([of_terms * rarity * by_term, rarity**2]).tolist(),
+            by_term=np.hstack([of_terms * rarity * by_term, rarity**2]),
             by_look=np.vstack([by_look, -features.looks_mean @ by_look]).tolist(),
             left_out=left_out,
             calibration=_calibrated(left_out, truth),
@@ -232,12 +232,12 @@ class Few:
         return votes, _first(likeness / (VECTOR_SHARE + TERM_SHARE + LOOKS_SHARE), nearest)
 
     def _votes(self, embedder: Embedder, text: str) -> list[float]:
-        """The row of a text times the weights: most of it is not there, and with few numbers NumPy takes longer."""
+        """The row of a text times the weights, most of which meet nothing. With the numbers at the end NumPy takes longer."""
         said = instruction(text)
         vector = embedder.embed([_opening(said)])[0] - self.mean_vector
         length = max(math.sqrt(vector.dot(vector)), 1e-9)
-        rows = [self.by_term[place] for place in self.features.vocabulary.places(*said)]
-        *of_terms, square = map(sum, zip(*rows, strict=True)) if rows else [0.0] * (len(self.tasks) + 2)
+        places = np.array(self.features.vocabulary.places(*said), dtype=np.intp)
+        *of_terms, square = np.add.reduce(self.by_term.take(places, axis=0)).tolist()
         rarity = max(math.sqrt(square), 1e-9)
         *by_look, of_looks = self.by_look
         for look, weights in zip(looks(text, said[0]), by_look, strict=True):
