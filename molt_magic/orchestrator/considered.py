@@ -39,8 +39,8 @@ class Considered:
         return self._ended(candidate, begin)
 
     def _ended(self, candidate: Candidate, begin: str) -> str:
-        n = candidate.n_evidence
-        return f"{begin}{_end(candidate.evidence, n and round(n, 2), candidate.skipped, candidate.spec.name in self._eligible)}"
+        _, _, n, evidence = candidate.prediction
+        return f"{begin}{_end(evidence, n and round(n, 2), candidate.skipped, candidate.spec.name in self._eligible)}"
 
 
 def _expected(candidate: Candidate) -> tuple[object, ...]:
@@ -50,8 +50,8 @@ def _expected(candidate: Candidate) -> tuple[object, ...]:
 
 def _beginnings(candidates: Sequence[Candidate]) -> list[str]:
     """What of each is the same whatever the strategy says of it."""
-    qualities = _rounded([candidate.predicted_quality for candidate in candidates])
-    lows = _rounded([candidate.quality_low for candidate in candidates])
+    predicted = [candidate.prediction for candidate in candidates]
+    qualities, lows = _rounded([told[0] for told in predicted]), _rounded([told[1] for told in predicted])
     return [
         f'{_begin(each.spec.name, each.expected_cost_usd)},"predicted_quality":{quality},"quality_low":{low}'
         for each, quality, low in zip(candidates, qualities, lows, strict=True)
