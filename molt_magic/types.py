@@ -296,7 +296,7 @@ class Predictions:
         self._made: Sequence[Predicted] = ()
 
     def __getitem__(self, place: int) -> Predicted:
-        return (self._made or self._all())[place]
+        return self._all()[place]
 
     def __reduce__(self) -> tuple[type[tuple[Predicted, ...]], tuple[Sequence[Predicted]]]:
         """To another process goes what was predicted, not who predicts."""

@@ -104,8 +104,8 @@ def test_threads_share_an_embedder(embedder: Embedder) -> None:
 
 
 def test_static_vectors_are_the_mean_of_their_tokens_vectors() -> None:
-    tokenizer, table, _ = static._load()
-    mean = table[tokenizer.encode(QUESTION, add_special_tokens=False).ids].astype(np.float32).mean(axis=0)
+    tokenizer, met = static._load()
+    mean = met._table[tokenizer.encode(QUESTION, add_special_tokens=False).ids].astype(np.float32).mean(axis=0)
     assert np.allclose(StaticEmbedder().embed([QUESTION])[0], mean / np.linalg.norm(mean), atol=1e-6)
 
 
@@ -133,18 +133,18 @@ def test_static_vectors_are_the_same_while_other_threads_learn_and_forget_words(
 
 def _afresh(text: str, monkeypatch: pytest.MonkeyPatch) -> NDArray[np.float32]:
     """The vector of a text in a process that has met no word before."""
-    tokenizer, table, met = static._load()
+    tokenizer, met = static._load()
     with monkeypatch.context() as afresh:
-        afresh.setattr(static, "_loaded", (tokenizer, table, Words(met._tokens, table)))
+        afresh.setattr(static, "_loaded", (tokenizer, Words(met._tokens, met._table)))
         found: NDArray[np.float32] = StaticEmbedder().embed([text])[0]
     return found
 
 
 def _at_once(text: str) -> NDArray[np.float32]:
     """The vector of a text whose tokens are found all at once."""
-    tokenizer, table, _ = static._load()
+    tokenizer, met = static._load()
     ids = tokenizer.encode(text, add_special_tokens=False).ids if text.strip() else []
-    total = np.add.reduce(table[np.array(ids, dtype=np.intp)].astype(np.float32))
+    total = np.add.reduce(met._table[np.array(ids, dtype=np.intp)].astype(np.float32))
     return total / (math.sqrt(total @ total) or 1.0)
 
 

@@ -24,7 +24,7 @@ _SPACE = "\u2581"  # the tokenizer's, which begins every word, and is never insi
 _SPECIAL = "<"  # begins <s> and the like, around which the tokenizer cuts
 
 _lock = threading.Lock()
-_loaded: tuple[Tokenizer, NDArray[np.float16], Words] | None = None  # one a process: 18 MB, the same for everybody
+_loaded: tuple[Tokenizer, Words] | None = None  # one a process: 18 MB, the same for everybody
 
 
 class StaticEmbedder:
@@ -63,20 +63,16 @@ class StaticEmbedder:
     def _total(self, text: str) -> NDArray[np.float32]:
         """The sum of the vectors of the tokens of a text. How it is added up depends on nothing but the text."""
         text = text if text.strip() else ""
-        tokenizer, table, met = _loaded or _load()
+        tokenizer, met = _loaded or _load()
         words = text.split(" ")
         if len(text) <= _WINDOW and "" not in words and _SPACE not in text and _SPECIAL not in text:
             return met.total(words)
-        import numpy as np
-
         # encode, not encode_batch: its thread pool prints a warning into the notebook when the kernel forks later
         parts = [text[start : start + _WINDOW] for start in range(0, len(text), _WINDOW)]
-        ids = [token for part in parts for token in tokenizer.encode(part, add_special_tokens=False).ids]
-        total: NDArray[np.float32] = np.add.reduce(table.take(np.array(ids, dtype=np.intp), axis=0).astype(np.float32))
-        return total
+        return met.of_tokens([token for part in parts for token in tokenizer.encode(part, add_special_tokens=False).ids])
 
 
-def _load() -> tuple[Tokenizer, NDArray[np.float16], Words]:
+def _load() -> tuple[Tokenizer, Words]:
     global _loaded
     with _lock:
         if _loaded is None:
@@ -106,5 +102,5 @@ def _load() -> tuple[Tokenizer, NDArray[np.float16], Words]:
             def tokens_of(word: str) -> list[int]:
                 return [token.id for token in model.tokenize(_SPACE + word)]
 
-            _loaded = (tokenizer, table, Words(tokens_of, table))
+            _loaded = (tokenizer, Words(tokens_of, table))
         return _loaded

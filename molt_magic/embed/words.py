@@ -27,10 +27,14 @@ class Words(dict[str, bytes]):
     def __missing__(self, word: str) -> bytes:
         if len(self) >= _WORDS:
             self.clear()
-        rows = self._table.take(self._tokens(word), axis=0)
-        total: NDArray[np.float32] = np.add.reduce(rows.astype(np.float32))
-        self[word] = vector = total.tobytes()
+        self[word] = vector = self.of_tokens(self._tokens(word)).tobytes()
         return vector
+
+    def of_tokens(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """The sum of the vectors of these tokens, one after the other."""
+        rows = self._table.take(np.array(tokens, dtype=np.intp), axis=0)
+        total: NDArray[np.float32] = np.add.reduce(rows.astype(np.float32))
+        return total
 
     def total(self, words: Sequence[str]) -> NDArray[np.float32]:
         """The sum of the vectors of these words, one after the other."""
