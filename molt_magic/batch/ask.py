@@ -97,6 +97,11 @@ async def _forecast(asks: Asks, run: Run) -> Forecast:
             plans.append(plan_of(await asks.route(asked), asks.parts, answer_limit(asked.request.params)))
         except MoltError as error:
             plans.append(error)
+
+    def missing(name: str) -> str | None:
+        found = asks.parts.engine.providers.missing(asks.parts.catalog.get(name))
+        return None if found is None else found.reason
+
     seconds = latencies(asks.parts.log if asks.parts.settings.log.enabled else None)
     return forecast(
         plans,
@@ -107,6 +112,7 @@ async def _forecast(asks: Asks, run: Run) -> Forecast:
         answers_seen=asks.parts.quality.answers_seen,
         seconds_of=seconds.get,
         per_minute=lambda name: pace(asks.parts.catalog.get(name)),
+        missing=missing,
     )
 
 

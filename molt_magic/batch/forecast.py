@@ -40,6 +40,7 @@ class Forecast:
     seconds: float | None  # None: some of the models have not answered anything yet
     models: Mapping[str, float] = field(default_factory=dict)  # share of the questions that each is expected to answer
     refused: Mapping[str, float] = field(default_factory=dict)  # share that nobody can take, by the first reason of its kind
+    fetched: Mapping[str, str] = field(default_factory=dict)  # models that are fetched first, and why
 
     def __str__(self) -> str:
         asked = self.questions - self.known
@@ -55,6 +56,7 @@ class Forecast:
             shares = sorted(self.models.items(), key=lambda pair: -pair[1])
             parts += [", ".join(f"{name} {share:.0%}" for name, share in shares)] if shares else []
             parts += [f"{share:.0%} cannot be asked: {reason}" for reason, share in self.refused.items()]
+            parts += [f"{name} is fetched first: {why}" for name, why in self.fetched.items()]
         return "; ".join(parts)
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
@@ -86,6 +88,7 @@ def forecast(
     answers_seen: Callable[[str], float],
     seconds_of: Callable[[str], float | None],
     per_minute: Callable[[str], float | None],
+    missing: Callable[[str], str | None],
 ) -> Forecast:
     """Put together what the plans of the sampled questions say.
 
@@ -94,6 +97,7 @@ def forecast(
         answers_seen: how many answers of a model its expected lengths rest on.
         seconds_of: how long a model takes for an answer; None: it is not known.
         per_minute: how many requests a model may be asked in a minute; None: as many as one likes.
+        missing: what a model lacks until it is fetched; None: nothing.
     """
     asked, n = questions - known, len(plans)
     good = [plan for plan in plans if not isinstance(plan, errors.MoltError)]
@@ -102,7 +106,7 @@ def forecast(
     calls: defaultdict[str, float] = defaultdict(float)
     kinds: dict[str, str] = {}
     low, mid, high, seconds = [], [], [], 0.0
-    timed = True
+    timed = bool(good) or not plans
     for plan in plans:
         if isinstance(plan, errors.MoltError):
             refused[kinds.setdefault(plan.kind, plan.message)] += 1 / n
@@ -134,6 +138,7 @@ def forecast(
         seconds=max(scale * seconds / max(1, min(concurrency, asked)), slowest) if timed else None,
         models=dict(models),
         refused=dict(refused),
+        fetched={name: why for name in models if (why := missing(name)) is not None},
     )
 
 

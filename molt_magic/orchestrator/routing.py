@@ -120,14 +120,19 @@ class Routing:
         return self._parts.engine if asked.exchanger is None else self._parts.engine_by(asked.exchanger)
 
     async def _candidates(self, asked: Asked, engine: Engine, began: float) -> tuple[Candidate, ...]:
-        """Who could answer. With nobody ready, the local model that was asked for, or the default one, is fetched first."""
+        """Who could answer. With nobody ready, the local model that was asked for, or the default one, is fetched first; a plan
+        takes it as fetched."""
         request = asked.request
 
-        def assessed() -> tuple[Candidate, ...]:
+        def assessed(fetched: ModelSpec | None = None) -> tuple[Candidate, ...]:
+            models = self._parts.catalog.models
+            unavailable = engine.availability.unavailable(models.values())
+            if fetched is not None:
+                unavailable = [None if spec is fetched else why for spec, why in zip(models.values(), unavailable, strict=True)]
             return assess(
-                self._parts.catalog.models,
+                models,
                 request,
-                unavailable=engine.availability.unavailable(self._parts.catalog.models.values()),
+                unavailable=unavailable,
                 quality=self._parts.quality,
                 predict=lambda specs: self._predicted(request, specs),
                 window_cap=self._parts.settings.context.max_tokens,
@@ -145,8 +150,10 @@ class Routing:
         if any(c.skipped is None for c in asked_for):
             return candidates
         spec = self._parts.catalog.models.get(request.model or DEFAULT_LOCAL)
-        if spec is None or asked.dry_run or not engine.providers.can_pull(spec):
+        if spec is None or not engine.providers.can_pull(spec):
             return candidates
+        if asked.dry_run:
+            return assessed(fetched=spec)
         with until(None if request.deadline_s is None else self._deadline(asked, began), f"{spec.name} was there"):
             await engine.providers.apull(spec)
         engine.availability.look_again()
@@ -205,13 +212,22 @@ class Routing:
                 return remembered
         flow = self._strategy(asked).flow(situation)
         try:
-            return await engine.drive(flow, trace, planned=asked.dry_run, off_loop=validators.may_take_long(checks))
+            choice = await engine.drive(flow, trace, planned=asked.dry_run, off_loop=validators.may_take_long(checks))
+            return self._with_what_it_takes(choice, engine) if asked.dry_run else choice
         except errors.OutOfTime:  # in the midst of a check: what was paid for is handed over
             answer = next((a for a in reversed(trace.attempts) if a.ok and a.call.purpose == "answer"), None)
             if answer is None:
                 raise
             reason = f"best effort of {answer.call.model}: its checks were not done in time"
             return Choice(answer, reason, candidates, best_effort=True)
+
+    def _with_what_it_takes(self, choice: Choice, engine: Engine) -> Choice:
+        """A plan that says what would be fetched first."""
+        answer = choice.attempt
+        missing = None if answer is None else engine.providers.missing(self._parts.catalog.get(answer.call.model))
+        if missing is None:
+            return choice
+        return replace(choice, reason=f"{choice.reason}; {missing.reason}: they are fetched first")
 
     def _checks(self, asked: Asked, quality: float, candidates: tuple[Candidate, ...]) -> tuple[Check, ...]:
         """The checks that its answers face."""

@@ -61,6 +61,7 @@ def page(forecast: Forecast) -> Page:
     if forecast.known:
         story.append(f"{forecast.known:,} questions of the run are answered, and cost nothing more.")
     story += [one_line(f"{share:.0%} cannot be asked: {why}") for why, share in forecast.refused.items()]
+    story += [one_line(f"{name} is fetched first: {why}.") for name, why in forecast.fetched.items()]
     shares = sorted(forecast.models.items(), key=lambda pair: -pair[1])
     row = (
         f"{forecast.rows:,}",

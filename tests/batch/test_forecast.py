@@ -19,6 +19,7 @@ def made(plans: list[object], **how: object) -> Forecast:
         "answers_seen": lambda _: 1e9,
         "seconds_of": lambda _: 1.0,
         "per_minute": lambda _: None,
+        "missing": lambda _: None,
     }
     return forecast(plans, **{**given, **how})  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from molt_magic.orchestrator.budget import RunAccount
 from tests.batch.test_map import echo
 from tests.conftest import MakeOrchestrator
 
@@ -81,3 +82,14 @@ def test_without_a_budget_nothing_is_held_and_all_is_counted(orchestrator: MakeO
     orch.map(["a", "b"], model="small", on_event=told.append)
     assert (told[-1].spent_usd, told[-1].left_usd) == (pytest.approx(2 * USD), None)  # type: ignore[attr-defined]
     assert not (orch.settings.data_dir / "budget.sqlite").exists()
+
+
+def test_of_a_run_without_calls_in_flight_nothing_is_in_flight() -> None:
+    account = RunAccount(1.0)
+    for usd in (0.1, 0.2, 0.3):
+        account.hold(usd)
+    assert account.reserved_usd == pytest.approx(0.6)
+    for usd in (0.1, 0.2, 0.3):  # as floats 0.1 + 0.2 + 0.3 - 0.1 - 0.2 - 0.3 are not 0
+        account.settle("d", usd, usd)
+    assert account.reserved_usd == 0.0
+    assert account.spent_usd == pytest.approx(0.6)

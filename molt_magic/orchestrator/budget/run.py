@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 
@@ -11,22 +12,28 @@ class RunAccount:
 
     limit_usd: float | None  # None: there is none, and it only counts
     spent_usd: float = 0.0  # by its calls that have ended, as far as prices are known
-    reserved_usd: float = 0.0  # the most that its calls in flight can cost
     unknown: int = 0  # calls whose price is not known
     under_way: dict[str, float] = field(default_factory=dict)  # of that: by questions that have not ended, by decision_id
+    held: list[float] = field(default_factory=list)  # the most that each of its calls in flight can cost
 
     @property
     def left_usd(self) -> float | None:
         """What may still be spent; None: whatever one likes."""
         return None if self.limit_usd is None else max(0.0, self.limit_usd - self.spent_usd)
 
+    @property
+    def reserved_usd(self) -> float:
+        """The most that its calls in flight can cost: added up anew, or a trace of rounding would stay in flight for ever."""
+        return math.fsum(self.held)
+
     def hold(self, usd: float) -> None:
         """Set aside what a call can cost at the most."""
-        self.reserved_usd += usd
+        self.held.append(usd)
 
     def settle(self, decision_id: str, held_usd: float, cost_usd: float | None) -> None:
         """Put what a call of a question cost in place of what was held for it; None: that is not known."""
-        self.reserved_usd = max(0.0, self.reserved_usd - held_usd)
+        if held_usd in self.held:
+            self.held.remove(held_usd)
         self.spent_usd += cost_usd or 0.0
         self.unknown += cost_usd is None
         if cost_usd:
