@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from molt_magic.errors import MoltError
 from molt_magic.frozen import fast_init
+from molt_magic.log import frame
+from molt_magic.log.schema import to_row
 from molt_magic.types import Attempt, Candidate, Completion, Decision, Usage
 
 if TYPE_CHECKING:
@@ -76,10 +78,8 @@ class Result:
         return self.decision.cache in ("exact", "semantic")
 
     def to_frame(self) -> pd.DataFrame:
-        """The decision as a DataFrame of one row, its columns the fields of `Decision`."""
-        import pandas as pd
-
-        return pd.DataFrame([asdict(self.decision)])
+        """The decision as a DataFrame of one row, its columns and their types those of the log's frame."""
+        return frame.to_frame([to_row(self.decision, prompts=True)])
 
     def explain(self) -> str:
         """The decision in words, a few lines."""

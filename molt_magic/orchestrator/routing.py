@@ -167,11 +167,12 @@ class Routing:
         return None if configured is None else Deadline(time.monotonic() + configured, configured, "network.deadline_s")
 
     def _too_dear(self, asked: Asked, engine: Engine) -> Callable[[ModelSpec, int, int], str | None] | None:
-        """What says why a model is not asked for what it may cost. What is in flight now is no reason: see `Budget`."""
+        """What says why a model is not asked for what it may cost. What is in flight now is no reason: see `Budget`. Nor is
+        what a run may cost: its rows are not to be answered by whoever is cheap enough, the run ends."""
         request = asked.request
-        if not engine.budget.applies(request.max_cost_usd, asked.run):
+        if not engine.budget.applies(request.max_cost_usd):
             return None
-        standing = engine.budget.standing(request.max_cost_usd, run=asked.run)
+        standing = engine.budget.standing(request.max_cost_usd)
 
         def too_dear(spec: ModelSpec, message_tokens: int, answer_tokens: int) -> str | None:
             quoted = quote(spec, message_tokens, request.params, request.schema, answer_tokens)

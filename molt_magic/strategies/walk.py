@@ -112,6 +112,8 @@ def after_failure(error: errors.MoltError, failed: Candidate, remaining: Sequenc
     """Which of the remaining models are worth asking after this failure."""
     if isinstance(error, errors.OutOfTime):  # of the whole question
         return []
+    if isinstance(error, errors.BudgetExceeded) and error.budget == "run":  # which ends: none stands in for the one it wanted
+        return []
     if isinstance(error, errors.ContextTooLong | errors.PromptTooLong):
         window = failed.spec.context_window or 0
         return [c for c in remaining if c.spec.context_window is None or c.spec.context_window > window]

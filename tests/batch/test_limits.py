@@ -55,6 +55,24 @@ def test_calls_of_a_question_that_never_ended_are_counted(orchestrator: MakeOrch
         file.close()
 
 
+@pytest.mark.parametrize("strategy", ["cascade", "arbitrage", "rule"])
+def test_the_run_ends_and_no_other_model_stands_in_for_the_one_it_cannot_pay(
+    orchestrator: MakeOrchestrator, strategy: str
+) -> None:
+    free = {"provider": "openai", "model": "f", "input_usd_per_mtok": 0.0, "output_usd_per_mtok": 0.0, "api_key_env": "NONE"}
+    values = {"models.free": {**free, "context_window": 8000, "prior_quality": 0.1}}
+    orch = orchestrator({"small": "a", "big": "b", "free": "c"}, values=values, usage=(10, 50))
+    how = {"strategy": strategy, "task": "simple_qa", "quality": 0.5, "max_tokens": 50, "concurrency": 1}
+    whole = orch.map([f"q{n}" for n in range(6)], cache=False, **how)
+    (asked,) = whole["model"].unique()
+    assert asked != "free"
+    frame = orch.map([f"q{n}" for n in range(6)], cache=False, max_cost=3.5 * whole["cost_usd"].max(), **how)
+    assert list(frame["model"][:3]) == [asked] * 3
+    assert list(frame["status"]) == ["ok"] * 3 + ["error"] + ["not asked"] * 2
+    assert frame["text"][3:].isna().all()
+    assert "of this run's budget" in frame["error"].iloc[3]
+
+
 @pytest.mark.parametrize("limit", ["budget.session_usd", "budget.day_usd"])
 def test_the_budgets_of_the_session_and_the_day_end_a_run_too(orchestrator: MakeOrchestrator, limit: str) -> None:
     orch = orchestrator({"small": echo}, values={limit: 5.5 * 0.00011}, usage=(10, 50))

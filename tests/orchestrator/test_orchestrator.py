@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from molt_magic.errors import (
@@ -445,9 +446,17 @@ def test_a_forgotten_hit_is_asked_again(orchestrator: MakeOrchestrator) -> None:
     assert orch.route("hello", model="small").text == "right"
 
 
-def test_the_result_shows_itself_as_a_row_and_in_words(orchestrator: MakeOrchestrator) -> None:
+def test_the_frames_of_results_together_are_the_log_s(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "x", "big": InputError("broken")})
+    results = [orch.route("hello", strategy="rule", task="simple_qa"), orch.route("what is two and two?", strategy="semantic")]
+    with pytest.raises(InputError) as failed:
+        orch.route("hello", model="big")
+    frames = [result.to_frame() for result in (*results, failed.value.result)]
+    pd.testing.assert_frame_equal(pd.concat(frames, ignore_index=True), orch.log.to_frame())
+
+
+def test_the_result_shows_itself_in_words(orchestrator: MakeOrchestrator) -> None:
     result = orchestrator({"small": "x", "big": "y"}).route("hello", strategy="rule", task="simple_qa")
-    assert len(result.to_frame()) == 1
     assert "rule: task simple_qa" in result.explain()
     assert "small" in repr(result)
 

@@ -93,12 +93,12 @@ class Budget:
         held = self._holds.read(day, self._logged_ids) if self._holds.exists() else Held()
         return self._account("session", held, day), self._account("day", held, day)
 
-    def standing(self, allowed_usd: float | None = None, spent_usd: float = 0.0, run: RunAccount | None = None) -> Standing:
-        """How all budgets stand, for a question of a run that may cost so much and has cost so much. Raises StoreError."""
+    def standing(self, allowed_usd: float | None) -> Standing:
+        """How the budgets stand before a question that may cost so much; its run's is not among them. Raises StoreError."""
         names, day = self._limited(), Day.of(self._clock())
         held = self._holds.read(day, self._logged_ids) if names and self._holds.exists() else Held()
         accounts = tuple(self._account(name, held, day) for name in names)
-        return Standing(self._limits(), of_run(run) + accounts, allowed_usd, spent_usd)
+        return Standing(self._limits(), accounts, allowed_usd)
 
     # around a call
 
