@@ -97,10 +97,9 @@ async def _forecast(asks: Asks, run: Run) -> Forecast:
             plans.append(plan_of(await asks.route(asked), asks.parts, answer_limit(asked.request.params)))
         except MoltError as error:
             plans.append(error)
-    engine = asks.parts.engine if run.exchanger is None else asks.parts.engine_by(run.exchanger)
 
     def missing(name: str) -> str | None:
-        found = engine.providers.missing(asks.parts.catalog.get(name))
+        found = asks.parts.engine_by(run.exchanger).providers.missing(asks.parts.catalog.get(name))
         return None if found is None else found.reason
 
     seconds = latencies(asks.parts.log if asks.parts.settings.log.enabled else None)

@@ -273,13 +273,14 @@ class Parts:
     def engine(self) -> Engine:
         return self._engine_over(self.serving)
 
-    def engine_by(self, exchanger: Exchanger) -> Engine:
+    def engine_by(self, exchanger: Exchanger | None) -> Engine:
         """An engine like `engine`, whose exchanges with models `exchanger` performs: the same one for all questions of a run.
+        None: `engine` itself.
 
         All else is shared: cache, budgets, limits and cooldowns of deployments. Over a replayed cassette nobody is asked, so
         that it is the session's own.
         """
-        if isinstance(self.serving, Replayer):
+        if exchanger is None or isinstance(self.serving, Replayer):
             return self.engine
         engine = self._delegating.get(exchanger)
         if engine is None:

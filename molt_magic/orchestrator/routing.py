@@ -117,7 +117,7 @@ class Routing:
         """Who performs its calls."""
         if asked.recorded:
             return self._parts.engine_over_recorded(prompt_hash(asked.request))
-        return self._parts.engine if asked.exchanger is None else self._parts.engine_by(asked.exchanger)
+        return self._parts.engine_by(asked.exchanger)
 
     async def _candidates(self, asked: Asked, engine: Engine, began: float) -> tuple[Candidate, ...]:
         """Who could answer. With nobody ready, the local model that was asked for, or the default one, is fetched first; a plan

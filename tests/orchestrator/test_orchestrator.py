@@ -455,8 +455,9 @@ def test_the_frames_of_results_together_are_the_log_s(orchestrator: MakeOrchestr
     pd.testing.assert_frame_equal(pd.concat(frames, ignore_index=True), orch.log.to_frame())
 
 
-def test_the_result_shows_itself_in_words(orchestrator: MakeOrchestrator) -> None:
+def test_the_result_shows_itself_as_a_row_and_in_words(orchestrator: MakeOrchestrator) -> None:
     result = orchestrator({"small": "x", "big": "y"}).route("hello", strategy="rule", task="simple_qa")
+    assert len(result.to_frame()) == 1
     assert "rule: task simple_qa" in result.explain()
     assert "small" in repr(result)
 
