@@ -47,7 +47,9 @@ class Forecast:
         parts = [f"{self.rows:,} rows, {asked:,} questions to ask"]
         if self.known:
             parts[0] += f" ({self.known:,} are answered)"
-        if asked:
+        if asked and self.refused and not self.models:
+            parts.append(f"of the {self.sampled:,} looked at none can be asked: {'; '.join(self.refused)}")
+        elif asked:
             said = f"about {usd(self.cost_usd)}" if self.cost_usd is not None else "cost unknown: a price is"
             if self.low_usd != self.high_usd:
                 said += f" ({usd(self.low_usd)} to {usd(self.high_usd)})"

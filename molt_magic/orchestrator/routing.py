@@ -247,6 +247,8 @@ class Routing:
         if not wanted.share or as_usual:
             return strategy
         left = None if wanted.session_usd is None else wanted.session_usd - self._explored_usd - self._exploring_usd
+        if asked.run is not None and (of_run := asked.run.left_usd) is not None:  # who is drawn must be one that it can pay
+            left = of_run if left is None else min(left, of_run)
         drawn = (self._lots.random(), self._lots.random())
         if left is not None and drawn[0] < wanted.share and asked.situation is not None:
             costs = [c.expected_cost_usd or 0.0 for c in asked.situation.eligible]
@@ -320,12 +322,11 @@ class Routing:
         )
 
     def _fixes(self, names: Iterable[str], engine: Engine) -> str:
-        """The fix of the first of these models that has one."""
-        for name in names:
-            missing = engine.providers.missing(self._parts.catalog.get(name))
-            if missing is not None and missing.fix:
-                return missing.fix
-        return ""
+        """What makes one of these models answer: the fix of the first that has one, and another way where there is one."""
+        missing = (engine.providers.missing(self._parts.catalog.get(name)) for name in names)
+        fixes = list(dict.fromkeys([each.fix for each in missing if each is not None and each.fix]))
+        more = "; `molt doctor` tells what each model needs" if len(fixes) > 2 else ""
+        return f"{', or '.join(fixes[:2])}{more}"
 
 
 def _asked_for(request: Request, candidates: tuple[Candidate, ...]) -> Sequence[Candidate]:

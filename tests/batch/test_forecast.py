@@ -91,6 +91,8 @@ def test_what_is_not_known_is_none_and_who_cannot_be_asked_is_told() -> None:
     some = made([[Step("small", 0.0, 0.001, 0.0)]] * 5 + [NoCandidate("too long", skipped={})] * 5)
     assert (some.cost_usd, some.refused) == (pytest.approx(0.005), {"too long": pytest.approx(0.5)})
     assert "50% cannot be asked: too long" in str(some)
+    none = made([NoCandidate("too long", skipped={})] * 5)
+    assert str(none) == "10 rows, 10 questions to ask; of the 5 looked at none can be asked: too long"
 
 
 def test_a_sample_is_spread_over_the_column() -> None:

@@ -42,6 +42,15 @@ def test_its_budget_stops_it(orchestrator: MakeOrchestrator) -> None:
     assert decisions[-1].propensity == 1.0
 
 
+def test_a_run_draws_nobody_whom_it_cannot_pay(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator(SCRIPT, values=ALWAYS, usage=(10, 50))
+    frame = orch.map([f"question number {i}" for i in range(12)], strategy="rule", task="simple_qa", max_cost=0.0025, concurrency=1)
+    assert set(frame["model"]) == {"small"}
+    decisions = orch.log.to_frame()
+    assert set(decisions["propensity"]) == {1.0}
+    assert set(decisions["n_attempts"]) == {1}
+
+
 def test_a_question_explored_once_is_decided_by_the_strategy_the_next_time(orchestrator: MakeOrchestrator) -> None:
     orch = orchestrator(SCRIPT, values=ALWAYS)
     explored = next(d for d in ask(orch, 30) if d.model == "small")

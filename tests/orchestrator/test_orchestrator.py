@@ -192,6 +192,7 @@ def test_no_key_at_all_names_each_reason_and_the_fix(orchestrator: MakeOrchestra
     with pytest.raises(NoCandidate, match=r"small: no key; big: no key.*set a key for small") as raised:
         orchestrator({}).route("hello", strategy="arbitrage")
     assert raised.value.decision_id is not None
+    assert raised.value.fix.startswith("set a key for small, or set a key for big")
 
 
 @pytest.mark.parametrize(
