@@ -44,7 +44,8 @@ def test_its_budget_stops_it(orchestrator: MakeOrchestrator) -> None:
 
 def test_a_run_draws_nobody_whom_it_cannot_pay(orchestrator: MakeOrchestrator) -> None:
     orch = orchestrator(SCRIPT, values=ALWAYS, usage=(10, 50))
-    frame = orch.map([f"question number {i}" for i in range(12)], strategy="rule", task="simple_qa", max_cost=0.0025, concurrency=1)
+    column = [f"question number {i}" for i in range(12)]
+    frame = orch.map(column, strategy="rule", task="simple_qa", max_cost=0.0025, concurrency=1)
     assert set(frame["model"]) == {"small"}
     decisions = orch.log.to_frame()
     assert set(decisions["propensity"]) == {1.0}
