@@ -56,6 +56,11 @@ def plain(part: Any) -> Any:
         raise _no_part(error) from error
 
 
+def scalar(value: Any) -> Any:
+    """A number of NumPy's, which is what a frame gives, as Python's own; anything else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
 def plain_message(message: Message) -> list[Any]:
     """A message as a `plain` part of a key. Raises InputError."""
     content = message.content if isinstance(message.content, str) else plain(message.content)

@@ -209,6 +209,7 @@ def test_what_is_no_pair_is_refused_and_changes_nothing(examples: object, said: 
 def test_a_missing_task_in_a_frame_is_none_of_them() -> None:
     frame = pd.DataFrame({"text": ["hello", "hi", "fix it"], "task": [None, float("nan"), "repair"]})
     assert TaskClassifier(EMBEDDER).fit(frame).tasks == ("repair",)
+    assert TaskClassifier(EMBEDDER).fit(frame.convert_dtypes()).tasks == ("repair",)
 
 
 def test_a_report_has_a_row_a_task_and_one_for_all() -> None:

@@ -52,7 +52,7 @@ def test_what_is_older_goes_and_the_newest_stay(log: DecisionLog) -> None:
 
 
 def test_it_must_be_said_which_may_go(log: DecisionLog) -> None:
-    for wrong in ({}, {"keep": -1}, {"before": datetime(2025, 1, 1)}):
+    for wrong in ({}, {"keep": -1}, {"before": datetime(2025, 1, 1)}, {"before": "2025-01-01"}):
         with pytest.raises(InputError):
             log.prune(**wrong)  # type: ignore[arg-type]
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from molt_magic import strategies
@@ -218,6 +219,15 @@ class TestStores:
 
 
 class TestLimits:
+    @pytest.mark.parametrize("number", [np.float32, np.float64, np.int64])
+    def test_a_number_out_of_a_frame_is_as_good_as_python_s_own(self, orchestrator: MakeOrchestrator, number: Any) -> None:
+        orch = orchestrator(ANSWERS)
+        own = {"quality": 1, "max_cost": 1, "deadline": 30, "temperature": 1, "max_tokens": 50}
+        limits = {name: number(value) for name, value in own.items()} | {"max_tokens": np.int64(50)}
+        assert orch.route("Hello?", **own).decision.cache == "miss"
+        assert orch.route("Hello?", **limits).decision.cache == "exact"
+        assert list(orch.map(["Hello?"], resume="run", concurrency=np.int64(2), **limits)["status"]) == ["ok"]
+
     def test_questions_kept_out_of_the_log_count_against_the_budget(self, orchestrator: MakeOrchestrator) -> None:
         orch = orchestrator(ANSWERS, values={"budget.session_usd": 0.005})
         spent = orch.route("Hello?", model="big", log=False, max_tokens=100).cost_usd

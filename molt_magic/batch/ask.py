@@ -17,6 +17,7 @@ from molt_magic.errors import InputError, MoltError
 from molt_magic.orchestrator.asked import Asked
 from molt_magic.orchestrator.budget import RunAccount
 from molt_magic.orchestrator.candidates import answer_limit
+from molt_magic.serial import scalar
 from molt_magic.types import OnEvent
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def ask_column(
     options: Mapping[str, Any],
 ) -> pd.DataFrame | Forecast:
     """See `Orchestrator.map`."""
+    options = {name: scalar(value) for name, value in options.items()}
+    max_cost, concurrency = scalar(max_cost), scalar(concurrency)
     options = _checked(options, max_cost, concurrency, on_event)
     probe = asks.read(_PROBE, **options)
     prompts = read(given, column)

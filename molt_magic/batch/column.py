@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,8 @@ def read(given: object, column: str | None) -> Column:
 
     if isinstance(given, pd.DataFrame):
         name = DEFAULT if column is None else column
+        if not isinstance(name, Hashable):
+            raise InputError(f"A frame's column is wanted, not {name!r}.", fix='Name one: column="prompt".')
         if name not in given.columns:
             raise UnknownName("column", str(name), map(str, given.columns))
         given = given[name]
@@ -104,6 +106,8 @@ def is_empty(prompt: object) -> bool:
         return bool(prompt != prompt)  # NaN and NaT
     except TypeError:  # pandas.NA says neither yes nor no
         return True
+    except ValueError:  # a table in a cell
+        return False
 
 
 def key_of(prompt: question.Prompt) -> bytes:

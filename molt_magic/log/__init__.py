@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from molt_magic.errors import InputError, StoreError, UnknownName
-from molt_magic.log.reading import RANK, Reading
+from molt_magic.log.reading import RANK, Reading, whole
 from molt_magic.log.schema import COLUMNS, OPTIONAL, to_row
 from molt_magic.types import Decision, Outcome
 
@@ -137,9 +137,8 @@ class DecisionLog(Reading):
 
         if before is None and keep == 0:
             raise InputError("It must be said which decisions may go.", fix="Give before=TIME, keep=NUMBER, or both.")
-        if keep < 0:
-            raise InputError(f"{keep} decisions cannot be kept.", fix="Give 0 or more.")
-        if before is not None and before.tzinfo is None:
+        keep = whole(keep, "{} decisions cannot be kept.")
+        if before is not None and (not isinstance(before, datetime) or before.tzinfo is None):
             raise InputError("The time has no zone.", fix="Write: datetime.now(UTC) - timedelta(days=30).")
         return prune(self._database, before=before, keep=keep, outcomes=outcomes, size=self._bytes)
 

@@ -104,7 +104,7 @@ def _csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _jsonl(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_json(path, orient="records", lines=True, date_format="iso", double_precision=15, force_ascii=False)
+    frame.to_json(path, orient="records", lines=True, date_format="iso", date_unit="us", double_precision=15, force_ascii=False)
 
 
 def _parquet(frame: pd.DataFrame, path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.log.schema import COLUMNS, from_row
@@ -90,15 +92,14 @@ class Reading:
             ids: these decisions only, in this order; `limit` does not apply. Those that are not in the log are left out.
 
         Raises:
-            InputError: the limit is negative.
+            InputError: the limit is negative, or no whole number.
         """
         from molt_magic.log.frame import to_frame
 
         if ids is not None:
             return to_frame(self._named(ids))
-        if limit is not None and limit < 0:
-            raise InputError(f"A limit of {limit} rows makes no sense.", fix="Give 0 or more.")
-        rows = self._rows("ORDER BY seq DESC LIMIT ?", (-1 if limit is None else limit,))
+        count = -1 if limit is None else whole(limit, "A limit of {} rows makes no sense.")
+        rows = self._rows("ORDER BY seq DESC LIMIT ?", (count,))
         return to_frame(rows[::-1])
 
     def rows_since(self, seq: int, columns: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
@@ -258,7 +259,7 @@ class Reading:
         """
         from molt_magic.log.frame import export
 
-        return export(self.to_frame() if frame is None else frame, Path(path))
+        return export(self.to_frame() if frame is None else frame, Path(path).expanduser())
 
     # -- within
 
@@ -294,6 +295,17 @@ class Reading:
             rows = self._rows(f"WHERE decision_id IN ({', '.join('?' * len(asked))})", asked)
             found.update((row[0], row) for row in rows)
         return [found[decision_id] for decision_id in ids if decision_id in found]
+
+
+def whole(count: SupportsIndex, story: str) -> int:
+    """A number of rows as SQLite takes it. Raises InputError: it is negative, or no whole number.
+
+    Args:
+        story: what the error says, with a place for what was given.
+    """
+    if not isinstance(count, SupportsIndex) or index(count) < 0:
+        raise InputError(story.format(count), fix="Give 0 or more, a whole number.")
+    return min(index(count), sys.maxsize)
 
 
 def _folded(row: tuple[Any, ...], said: tuple[float, str] | None) -> tuple[Any, ...]:

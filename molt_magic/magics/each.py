@@ -87,11 +87,16 @@ def run(session: RouteMagics, chosen: Options, template: str, namespace: Mapping
 def _prompts(template: str, frame: pd.DataFrame, column: str, namespace: Mapping[str, Any], path: str) -> Iterator[str | None]:
     """The prompt of each row; None where the column is empty. Raises InputError, UnknownName."""
     named = column.isidentifier()
+    wanted = column if named else f'row["{column}"]'
     if not interpolation.used(template) & ({"row", column} if named else {"row"}):
-        wanted = column if named else f'row["{column}"]'
         raise InputError(
             f"The prompt is the same for every row of {path}.",
             fix=f"Write {{{{{wanted}}}}} where the row's value belongs.",
+        )
+    if column != "row" and "row" in interpolation.whole(template):
+        raise InputError(
+            f"{{{{row}}}} is a whole row of {path}, of which a model is to see some columns.",
+            fix=f"Write {{{{{wanted}}}}}, or {{{{row.NAME}}}} for any other column.",
         )
     names = [str(name) for name in frame.columns]
     for values in frame.itertuples(index=False, name=None):
@@ -100,7 +105,7 @@ def _prompts(template: str, frame: pd.DataFrame, column: str, namespace: Mapping
         if not getattr(value, "ndim", 0) and is_empty(value):
             yield None
         else:
-            yield interpolation.fill(template, ChainMap({column: value, "row": Row(row)}, namespace))  # type: ignore[arg-type]
+            yield interpolation.fill(template, ChainMap({"row": Row(row), column: value}, namespace))  # type: ignore[arg-type]
 
 
 def _column(path: str, namespace: Mapping[str, Any]) -> tuple[pd.DataFrame, str]:
@@ -115,6 +120,10 @@ def _column(path: str, namespace: Mapping[str, Any]) -> tuple[pd.DataFrame, str]
         raise InputError(
             f"{match['frame']} is a {type(frame).__name__}, not a DataFrame.", fix="--each takes a frame's column."
         )
-    if column not in frame.columns:
-        raise UnknownName("column", column, map(str, frame.columns))
+    names = list(map(str, frame.columns))
+    if frame.columns.nlevels == 1 and column not in names:
+        raise UnknownName("column", column, names)
+    if frame.columns.nlevels > 1 or names.count(column) > 1:
+        several = "columns of several levels" if frame.columns.nlevels > 1 else f"several columns {column!r}"
+        raise InputError(f"{match['frame']} has {several}.", fix="Make a frame with one column for each name.")
     return frame, column

@@ -36,6 +36,11 @@ def used(text: str) -> set[str]:
     return {m.group(0) for field in _FIELD.finditer(text) if field["path"] and (m := re.match(_NAME, field["path"]))}
 
 
+def whole(text: str) -> set[str]:
+    """Those of them that a field names with nothing of theirs behind it."""
+    return {field["path"] for field in _FIELD.finditer(text) if field["path"] and re.fullmatch(_NAME, field["path"])}
+
+
 def lookup(path: str, namespace: Mapping[str, Any]) -> Any:
     """The object that `name.attr[0]["key"]` leads to. Raises UnknownName or InputError."""
     if not re.fullmatch(_PATH, path):

@@ -51,7 +51,7 @@ class KeptExamples:
                     end = file.seek(0, os.SEEK_END)
                     if end and (file.seek(end - 1), file.read(1))[1] != b"\n":  # a writer died in the middle of a line
                         lines = "\n" + lines
-                    file.write(lines.encode("utf-8", "surrogatepass"))
+                    file.write(lines.encode())
                     file.flush()
                     os.fsync(descriptor)
         except OSError as error:
@@ -110,4 +110,8 @@ def _example(line: bytes) -> Example:
         raise ValueError(f"was written by a newer molt_magic (version {version}, this one knows {VERSION})")
     if not isinstance(text, str) or not isinstance(task, str | None):
         raise ValueError("is no example")
+    try:
+        f"{text}{task}".encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a character (a lone surrogate)") from None
     return text, task

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from molt_magic.errors import InputError
+from molt_magic.serial import scalar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,17 +29,17 @@ def marks_of(about: str | Mapping[str, float] | pd.Series[Any] | pd.DataFrame, s
         InputError: there is a score beside a column of them; a column is missing.
     """
     if isinstance(about, str):
-        return [(about, _plain(score))]
+        return [(about, scalar(score))]
     import pandas as pd
 
     if score is not None and isinstance(about, (pd.DataFrame, pd.Series, Mapping)):
         raise InputError("There is a score beside a whole column of them.", fix="Leave it out: orch.feedback(frame).")
     if score is not None:
-        return [(str(about), _plain(score))]
+        return [(str(about), scalar(score))]
     if isinstance(about, pd.DataFrame):
         about = scores_in(about, SCORE)
     if isinstance(about, (pd.Series, Mapping)):
-        return [(decision_id, _plain(value)) for decision_id, value in about.items()]
+        return [(decision_id, scalar(value)) for decision_id, value in about.items()]
     raise InputError(
         f"Feedback is about a decision's id, not about a {type(about).__name__}.",
         fix="Or give a DataFrame with decision_id and score, a Series of scores by decision_id, or a dict.",
@@ -47,6 +48,8 @@ def marks_of(about: str | Mapping[str, float] | pd.Series[Any] | pd.DataFrame, s
 
 def scores_in(frame: pd.DataFrame, column: str) -> pd.Series[Any]:
     """The scores in a column of a frame, indexed by the decisions' ids. Raises InputError."""
+    if column == ID:
+        raise InputError(f"{ID} says which decisions are meant, and holds no scores.", fix="Name the column of scores.")
     by_index = frame.index.name == ID
     missing = [name for name in ((column,) if by_index else (ID, column)) if name not in frame.columns]
     if missing:
@@ -80,8 +83,3 @@ def some(names: Sequence[str]) -> str:
 
 def _is_score(score: object) -> bool:
     return isinstance(score, (int, float)) and 0.0 <= score <= 1.0
-
-
-def _plain(value: Any) -> Any:
-    """A number of NumPy's as Python's own."""
-    return value.item() if hasattr(value, "item") else value

@@ -11,6 +11,7 @@ from typing import Any
 
 from molt_magic.catalog import Catalog
 from molt_magic.errors import InputError, UnknownName
+from molt_magic.serial import scalar
 from molt_magic.strategies import NAMES
 from molt_magic.types import Message, Request
 
@@ -75,12 +76,16 @@ def read(
     if task is not None and task not in (known := set(tasks)):
         raise UnknownName("task", task, known)
     if quality is not None:
+        quality = scalar(quality)
         _in_range("quality", quality, 0.0, 1.0)
     if max_cost is not None:
+        max_cost = scalar(max_cost)
         _in_range("max_cost", max_cost, 0.0, None)
     if deadline is not None:
+        deadline = scalar(deadline)
         _in_range("deadline", deadline, 0.01, None)
     if params:
+        params = {name: scalar(value) for name, value in params.items()}
         _sendable(params)
     strategy = "direct" if model is not None else strategy
     return Request(messages, task, strategy, model, quality, max_cost, deadline, dict(params), _schema(schema), thread)

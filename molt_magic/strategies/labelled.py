@@ -55,9 +55,15 @@ def _pair(number: int, row: Any) -> Example:
     text, task = row
     if not isinstance(text, str):
         raise InputError(f"The text of example {number} is {type(text).__name__}, not text.", fix="Drop or mend that row.")
-    if task is None or task != task or type(task).__name__ == "NAType":  # NaN is not itself; pandas' NA is neither
-        return text, None
-    name = str(task).strip()
-    if not name:
+    nothing = task is None or type(task).__name__ == "NAType" or task != task  # NaN is not itself; pandas' NA is neither
+    name = "" if nothing else str(task).strip()
+    if not nothing and not name:
         raise InputError(f"The task of example {number} is empty.", fix="Say None where a text is none of the tasks.")
-    return text, name
+    try:
+        f"{text}{name}".encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"Example {number} holds half of a character (a lone surrogate).",
+            fix='Mend the text: text.encode("utf-8", "replace").decode().',
+        ) from None
+    return text, name or None

@@ -9,6 +9,7 @@ from numbers import Real
 from typing import Any
 
 from molt_magic.errors import ConfigError
+from molt_magic.serial import scalar
 from molt_magic.types import Attempt, Verdict
 from molt_magic.validators.rules import RuleCheck, accept, refuse, text_of
 
@@ -42,8 +43,7 @@ def verdict_of(returned: Any) -> Verdict:
     if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], str):
         found = verdict_of(returned[0])
         return Verdict(found.accepted, found.score, returned[1] or found.reason)
-    # numpy's own bool and float scalars are neither bool nor float
-    value = returned.item() if hasattr(returned, "item") and getattr(returned, "shape", None) == () else returned
+    value = scalar(returned)  # NumPy's own bool and float are neither bool nor float
     if isinstance(value, bool):
         return accept("returned True") if value else refuse("returned False")
     if isinstance(value, Real):

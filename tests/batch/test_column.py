@@ -39,6 +39,14 @@ def test_a_column_that_is_not_there_or_not_asked_of_a_frame_is_refused() -> None
         read(pd.DataFrame({"prompt": ["a"]}), "promt")
     with pytest.raises(InputError, match="Only a frame"):
         read(["a"], "prompt")
+    with pytest.raises(InputError, match="Name one"):
+        read(pd.DataFrame({"prompt": ["a"]}), ["prompt"])  # type: ignore[arg-type]
+
+
+def test_a_cell_that_holds_a_table_is_wrong_by_itself() -> None:
+    for table in (np.zeros((2, 2)), pd.DataFrame({"a": [1, 2]})):
+        found = different(Column(["Why?", table], None))
+        assert (len(found), list(found.unread)) == (1, [1])
 
 
 @pytest.mark.parametrize("cell", [None, float("nan"), pd.NA, pd.NaT, "", " \n", []])

@@ -165,6 +165,8 @@ def test_log_shows_the_last_and_binds_all(notebook: MakeNotebook) -> None:
     assert isinstance(book["frame"], pd.DataFrame)
     assert len(book["frame"]) == 4
     assert "2 are in few" in say(book, "log -n 2 -o few")
+    assert "2 are in few" in say(book, "log -n2 -o few")
+    assert "4 are in many" in say(book, f"log -n {10**20} -o many")
 
 
 def test_export_writes_the_file(notebook: MakeNotebook, tmp_path: Path) -> None:
@@ -274,7 +276,11 @@ def test_feedback_takes_a_frame_or_a_column_of_one(notebook: MakeNotebook) -> No
     assert book.orchestrator.log.to_frame()["quality"].tolist() == [1.0, 1.0]
     assert "Noted: 2 scores of indexed.mine." in say(book, "feedback indexed.mine")
     assert book.orchestrator.log.to_frame()["quality"].tolist() == [0.0, 0.5]
-    for line, says in (("marks.mien", "no column mien"), ("word", "must be a number, not 'word'")):
+    for line, says in (
+        ("marks.mien", "no column mien"),
+        ("marks.decision_id", "holds no scores"),
+        ("word", "must be a number, not 'word'"),
+    ):
         assert says in book.run(f"%route feedback {line}").stdout
 
 

@@ -67,6 +67,14 @@ def test_value_of_a_row_is_not_interpolated_again(notebook: MakeNotebook) -> Non
     assert book["out"]["text"][0] == "<{{secret}}>"
 
 
+def test_column_may_be_called_row_or_by_a_number(notebook: MakeNotebook) -> None:
+    book = notebook({"small": echo})
+    book["df"] = pd.DataFrame({"row": ["a", "b"], 0: ["c", "d"]})
+    book.run("%%route -m small --each df.row -o named\n{{row}}")
+    book.run('%%route -m small --each df[0] -o numbered\n{{row["0"]}}')
+    assert (list(book["named"]["text"]), list(book["numbered"]["text"])) == (["<a>", "<b>"], ["<c>", "<d>"])
+
+
 @pytest.mark.parametrize(
     ("line", "body", "error", "says"),
     [
@@ -74,6 +82,9 @@ def test_value_of_a_row_is_not_interpolated_again(notebook: MakeNotebook) -> Non
         ("--each fd.text", "{{text}}", UnknownName, "Did you mean 'df'"),
         ("--each df", "{{text}}", InputError, "does not name a column"),
         ("--each df.text", "the same", InputError, "same for every row"),
+        ("--each df.text", "{{text}} of {{ row }}", InputError, "{{row}} is a whole row"),
+        ("--each twice.text", "{{text}}", InputError, "several columns 'text'"),
+        ("--each levels.text", "{{text}}", InputError, "columns of several levels"),
         ("--each df.text -s rull", "{{text}}", UnknownName, "Did you mean 'rule'"),
         ("--each df.text", "{{text}} {{row.lagn}}", UnknownName, "Did you mean 'lang'"),
         ("--each number.real", "{{real}}", InputError, "not a DataFrame"),
@@ -90,6 +101,8 @@ def test_what_is_wrong_for_every_row_fails_the_cell(
 ) -> None:
     book = notebook()
     book["df"], book["number"] = FRAME, 3
+    book["twice"] = pd.DataFrame([["a", "b"]], columns=["text", "text"])
+    book["levels"] = pd.DataFrame([["a"]], columns=pd.MultiIndex.from_tuples([("text", "en")]))
     ran = book.run(f"%%route {line}\n{body}")
     assert isinstance(ran.error, error)
     assert says in ran.stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from molt_magic.errors import InputError
 from molt_magic.orchestrator import Orchestrator
 from molt_magic.orchestrator.examples import KeptExamples
 from tests.conftest import MakeOrchestrator
@@ -92,3 +93,17 @@ def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: KeptExamples(path).keep([(f"text {n} " + "x" * 5000, "a")]), range(40)))
     assert sorted(int(text.split()[1]) for text, _ in KeptExamples(path).news()) == list(range(40))
+
+
+def test_an_example_with_half_a_character_is_refused_and_one_that_is_kept_already_skipped(
+    orchestrator: MakeOrchestrator, caplog: pytest.LogCaptureFixture
+) -> None:
+    orch = orchestrator({})
+    orch.classifier.add(REFUNDS)
+    with pytest.raises(InputError, match="half of a character"):
+        orch.classifier.add([("half of an emoji \ud83d", "refunds")])
+    with file_of(orch).open("a") as file:
+        file.write('{"text": "half of an emoji \\ud83d", "task": "refunds"}\n')  # as an earlier version kept it
+    with caplog.at_level(logging.WARNING, "molt_magic"):
+        assert orchestrator({}).classifier.guess(ASKED).task == "refunds"
+    assert "line 21 of" in caplog.text

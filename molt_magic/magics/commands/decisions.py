@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from molt_magic.magics.session import RouteMagics
     from molt_magic.orchestrator import Orchestrator
 
+SHOWN = 10  # of the log, where no number is given
 GROUPS = ("model", "provider", "strategy")
 BUDGETS = ("call", "session", "day")  # of a session where none is named
 
@@ -32,7 +33,7 @@ def _explain(session: RouteMagics, rest: Sequence[str], namespace: Namespace) ->
 def log_parser() -> Parser:
     """The parser of `%route log`."""
     p = Parser("%route log", "The last decisions, of every session.")
-    p.add_argument("-n", type=_count, default=10, metavar="N", help="how many to show (10); with -o how many to bind (all)")
+    p.add_argument("-n", type=_count, metavar="N", help=f"how many to show ({SHOWN}); with -o how many to bind (all)")
     p.add_argument("-o", dest="name", type=options.variable, metavar="DF", help="bind all of them to a variable as a DataFrame")
     p.add_argument("--prune", type=_days, metavar="DAYS", help="take out for good what is older; what it taught and cost stays")
     p.add_argument("--interact", action="store_true", help="add a table of all of them, to search, sort and open row by row")
@@ -57,9 +58,9 @@ def _log(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Pa
     orch = session.orchestrator
     if found.prune is not None:
         return _prune(orch, found.prune)
-    frame = orch.log.to_frame(limit=None if found.name and "-n" not in rest else found.n)
+    frame = orch.log.to_frame(limit=found.n if found.n or found.name else SHOWN)
     session.bind(found.name, frame)
-    page = latest(frame.tail(found.n), f"{len(frame)} are in {found.name}." if found.name else "")
+    page = latest(frame.tail(found.n or SHOWN), f"{len(frame)} are in {found.name}." if found.name else "")
     return Decisions(orch, before=page) if found.interact else page
 
 
