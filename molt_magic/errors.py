@@ -266,9 +266,14 @@ class ContextTooLong(ProviderError):
 
 
 class ContentFiltered(ProviderError):
-    """The provider refused the content."""
+    """The provider refused the content.
+
+    Attributes:
+        withheld: what came in place of an answer: no text, and what it used, which is billed. None: nothing came.
+    """
 
     kind = "content_filter"
+    withheld: Completion | None = None
 
 
 class ServerError(ProviderError):

@@ -292,9 +292,8 @@ def _outcome(attempt: Attempt) -> Attributes:
 
 def _measure(instruments: _Instruments, about: Attributes, attempt: Attempt, seconds: float) -> None:
     instruments.seconds.record(seconds, about)
-    if attempt.completion is None:
+    if (usage := attempt.usage) is None:
         return
-    usage = attempt.completion.usage
     if not usage.estimated:  # the conventions want what the provider bills
         instruments.tokens.record(usage.input_tokens, {**about, "gen_ai.token.type": "input"})
         instruments.tokens.record(usage.output_tokens, {**about, "gen_ai.token.type": "output"})

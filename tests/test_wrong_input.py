@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from molt_magic import strategies
@@ -41,6 +43,9 @@ class TestArguments:
             [{"role": "user", "content": [{"type": "text", "text": " \n"}]}],
             " \t\n",
             "half of an emoji: \ud83d",
+            [{"role": "user", "content": "a", "tool_calls": "[]"}],
+            [{"role": "user", "content": "a", "tool_calls": ["a text"]}],
+            [{"role": "user", "content": "a", "tool_call_id": 3}],
         ],
     )
     def test_a_prompt_that_is_none_is_refused(self, prompt: Any, orchestrator: MakeOrchestrator) -> None:
@@ -218,7 +223,33 @@ class TestStores:
         assert "[Errno" not in told.message
 
 
+class TestMessages:
+    def test_what_a_frame_has_for_a_missing_field_is_none(self, orchestrator: MakeOrchestrator) -> None:
+        calls = [{"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}]
+        turns = [
+            {"role": "user", "content": "Add."},
+            {"role": "assistant", "content": None, "tool_calls": calls},
+            {"role": "tool", "content": "4", "tool_call_id": "c1"},
+            {"role": "user", "content": "And?"},
+        ]
+        orch = orchestrator(ANSWERS)
+        asked = [message for result in (orch.route(turns), orch.route(pd.DataFrame(turns).to_dict("records"), cache="refresh"))
+                 for message in result.attempts[0].call.messages]  # fmt: skip
+        assert asked[:4] == asked[4:]
+        assert asked[1].tool_calls == tuple(calls)
+
+    def test_a_row_with_odd_messages_does_not_disturb_the_others(self, orchestrator: MakeOrchestrator) -> None:
+        odd = [{"role": "user", "content": "a", "tool_calls": 3}]
+        frame = orchestrator(ANSWERS).map(["good", odd], model="small")
+        assert list(frame["status"]) == ["ok", "error"]
+        assert "tool_calls must be a list" in frame["error"][1]
+
+
 class TestLimits:
+    def test_a_limit_without_end_is_none(self, orchestrator: MakeOrchestrator) -> None:
+        limits = {"max_cost": float("inf"), "quality": Fraction(1, 2), "deadline": Fraction(30)}
+        assert orchestrator(ANSWERS).route("Hello?", **limits).ok
+
     @pytest.mark.parametrize("number", [np.float32, np.float64, np.int64])
     def test_a_number_out_of_a_frame_is_as_good_as_python_s_own(self, orchestrator: MakeOrchestrator, number: Any) -> None:
         orch = orchestrator(ANSWERS)
@@ -245,6 +276,9 @@ class TestLimits:
         with pytest.raises(NoCandidate) as long:
             orch.route("word " * 20_000)
         assert long.value.fix
+        with pytest.raises(NoCandidate, match="cannot take images") as unfit:
+            orch.route([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}], model="small")
+        assert "Use another model" in unfit.value.fix
         assert orch.log.get(str(long.value.decision_id)) is not None
 
 

@@ -21,7 +21,7 @@ def attempted(attempts: Sequence[Attempt], keep_text: bool) -> str:
 
 def _attempt(attempt: Attempt, keep_text: bool) -> str:
     call, completion, verdict, error = attempt.call, attempt.completion, attempt.verdict, attempt.error
-    usage = _UNUSED if completion is None else completion.usage
+    usage = attempt.usage or _UNUSED
     return (
         f'{{"index":{attempt.index},"model":{word(call.model)},"purpose":{word(call.purpose)},'
         f'"served_model":{word(None if completion is None else completion.model)},"provider":{word(attempt.provider)},'

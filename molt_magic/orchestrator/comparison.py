@@ -31,6 +31,7 @@ COLUMNS = (
     "reason", "error", "decision_id",
 )
 # fmt: on
+NUMBERS = ("cost_usd", "saved_usd", "latency_s", "predicted_quality", "quality")
 _MODE_OPTIONS: Mapping[Mode, Mapping[str, Any]] = {"live": {}, "dry run": {"dry_run": True}, "recorded": {"recorded": True}}
 
 OnNamedEvent = Callable[[str, Event], None]
@@ -133,10 +134,13 @@ class Comparison:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a name, in their order; `strategy` is the name as given, `status` is `running` for one under way."""
+        """One row a name, in their order; `strategy` is the name as given, `status` is `running` for one under way. Figures are
+        float64 with NaN for unknown, the rest is text or None."""
         import pandas as pd
 
-        return pd.DataFrame([self.row(name) for name in self.names], columns=list(COLUMNS))
+        rows = [self.row(name) for name in self.names]
+        dtypes = {column: float if column in NUMBERS else object for column in COLUMNS}
+        return pd.DataFrame({column: pd.Series([row[column] for row in rows], dtype=dtypes[column]) for column in COLUMNS})
 
     def row(self, name: str) -> dict[str, Any]:
         """What is known of one name, by column."""

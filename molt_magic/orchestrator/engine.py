@@ -327,6 +327,8 @@ class Engine:
             completion = partial or interrupted(spec, call, "".join(arrived))
         if completion is not None:
             completion = counted(spec, call, completion)
+        elif isinstance(served.error, errors.ContentFiltered) and served.error.withheld is not None:
+            served.error.withheld = counted(spec, call, served.error.withheld)
         latency = time.perf_counter() - started
         if served.latency_s is not None:
             trace.recorded_s += served.latency_s - latency

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from molt_magic import errors
 from molt_magic.orchestrator.budget import Refusal
@@ -32,7 +32,7 @@ def failure(
             name = choice.reason.split(" ", 1)[0]
             skipped = {name: skipped.get(name, "")} if name in skipped else skipped
         story = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
-        fix = fixes(skipped) or _remedy(choice)
+        fix = fixes(skipped) or _remedy(choice, skipped, refused)
         return errors.NoCandidate(f"No model can take this request. {story}.", skipped=skipped, fix=fix)
     if answer.error is None:
         return None
@@ -50,10 +50,17 @@ def _too_dear(choice: Choice, refused: Mapping[str, Refusal]) -> errors.BudgetEx
     return refused[min(about, key=cost_of).name].error if about else None
 
 
-def _remedy(choice: Choice) -> str:
-    """What helps where every model is there and none fits."""
-    if any(c.reachable for c in choice.candidates):  # passed over for its price alone
+def _remedy(choice: Choice, skipped: Collection[str], refused: Collection[str]) -> str:
+    """What helps where every model is there and none fits.
+
+    Args:
+        skipped: names of the models that it is about.
+        refused: of models that were not asked for what they may cost.
+    """
+    if not set(refused).isdisjoint(skipped):
         return "Allow more with max_cost (--max-cost), or set the prices of the models."
+    if len(skipped) == 1 and len(choice.candidates) > 1:
+        return "Use another model (%route models shows what each one takes), or ask again later."
     if choice.candidates:
         return "Ask for less, or configure a model that can take it: %route models shows what each one takes."
     return "Configure a model under [models] in molt.toml."

@@ -150,7 +150,9 @@ class Learning:
         known = {} if log is None else log.columns_of(ids, columns)
         unknown = [decision_id for decision_id in ids if decision_id not in known]
         if log is None or (unknown and len(ids) == 1):
-            raise UnknownName("decision", ids[0], [])
+            error = UnknownName("decision", ids[0], [])
+            error.fix = "The column decision_id of the log names all there are: %route log -o frame."
+            raise error
         if unknown:
             raise InputError(
                 f"{len(unknown):,} of {len(ids):,} decisions are not in the log: {some(unknown)}. Nothing was noted.",

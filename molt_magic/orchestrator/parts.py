@@ -109,7 +109,7 @@ class Parts:
         self.budget = Budget(
             limits=lambda: self.settings.budget,
             session=session,
-            log=lambda: self.log if self.settings.log.enabled else None,
+            log=self._logged_before,
             folder=lambda: self.settings.data_dir,
             patience_s=lambda: self.settings.network.total_s,
         )
@@ -118,6 +118,10 @@ class Parts:
             limits=lambda: BudgetSettings(allow_unknown_prices=self.settings.budget.allow_unknown_prices), session=session
         )
         self.promises = Promises(settings=lambda: self.settings, embedder=lambda: self.embedder)
+
+    def _logged_before(self) -> DecisionLog | None:
+        """The log, also while it is off: what was spent before counts."""
+        return self.log if self.settings.log.enabled or self.log.path.exists() else None
 
     def change(self, values: Mapping[str, Any]) -> None:
         """Change settings and drop the parts that rest on them. Raises UnknownName or ConfigError, then nothing changes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
@@ -76,14 +77,12 @@ def read(
     if task is not None and task not in (known := set(tasks)):
         raise UnknownName("task", task, known)
     if quality is not None:
-        quality = scalar(quality)
-        _in_range("quality", quality, 0.0, 1.0)
+        quality = _in_range("quality", scalar(quality), 0.0, 1.0)
     if max_cost is not None:
-        max_cost = scalar(max_cost)
-        _in_range("max_cost", max_cost, 0.0, None)
+        max_cost = _in_range("max_cost", scalar(max_cost), 0.0, None)
+        max_cost = None if max_cost == math.inf else max_cost  # no limit
     if deadline is not None:
-        deadline = scalar(deadline)
-        _in_range("deadline", deadline, 0.01, None)
+        deadline = _in_range("deadline", scalar(deadline), 0.01, None)
     if params:
         params = {name: scalar(value) for name, value in params.items()}
         _sendable(params)
@@ -130,7 +129,8 @@ def _message(given: object) -> Message:
             fix='Like {"role": "user", "content": "Hello"}.',
         )
     role: Any = given["role"]
-    content: Any = given.get("content") or ""
+    content, calls, answers = (_field(given, name) for name in ("content", "tool_calls", "tool_call_id"))
+    content = "" if content is None else content
     if role not in ROLES:
         raise UnknownName("role", str(role), ROLES)
     if not isinstance(content, str):
@@ -141,13 +141,33 @@ def _message(given: object) -> Message:
         if not all(isinstance(part.get("text"), str) for part in content if part.get("type") == "text"):
             raise InputError("A part of type text has no text.", fix='Write {"type": "text", "text": "..."}.')
         content = tuple(dict(part) for part in content)
-    return Message(role, content, tuple(given.get("tool_calls") or ()), given.get("tool_call_id"))
+    calls = () if calls is None else calls
+    if not isinstance(calls, Sequence) or not all(isinstance(call, Mapping) for call in calls):
+        raise InputError(
+            "A message's tool_calls must be a list of dicts.",
+            fix='A call: {"id": "...", "type": "function", "function": {"name": "...", "arguments": "{}"}}.',
+        )
+    if answers is not None and not isinstance(answers, str):
+        raise InputError(
+            f"A message's tool_call_id must be text, not {answers!r}.", fix="Give the id of the call that it answers."
+        )
+    return Message(role, content, tuple(calls), answers)
 
 
-def _in_range(name: str, value: object, low: float, high: float | None) -> None:
+def _field(message: Mapping[str, Any], name: str) -> Any:
+    """A field of a message, None where it has none; a frame has NaN there, and arrays of NumPy for lists."""
+    value = message.get(name)
+    if isinstance(value, float) and value != value:
+        return None
+    return value.tolist() if value is not None and hasattr(value, "tolist") else value
+
+
+def _in_range(name: str, value: object, low: float, high: float | None) -> float:
+    """The value, as a number that a cache key can hold. Raises InputError."""
     if not isinstance(value, Real) or not low <= float(value) or (high is not None and float(value) > high):
         span = f"{low:g} or more" if high is None else f"between {low:g} and {high:g}"
         raise InputError(f"{name} must be a number, {span}, not {value!r}.")
+    return value if isinstance(value, int | float) else float(value)
 
 
 @lru_cache(maxsize=256)  # the same few names over and over, and comparing takes a tenth of a millisecond

@@ -13,6 +13,7 @@ from typing import Literal
 from molt_magic import catalog as pricing
 from molt_magic.orchestrator.attempted import attempted
 from molt_magic.orchestrator.beforehand import Beforehand
+from molt_magic.orchestrator.counting import priced
 from molt_magic.orchestrator.trace import attempt_cost
 from molt_magic.types import Attempt, CacheState, Candidate, Choice, ContextAction, Decision, Request, Verdict
 
@@ -52,7 +53,7 @@ def decision(
     answer = _answer(attempts, choice.attempt)
     completion = None if answer is None else answer.completion
     answered = answer is not None and completion is not None
-    usage = completion.usage if completion else None
+    usage = None if answer is None else answer.usage
     total = _total(attempts)
     own = None if answer is None else attempt_cost(answer)
     baseline, baseline_cost = _baseline(choice.candidates, answer)
@@ -161,8 +162,8 @@ def _baseline(candidates: Sequence[Candidate], answer: Attempt | None) -> tuple[
             best = candidate
     if best is None:
         return None, None
-    if best.spec.name == model and answer.cache in ("miss", "off"):
-        return model, usage.cost_usd
+    if best.spec.name == model:
+        return model, usage.cost_usd if answer.cache in ("miss", "off") else priced(best.spec, usage).cost_usd
     return best.spec.name, pricing.estimate_usd(best.spec, usage.input_tokens, usage.output_tokens)
 
 

@@ -120,8 +120,8 @@ class Routing:
         return self._parts.engine_by(asked.exchanger)
 
     async def _candidates(self, asked: Asked, engine: Engine, began: float) -> tuple[Candidate, ...]:
-        """Who could answer. With nobody ready, the local model that was asked for, or the default one, is fetched first; a plan
-        takes it as fetched."""
+        """Who could answer. Where nobody is there, the local model that was asked for, or the default one, is fetched first if
+        it can take the question; a plan takes it as fetched. Who is too dear, cannot take it or is cooling down is there."""
         request = asked.request
 
         def assessed(fetched: ModelSpec | None = None) -> tuple[Candidate, ...]:
@@ -152,8 +152,11 @@ class Routing:
         spec = self._parts.catalog.models.get(request.model or DEFAULT_LOCAL)
         if spec is None or not engine.providers.can_pull(spec):
             return candidates
-        if asked.dry_run:
-            return assessed(fetched=spec)
+        if any(engine.providers.missing(c.spec) is None for c in asked_for):
+            return candidates
+        as_fetched = assessed(fetched=spec)
+        if asked.dry_run or not any(c.spec is spec and c.skipped is None for c in as_fetched):
+            return as_fetched
         with until(None if request.deadline_s is None else self._deadline(asked, began), f"{spec.name} was there"):
             await engine.providers.apull(spec)
         engine.availability.look_again()

@@ -60,5 +60,6 @@ class Trace:
 
 
 def attempt_cost(attempt: Attempt) -> float | None:
-    """USD that an attempt cost; a failure without a completion costs nothing that we know of."""
-    return 0.0 if attempt.completion is None else attempt.completion.usage.cost_usd
+    """USD that an attempt cost; a failure of which no usage is known costs nothing that we know of."""
+    usage = attempt.usage
+    return 0.0 if usage is None else usage.cost_usd

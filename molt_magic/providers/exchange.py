@@ -244,12 +244,14 @@ class _Exchange:
     def checked(self, completion: Completion) -> Completion:
         """The completion, unless the provider withheld all of it."""
         if completion.finish_reason == "content_filter" and not completion.text:
-            raise ContentFiltered(
+            refused = ContentFiltered(
                 f"{self.provider} withheld the answer of {self.spec.name} for its content.",
                 provider=self.provider,
                 status=200,
                 fix="Rephrase the prompt, or use another model.",
             )
+            refused.withheld = sound(completion, self.spec)
+            raise refused
         return sound(completion, self.spec)
 
     def error(self, fault: Fault, headers: Mapping[str, str]) -> ProviderError:

@@ -109,8 +109,11 @@ class ChatReader:
         if data.get("usage"):
             self._usage = read_usage(data["usage"])
         text = ""
-        for choice in data["choices"]:
-            if choice.get("index", 0) == 0:
+        choices = data.get("choices")
+        if choices is None and not _says_nothing(data, event.name):
+            raise KeyError("choices")
+        for choice in choices or ():
+            if not choice.get("index"):
                 text += self._choice(choice)
         return text
 
@@ -149,6 +152,11 @@ class ChatReader:
             logprobs=tuple(self._logprobs) or None,
             tool_calls=calls,
         )
+
+
+def _says_nothing(data: Mapping[str, Any], event: str) -> bool:
+    """Whether a chunk without choices is one that servers send beside the answer: token counts, or a sign of life."""
+    return not data or bool(data.get("usage")) or "ping" in (event, data.get("type"))
 
 
 @or_unknown

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from molt_magic.errors import MoltError
+from molt_magic.errors import ContentFiltered, MoltError
 from molt_magic.frozen import fast_init
 from molt_magic.types.request import NO_PARAMS, Message
 
@@ -124,6 +124,14 @@ class Attempt:
     def ok(self) -> bool:
         """Whether there is a whole answer."""
         return self.completion is not None and self.error is None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What it used, whether its answer is there or was withheld for its content; None: nothing that is known."""
+        said = self.completion
+        if said is None and isinstance(self.error, ContentFiltered):
+            said = self.error.withheld
+        return None if said is None else said.usage
 
 
 @dataclass(frozen=True, slots=True)

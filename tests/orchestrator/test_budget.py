@@ -25,7 +25,7 @@ from molt_magic.orchestrator.budget import MARGIN, Budget, Quote, quote
 from molt_magic.orchestrator.budget.holds import FILE, Day
 from molt_magic.providers.base import Served
 from molt_magic.tokens import count_messages
-from molt_magic.types import Call, Candidate, Event, Message, ModelSpec, Prices
+from molt_magic.types import Call, Candidate, Completion, Event, Message, ModelSpec, Prices, Usage
 from tests.conftest import MakeOrchestrator
 from tests.scripted import ScriptedProviders
 from tests.test_log import a_decision
@@ -410,6 +410,27 @@ def test_a_log_that_cannot_be_read_lets_nothing_be_spent(orchestrator: MakeOrche
     with pytest.raises(errors.StoreError, match="file of budgets"):
         orch.route("hello", model="small")
     assert orch.providers.calls == []  # type: ignore[attr-defined]
+
+
+def test_an_answer_that_was_withheld_is_paid_for(orchestrator: MakeOrchestrator) -> None:
+    refused = errors.ContentFiltered("It was withheld.", provider="openai")
+    refused.withheld = Completion("", "small", Usage(1000, 4500), "content_filter")
+    orch = orchestrator({"small": refused}, values={"budget.session_usd": 0.025})  # $0.01 each
+    frame = orch.map([f"question {n}" for n in range(9)], model="small", max_tokens=4500, concurrency=1)
+    assert frame["cost_usd"].sum() == orch.log.to_frame()["cost_usd"].sum() == orch.spent_usd() == pytest.approx(0.02)
+    assert list(frame["status"]) == ["error"] * 3 + ["not asked"] * 6  # the third is refused, and ends the run
+    assert set(orch.log.to_frame()["output_tokens"]) == {4500, 0}
+
+
+def test_what_is_in_the_log_counts_though_it_is_off_now(orchestrator: MakeOrchestrator) -> None:
+    orch = orchestrator({"small": "x"}, values={"budget.day_usd": 0.005}, usage=(10, 2000))
+    orch.route("hello", model="small", max_tokens=2000)
+    off = orchestrator({"small": "x"}, values={"budget.day_usd": 0.005, "log.enabled": False}, usage=(10, 2000))
+    orch.configure({"log.enabled": False})
+    for each in (orch, off):
+        with pytest.raises(BudgetExceeded, match="today's"):
+            each.route("hello again", model="small", max_tokens=2000)
+    assert orch.spent_usd() == pytest.approx(0.00401)
 
 
 # -- exploration

@@ -191,3 +191,13 @@ class TestComparison:
         comparison.start()
         comparison.wait()
         assert list(comparison.frame["text"]) == ["fine"]
+
+
+def test_the_frame_has_the_same_types_whatever_is_in_it(orchestrator: MakeOrchestrator) -> None:
+    figures = {"cost_usd", "saved_usd", "latency_s", "predicted_quality", "quality"}
+    orch = orchestrator({"small": "x"})
+    for names in (["small"], ["big"], ["small", "big"]):
+        frame = orch.compare("hello", names)
+        assert {name for name in frame.columns if frame[name].dtype == float} == figures
+        assert set(frame.dtypes.astype(str)) == {"float64", "object"}
+        assert [error is None for error in frame["error"]] == [name == "small" for name in names]

@@ -188,6 +188,14 @@ def test_a_failure_falls_back_and_the_decision_tells_the_story(orchestrator: Mak
     assert "small failed (server_error)" in result.explain()
 
 
+def test_an_answer_from_the_cache_saves_what_it_cost(orchestrator: MakeOrchestrator) -> None:
+    priced = {**MODELS["small"], "context_window": 8000, "api_key_env": "NONE", "cached_usd_per_mtok": 0.1}
+    orch = orchestrator({"small": "x"}, values={"models.small": priced}, usage=(1000, 50, 900))
+    paid, cached = orch.route("hello"), orch.route("hello")
+    assert (paid.decision.cache, cached.decision.cache) == ("miss", "exact")
+    assert cached.saved_usd == pytest.approx(paid.cost_usd) == pytest.approx((100 + 90 + 100) / 1e6)
+
+
 def test_no_key_at_all_names_each_reason_and_the_fix(orchestrator: MakeOrchestrator) -> None:
     with pytest.raises(NoCandidate, match=r"small: no key; big: no key.*set a key for small") as raised:
         orchestrator({}).route("hello", strategy="arbitrage")

@@ -506,6 +506,46 @@ async def test_an_answer_that_was_withheld_whole_is_an_error(server: Server) -> 
     assert isinstance(failed(await ask(OPENAI, server)), errors.ContentFiltered)
 
 
+@every
+@both
+async def test_an_answer_that_was_withheld_whole_says_what_it_used(wire: Wire, server: Server, streaming: bool) -> None:
+    reasons = {
+        "openai": ('"stop"', '"content_filter"'),
+        "anthropic": ('"end_turn"', '"refusal"'),
+        "gemini": ('"STOP"', '"SAFETY"'),
+    }
+    before, after = reasons[wire.provider]
+
+    def withheld(text: str) -> str:
+        return text.replace(before, after).replace("Hello ", "").replace("w\\u00f6rld", "").replace("wörld", "")
+
+    at_once = whole(200, withheld(json.dumps(wire.whole)), {"content-type": "application/json"})
+    server.answer(stream([withheld(event) for event in wire.events]) if streaming else at_once)
+    error = failed(await ask(wire, server, call() if streaming else call(stream=False)))
+    assert isinstance(error, errors.ContentFiltered)
+    assert error.withheld is not None
+    assert error.withheld.usage == Usage(input_tokens=20, output_tokens=10, cached_tokens=8, reasoning_tokens=4)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        sse({}, "ping"),
+        sse({"type": "ping"}),
+        sse({"usage": {"prompt_tokens": 20, "completion_tokens": 10}}),
+        sse({"choices": None, "usage": {"prompt_tokens": 20, "completion_tokens": 10}}),
+    ],
+)
+async def test_chunks_beside_the_answer_do_not_break_it(server: Server, beside: str) -> None:
+    opening, first, second, *rest = OPENAI.events
+    unnumbered = second.replace('"index": 0', '"index": null')
+    assert unnumbered != second
+    server.answer(stream([beside, opening, first, beside, unnumbered, *rest[:-1], beside, rest[-1]]))
+    completion = (await ask(OPENAI, server)).completion
+    assert completion is not None
+    assert (completion.text, completion.finish_reason, completion.usage.output_tokens) == ("Hello wörld", "stop", 10)
+
+
 async def test_events_may_be_separated_by_any_line_ending_and_hold_line_separators(server: Server) -> None:
     text = "a\u2028b\u0085c\x0cd"
     events = [event.replace("Hello ", text.replace("\x0c", "\\f")) for event in OPENAI.events]

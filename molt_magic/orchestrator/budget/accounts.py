@@ -41,7 +41,7 @@ class Budget:
     Args:
         limits: the settings in force.
         session: its id, as the log has it.
-        log: where decisions are; None: logging is off.
+        log: where decisions are, or were until logging was switched off; None: nothing was ever logged.
         folder: where what is held is kept, for all processes; made when it is first needed.
         patience_s: how long calls in flight are waited for while nothing moves; they end by themselves within that.
         clock: local time, without a zone.

@@ -43,8 +43,8 @@ class Board:
                 return
             if event.kind in ("delta", "attempt_end"):  # the model is there, or will not be
                 self._preparing = {label: e for label, e in self._preparing.items() if event.model not in label}
-            if event.kind == "attempt_end" and event.attempt is not None and event.attempt.completion is not None:
-                cost = event.attempt.completion.usage.cost_usd
+            if event.kind == "attempt_end" and event.attempt is not None and event.attempt.usage is not None:
+                cost = event.attempt.usage.cost_usd
                 self._spent = None if self._spent is None or cost is None else self._spent + cost
             self._changed.add(name)
         self._arriving[name].on_event(event)
