@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molt_magic.evaluation.matrix import Floats
+from molt_magic.evaluation.matrix import Floats, Ints
 
 
 def weights(n: int, resamples: int, seed: int) -> Floats:
@@ -15,8 +15,19 @@ def weights(n: int, resamples: int, seed: int) -> Floats:
     Efron's bootstrap (Annals of Statistics 7, 1979). Weights turn the means of all resamples into one matrix product; the same
     weights for every policy make the comparison of two of them a paired one.
     """
-    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples)
-    found: Floats = drawn / n
+    return clustered(np.arange(n), resamples, seed)
+
+
+def clustered(texts: Ints, resamples: int, seed: int) -> Floats:
+    """The same where texts are drawn, each with all its repetitions: these are no new prompts, and make no figure surer.
+
+    Args:
+        texts: (n,) the number of each prompt's text, as of `Outcomes.numbers`.
+    """
+    k = int(texts.max()) + 1
+    drawn = np.random.default_rng(seed).multinomial(k, np.full(k, 1.0 / k), size=resamples)
+    times = drawn.take(texts, axis=1)
+    found: Floats = times / times.sum(axis=1, keepdims=True)
     return found
 
 

@@ -39,7 +39,7 @@ class Policy:
     Attributes:
         target: share of the best single model's quality.
         confidence: the chance, over the outcomes it was calibrated with, that the promise is true.
-        n: outcomes (prompts that every model answered) it was given.
+        n: outcomes (different prompts that every model answered) it was given.
         needs: about how many it needs; None: promised, or no number would do.
         expected: on the outcomes it was calibrated with, which did not teach the predictions.
     """
@@ -89,14 +89,20 @@ class Policy:
         return self.statement
 
     def route(self, prompts: Sequence[str], tasks: Sequence[str | None] | None = None) -> list[str]:
-        """The model that each prompt goes to."""
-        return [self.best_single] * len(prompts) if self._promise is None else self._promise.route(prompts, tasks)
+        """The model that each prompt goes to.
+
+        Raises:
+            InputError: one text in place of several.
+        """
+        if isinstance(prompts, str):
+            raise InputError("A text is one prompt, and several are asked for.", fix="Give a list: policy.route([prompt]).")
+        return [self.best_single] * len(prompts) if self._promise is None else self._promise.route(list(prompts), tasks)
 
     def score(self, table: str | os.PathLike[str] | pd.DataFrame) -> Kept:
         """What it does on a table it has not seen, prompts that every model answered.
 
         Raises:
-            InputError: a model is missing in the table.
+            InputError: a model is missing in the table, or no prompt of it was answered by every model.
         """
         outcomes = _of_models(to_outcomes(read_outcomes(table)), self.models)
         column = {name: j for j, name in enumerate(self.models)}
@@ -126,7 +132,8 @@ def calibrate(
     outcomes. It says nothing about prompts of another kind; `drift` watches for them.
 
     Args:
-        table: as for `read_outcomes`; prompts that some model did not answer are left out.
+        table: as for `read_outcomes`; prompts that some model did not answer are left out. Repetitions of a prompt are one,
+            with the mean of their scores and costs: they are no further evidence.
         target: in (0, 1].
         confidence: in (0, 1).
 
@@ -137,10 +144,11 @@ def calibrate(
         said = "target must be over 0 and at most 1, confidence between 0 and 1."
         raise InputError(said, fix="Say target=0.95, confidence=0.95.")
     outcomes = to_outcomes(read_outcomes(table))
-    outcomes = outcomes.take(outcomes.complete)
+    outcomes = outcomes.take(outcomes.complete).averaged()
     if len(outcomes) < LEAST:
         raise InputError(
-            f"{len(outcomes)} prompts that every model answered are too few for a promise.", fix=f"Give {LEAST} at the least."
+            f"{len(outcomes)} different prompts that every model answered are too few for a promise.",
+            fix=f"Give {LEAST} at the least.",
         )
     order = np.random.default_rng(seed).permutation(len(outcomes))
     learn, test = outcomes.take(order[: len(order) // 2]), outcomes.take(order[len(order) // 2 :])
@@ -242,6 +250,9 @@ def _of_models(outcomes: Outcomes, models: Sequence[str]) -> Outcomes:
     if missing:
         raise InputError(f"The table has no outcomes of {', '.join(missing)}.", fix="Calibrate on the models that it has.")
     outcomes = outcomes.with_models(models)
+    if not outcomes.complete.any():
+        said = f"Not one prompt of the table has a score and a cost of each of {', '.join(models)}."
+        raise InputError(said, fix="Let orch.compare or a table fill the gaps.")
     return outcomes.take(outcomes.complete)
 
 

@@ -119,9 +119,8 @@ class FittedCascade:
         own = [f"{', '.join(named)}: {climb}" for climb, named in tasks.items()]
         told = "; ".join([*own, f"else {self.climbs[None]}"]) if own else str(self.climbs[None])
         return (
-            f"{told}. On {self.n:,} training prompts, each judged by the others: {self.expected.share:.1%} of "
-            f"{self.best_single}'s quality for {self.expected.saved:.0%} less. That was the choice of many, so on new prompts "
-            "expect a little less quality."
+            f"{told}. On {self.n:,} training prompts, each judged by the others: {_told_of(self.expected, self.best_single)}. "
+            "That was the choice of many, so on new prompts expect a little less quality."
         )
 
     def __str__(self) -> str:
@@ -209,10 +208,10 @@ def fit_cascade(
     train = to_outcomes(read_outcomes(table))
     if train.responses is None:
         raise InputError("No answers are recorded, and a cascade is about them.", fix="Add them as the column `response`.")
-    if int(train.complete.sum()) < LEAST:
-        raise InputError(
-            f"{int(train.complete.sum())} prompts that every model answered are too few.", fix=f"Give {LEAST} at the least."
-        )
+    answered = train.take(train.complete).different
+    if answered < LEAST:
+        said = f"{answered} different prompts that every model answered are too few."
+        raise InputError(said, fix=f"Give {LEAST} at the least.")
     plain = embedder or StaticEmbedder()
     remembering = Remembering(plain)
     predictor = Predictor(embedder=remembering, seed=seed)
@@ -241,6 +240,12 @@ def fit_cascade(
         predictor=predictor,
         costs=costs,
     )
+
+
+def _told_of(kept: Kept, best_single: str) -> str:
+    """What was kept and saved, in words, as far as there was something to keep and to save."""
+    share = f"{kept.share:.1%} of {best_single}'s quality" if kept.best_single_quality else f"quality {kept.quality:.3f}"
+    return f"{share} for {kept.saved:.0%} less" if kept.best_single_cost_usd else f"{share}, and {best_single} costs nothing"
 
 
 def _climbs(family: CascadeFamily, setting: Setting) -> dict[str | None, Climb]:

@@ -118,9 +118,10 @@ def _figures(said: Assessment | Floats, counts: Floats) -> dict[str, Any]:
     return {"predicted": predicted, "low": None, "evidence": np.broadcast_to(counts, predicted.shape)}
 
 
-def folds_of(n: int, k: int, seed: int) -> list[np.ndarray]:
-    """k random parts of n rows."""
-    return np.array_split(np.random.default_rng(seed).permutation(n), k)
+def folds_of(outcomes: Outcomes, k: int, seed: int) -> list[np.ndarray]:
+    """k random parts of the rows, at most one a text, the repetitions of a prompt in one of them."""
+    texts = np.random.default_rng(seed).permutation(outcomes.different)
+    return [outcomes.rows(part) for part in np.array_split(texts, min(k, len(texts)))]
 
 
 def _tasks(outcomes: Outcomes) -> tuple[str | None, ...] | None:

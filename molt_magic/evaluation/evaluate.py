@@ -13,7 +13,7 @@ from molt_magic import validators
 from molt_magic.embed import Embedder, StaticEmbedder
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.evaluation import baselines, frames
-from molt_magic.evaluation.bootstrap import weights
+from molt_magic.evaluation.bootstrap import clustered
 from molt_magic.evaluation.cases import folds_of, predict
 from molt_magic.evaluation.contest import Contest, Entry, checks_of
 from molt_magic.evaluation.families import Guesser
@@ -50,7 +50,8 @@ def evaluate(
     """Fit strategies on `train`, score them on `test`, beside single models, a random mix, kNN and an oracle.
 
     The strategies are the ones that route live, driven by recorded outcomes. Settings are made and chosen on training
-    prompts (each as it looks to what was fitted without it) and scored on test prompts.
+    prompts (each as it looks to what was fitted without it) and scored on test prompts. Repetitions of a prompt are one where
+    folds are made and resamples drawn.
 
     Args:
         train, test: tables as for `read_outcomes`; of both, the models that are in both.
@@ -62,20 +63,24 @@ def evaluate(
         predictor: makes an unfitted predictor of quality; None: the one that routes live.
         embedder: None: the static one.
         settings: of every strategy's threshold, at most.
-        adequate: share of the best single model's training quality from which a cheaper one is adequate.
-        folds: the training prompts are predicted in.
+        adequate: share of the best single model's training quality from which a cheaper one is adequate, over 0 and at most 1.
+        folds: the training prompts are predicted in, at least 2.
         resamples: of the bootstrap.
 
     Raises:
-        InputError: a table that cannot be used, or too few prompts.
+        InputError: a table that cannot be used, too few prompts, or a number out of range.
         UnknownName: no such strategy or check.
     """
     for name in strategies:
         if name not in STRATEGIES:
             raise UnknownName("strategy to evaluate", name, STRATEGIES)
+    if not 0.0 < adequate <= 1.0:
+        raise InputError(f"adequate must be over 0 and at most 1, not {adequate!r}.", fix="Say adequate=0.95.")
+    if not folds >= 2:
+        raise InputError(f"folds must be 2 or more, not {folds!r}.", fix="Say folds=3.")
     learn, held, notes = _aligned(to_outcomes(read_outcomes(train)), to_outcomes(read_outcomes(test)))
     remembering = Remembering(embedder or StaticEmbedder())
-    parts = folds_of(len(learn), min(folds, len(learn)), seed)
+    parts = folds_of(learn, folds, seed)
     neighbours = predict(lambda: Knn(embedder=remembering), learn, held, parts)
     needed = "arbitrage" in strategies or "cascade" in strategies
     make = predictor or live_predictor(remembering, seed)
@@ -95,7 +100,7 @@ def evaluate(
 
     found = entries(contest)
     counted = entries(contest.by_calls()) if len(held.models) == 2 else found
-    drawn, as_is = weights(len(held), resamples, seed), np.full((1, len(held)), 1.0 / len(held))
+    drawn, as_is = clustered(held.numbers, resamples, seed), np.full((1, len(held)), 1.0 / len(held))
     singles = Singles(weak=0, strong=strong)
     values: dict[str, dict[str, float]] = {}
     resampled: dict[str, Mapping[str, Floats]] = {}
@@ -139,16 +144,30 @@ def _aligned(train: Outcomes, test: Outcomes) -> tuple[Outcomes, Outcomes, list[
         notes.append(f"Left out, as they are in one table only: {', '.join(left)}.")
     train, test = train.with_models(shared), test.with_models(shared)
     train = train.take(np.isfinite(train.scores).sum(axis=1) > 0)
-    whole = int(test.complete.sum())
-    if whole < len(test):
-        notes.append(f"{len(test) - whole} of {len(test)} test prompts lack some model's outcome and are not scored.")
+    lacking = len(test) - int(test.complete.sum())
+    if lacking:
+        notes.append(f"{lacking} of {len(test)} test prompts lack some model's outcome and are not scored.")
         test = test.take(test.complete)
-    if len(train) < LEAST or len(test) < LEAST or int(train.complete.sum()) < LEAST:
+    whole = train.take(train.complete).different
+    if min(whole, test.different) < LEAST:
         raise InputError(
-            f"{int(train.complete.sum())} training and {len(test)} test prompts that every model answered are too few "
-            f"(at least {LEAST} each).",
+            f"{whole} training and {test.different} test prompts that every model answered are too few "
+            f"(at least {LEAST} each, repetitions not counted).",
             fix="Every model has to answer the same prompts: let orch.compare or a table fill the gaps.",
         )
+    notes += _repetitions(train, test)
     if train.has_tasks is False:
         notes.append("No task is known: rule has one row for everything, semantic nothing to learn from.")
     return train, test, notes
+
+
+def _repetitions(train: Outcomes, test: Outcomes) -> list[str]:
+    """What a reader has to know of prompts whose text comes more than once."""
+    sides = (("training", train), ("test", test))
+    told = [f"{len(o) - o.different} of {len(o)} {side} prompts" for side, o in sides if o.different < len(o)]
+    notes = [f"{' and '.join(told)} repeat another one's text: intervals count a text once."] if told else []
+    seen = set(train.texts)
+    leaked = sum(text in seen for text in test.texts)
+    if leaked:
+        notes.append(f"{leaked} of {len(test)} test prompts have the text of a training prompt: their figures are too good.")
+    return notes

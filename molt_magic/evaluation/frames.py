@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BINS = 10
+CURVE = ("strategy", "threshold", "setting", "quality", "cost_usd", "strong")
 RELIABILITY = ("model", "bin", "predicted", "observed", "n")
 
 
@@ -23,21 +24,16 @@ def curve(runs: Mapping[str, Run], models: Sequence[str], settings: Mapping[str,
     """A row a policy and setting; see `Report.curve`."""
     import pandas as pd
 
-    rows: list[dict[str, Any]] = []
+    columns = [*CURVE, *(f"share of {model}" if model in CURVE else model for model in models)]
+    rows: list[tuple[Any, ...]] = []
     for name, run in runs.items():
         quality, cost, strong = run.mean_quality(), run.mean_cost(), run.strong.mean(axis=1)
         words = settings.get(name)
         for t, threshold in enumerate(run.thresholds):
-            row = {
-                "strategy": name,
-                "threshold": float(threshold),
-                "setting": None if words is None else words[t],
-                "quality": float(quality[t]),
-                "cost_usd": float(cost[t]),
-                "strong": float(strong[t]),
-            }
-            rows.append(row | {model: float(run.answered[t, j]) for j, model in enumerate(models)})
-    return pd.DataFrame(rows)
+            setting = None if words is None else words[t]
+            told = (name, float(threshold), setting, float(quality[t]), float(cost[t]), float(strong[t]))
+            rows.append((*told, *map(float, run.answered[t])))
+    return pd.DataFrame(rows, columns=columns)
 
 
 def summary(values: Mapping[str, Mapping[str, float]], resampled: Mapping[str, Mapping[str, Floats]]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 
 from molt_magic.embed import Embedder, StaticEmbedder
 from molt_magic.evaluation.matrix import Floats
+from molt_magic.quality.repeated import most_repeated, numbered
 
 KS = (10, 20, 40, 80, 160, 320)  # tried in training
 PRIOR = 4.0  # how many outcomes a model's mean counts for beside the neighbours'
@@ -40,6 +41,7 @@ class Knn:
         self.k = k
         self.embedder = embedder or StaticEmbedder()
         self._vectors = np.zeros((0, 0), np.float32)
+        self._texts = np.zeros(0, np.intp)
         self._scores = np.zeros((0, 0))
         self._mean = np.zeros(0)
         self._left_out = np.zeros((0, 0))
@@ -54,6 +56,7 @@ class Knn:
     ) -> Knn:
         """Learn scores of shape (n, m), NaN where a model was not asked."""
         self._vectors = self.embedder.embed(list(prompts))
+        self._texts = numbered(prompts)
         self._scores = scores
         self._mean = np.nan_to_num(np.nanmean(np.vstack([scores, np.full(scores.shape[1], 0.5)]), axis=0), nan=0.5)
         ks = [self.k] if self.k else [k for k in KS if k < len(self._vectors)] or [max(1, len(self._vectors) - 1)]
@@ -72,8 +75,8 @@ class Knn:
 
     def _averages(self, vectors: np.ndarray, ks: Sequence[int], *, own: bool) -> list[Floats]:
         """For each k the shrunken averages, shape (len(vectors), m). `own`: the vectors are the training ones, and no
-        prompt may be a neighbour of itself."""
-        most = min(max(ks), len(self._vectors) - int(own))
+        prompt may be a neighbour of itself, nor of its repetitions."""
+        most = min(max(ks), len(self._vectors) - (most_repeated(self._texts) if own else 0))
         found = [np.empty((len(vectors), self._scores.shape[1])) for _ in ks]
         known = np.nan_to_num(self._scores)
         there = ~np.isnan(self._scores)
@@ -81,7 +84,7 @@ class Knn:
             rows = slice(start, min(start + _CHUNK, len(vectors)))
             likeness = vectors[rows] @ self._vectors.T
             if own:
-                likeness[np.arange(rows.stop - start), np.arange(start, rows.stop)] = -np.inf
+                likeness[self._texts[rows, None] == self._texts] = -np.inf
             near = np.argpartition(-likeness, most - 1, axis=1)[:, :most] if most else np.zeros((rows.stop - start, 0), np.intp)
             near = np.take_along_axis(near, np.argsort(-np.take_along_axis(likeness, near, 1), axis=1, kind="stable"), 1)
             total, count = np.cumsum(known[near], axis=1), np.cumsum(there[near], axis=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from molt_magic.types import SOURCE_RANK, Verdict, candidate_of_row
@@ -32,6 +32,8 @@ class Answer:
     source: Source
     error: str | None = None  # kind: message, where it failed
     cached: bool = False  # it came from the cache and cost nothing
+    call_usd: float = math.nan  # of the call alone; NaN: unknown
+    tokens: tuple[float, float] = (math.nan, math.nan)  # of the prompt and of the answer; NaN: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def answers_of(attempts: Sequence[Mapping[str, Any]], quality: float, quality_so
     costs: list[float] = []
     ahead = 0.0
     for a in attempts:
-        usd = math.nan if a["cost_usd"] is None else float(a["cost_usd"])
+        usd = _number(a["cost_usd"])
         if a["purpose"] == "answer":
             costs.append(usd + ahead)
             ahead = 0.0
@@ -119,8 +121,32 @@ def answers_of(attempts: Sequence[Mapping[str, Any]], quality: float, quality_so
         else:
             score, rank = mark_of(verdict)
         cached = a["cache"] in ("exact", "semantic")
-        found.append(Answer(a["model"], cost, score, rank, a["text"], verdict, "logged", a["error"], cached))
+        usd, tokens = _number(a["cost_usd"]), (_number(a.get("input_tokens")), _number(a.get("output_tokens")))
+        found.append(Answer(a["model"], cost, score, rank, a["text"], verdict, "logged", a["error"], cached, usd, tokens))
     return tuple(found)
+
+
+def words(answers: Sequence[Answer]) -> list[tuple[int, int, Answer]]:
+    """What was said of a model's answers to one prompt: (how much it counts, its place, the answer that was paid for).
+
+    An answer from the cache is an older one again. A mark on it is one on the newest paid answer before it of the same text;
+    without a mark, or where nothing of that text was paid for, it says nothing.
+
+    Args:
+        answers: whole ones, in the order given.
+    """
+    found, paid = [], {}
+    for place, answer in enumerate(answers):
+        if not answer.cached:
+            paid[answer.text] = answer
+            found.append((answer.rank, place, answer))
+        elif answer.rank and answer.text is not None and answer.text in paid:
+            found.append((answer.rank, place, replace(paid[answer.text], score=answer.score, rank=answer.rank)))
+    return found
+
+
+def _number(written: float | None) -> float:
+    return math.nan if written is None else float(written)
 
 
 def _verdict(said: Mapping[str, Any] | None) -> Verdict | None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from molt_magic.errors import InputError
+from molt_magic.quality.repeated import numbered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +45,39 @@ class Outcomes:
         """(n,) whether every model's score and cost is known."""
         found: npt.NDArray[np.bool_] = np.isfinite((self.scores + self.costs).sum(axis=1))
         return found
+
+    @property
+    def numbers(self) -> Ints:
+        """(n,) the number of each prompt's text, in the order in which they first come: repetitions of a prompt share one."""
+        return numbered(self.texts)
+
+    @property
+    def different(self) -> int:
+        """How many texts there are: repetitions of a prompt are one."""
+        return len(set(self.texts))
+
+    def rows(self, texts: Ints) -> Ints:
+        """The rows of these texts, given by their numbers, in this order and each with its repetitions."""
+        numbers = self.numbers
+        ranks = np.full(self.different, len(texts))
+        ranks[texts] = np.arange(len(texts))
+        order: Ints = np.argsort(ranks[numbers], kind="stable")
+        return order[: int((ranks[numbers] < len(texts)).sum())]
+
+    def averaged(self) -> Outcomes:
+        """Every text once, with the mean scores, costs and tokens of its repetitions and without their answers; as it is
+        where nothing is repeated."""
+        if self.different == len(self):
+            return self
+        numbers = self.numbers
+        once = self.take(np.unique(numbers, return_index=True)[1])
+        return replace(
+            once,
+            scores=_means(self.scores, numbers),
+            costs=_means(self.costs, numbers),
+            responses=None,
+            tokens=_means(self.tokens, numbers),
+        )
 
     def take(self, rows: Sequence[int] | npt.NDArray[Any]) -> Outcomes:
         """These prompts only, by position or by a mask of shape (n,)."""
@@ -103,13 +137,11 @@ def to_outcomes(table: pd.DataFrame) -> Outcomes:
     if "response" in table.columns and table["response"].notna().any():
         responses = np.full((len(ids), len(models)), None, dtype=object)
         responses[row, column] = table["response"].to_numpy(dtype=object)
-    prompts = tuple(first["prompt"])
     tasks = first["task"] if "task" in first.columns else [None] * len(ids)
-    short = first["prompt_short"] if "prompt_short" in first.columns else [None] * len(ids)
     return Outcomes(
         prompt_ids=tuple(ids),
-        prompts=prompts,
-        texts=tuple(s or p for s, p in zip(short, prompts, strict=True)),
+        prompts=tuple(first["prompt"]),
+        texts=tuple(texts_by_id(table).values()),
         tasks=tuple(t if isinstance(t, str) else None for t in tasks),
         models=models,
         scores=filled("score"),
@@ -117,3 +149,19 @@ def to_outcomes(table: pd.DataFrame) -> Outcomes:
         responses=responses,
         tokens=np.stack([filled("prompt_tokens"), filled("completion_tokens")], axis=2),
     )
+
+
+def texts_by_id(table: pd.DataFrame) -> dict[str, str]:
+    """What predictions look at, by prompt_id: `prompt_short` where there is one, else the prompt."""
+    first = table.drop_duplicates("prompt_id")
+    short = first["prompt_short"] if "prompt_short" in first.columns else [None] * len(first)
+    columns = (first["prompt_id"], short, first["prompt"])
+    return {i: s if isinstance(s, str) and s else p for i, s, p in zip(*columns, strict=True)}
+
+
+def _means(values: Floats, numbers: Ints) -> Floats:
+    """The means of the rows (n, ...) of each number, NaN where one of them is."""
+    sums = np.zeros((int(numbers.max(initial=-1)) + 1, *values.shape[1:]))
+    np.add.at(sums, numbers, values)
+    found: Floats = sums / np.bincount(numbers).reshape(-1, *[1] * (values.ndim - 1))
+    return found

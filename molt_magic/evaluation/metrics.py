@@ -20,7 +20,7 @@ def gap_recovered(quality: Floats, weak: float, strong: float) -> Floats:
     NaN where the strong model is no better than the weak one.
     """
     gap = strong - weak
-    return np.full_like(quality, np.nan) if gap <= 0 else (quality - weak) / gap
+    return np.full_like(quality, np.nan) if gap <= 1e-12 else (quality - weak) / gap
 
 
 def apgr(share: Floats, recovered: Floats) -> float:

@@ -25,7 +25,8 @@ class Report:
 
     Attributes:
         curve: a row a policy and setting: `strategy, threshold, setting, quality, cost_usd`, `strong` (share of prompts
-            for which the best single model was called), and the share of prompts that each model answered (a column a model).
+            for which the best single model was called), and the share of prompts that each model answered: a column a
+            model, of its name, or `share of NAME` where that is one of the columns before it.
         summary: a row a policy, see `columns`.
         reliability: what was predicted against what came: `model, bin, predicted, observed, n`.
         best_single: the model of the highest mean score in training.

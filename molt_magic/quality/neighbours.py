@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from molt_magic.quality.index import Index, nearest_of
+from molt_magic.quality.repeated import most_repeated
 
 Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
@@ -51,14 +52,18 @@ class Neighbours:
         return found
 
 
-def others(vectors: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
-    """Of each prompt the nearest others, as many as are ever averaged: places and cosines, nearest first."""
-    n = len(vectors)
+def others(vectors: Rows, texts: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.int64], Rows]:
+    """Of each prompt the nearest others, as many as are ever averaged: places and cosines, nearest first.
+
+    Args:
+        texts: of `numbered`, (n,); the same text again is no other prompt.
+    """
+    count = min(COUNTS[-1], max(len(vectors) - most_repeated(texts), 1))
     found = []
-    for start in range(0, n, _AT_ONCE):
+    for start in range(0, len(vectors), _AT_ONCE):
         block = vectors[start : start + _AT_ONCE] @ vectors.T
-        block[np.arange(len(block)), start + np.arange(len(block))] = -2.0  # itself
-        found.append(nearest_of(block, min(COUNTS[-1], max(n - 1, 1))))
+        block[texts[start : start + _AT_ONCE, None] == texts] = -2.0  # itself
+        found.append(nearest_of(block, count))
     places, cosines = zip(*found, strict=True)
     return np.concatenate(places), np.concatenate(cosines)
 
@@ -70,7 +75,7 @@ def fit_neighbours(index: Index, targets: Matrix, order: npt.NDArray[np.int64]) 
         order: places of each prompt's nearest `others`.
     """
     n = len(targets)
-    counts = [count for count in COUNTS if count < n] or [max(n - 1, 1)]
+    counts = [count for count in COUNTS if count <= order.shape[1]] or [order.shape[1]]
     averages = np.zeros((len(counts), *targets.shape))
     for start in range(0, n, _AT_ONCE):
         rows = slice(start, min(start + _AT_ONCE, n))

@@ -18,6 +18,7 @@ from molt_magic.quality.index import Index
 from molt_magic.quality.latent import Latent, filled
 from molt_magic.quality.neighbours import Neighbours, fit_neighbours, others
 from molt_magic.quality.prior import Prior, shipped
+from molt_magic.quality.repeated import numbered
 from molt_magic.quality.ridge import Ridge, fit_ridge
 from molt_magic.quality.single import FAMILY, TASK, Foreseen, Single
 
@@ -106,7 +107,7 @@ class Predictor:
             prompts: n texts.
             scores: in [0, 1], shape (n, m), NaN where a model has no outcome for a prompt.
             models: their m names.
-            tasks: of the prompts, where known.
+            tasks: of the prompts, where known: None, or what else is no text (NaN), is no task.
             vectors: the prompts' embeddings, float32 of shape (n, d), where they are there already.
 
         Raises:
@@ -126,7 +127,7 @@ class Predictor:
                 families, blocks[FAMILY] = Families.fit(found, given, names, folds)
                 rows = one_hot(given, names)
                 blocks[TASK] = one_hot(given, names, rows.mean(axis=0))
-        order, cosine = others(vectors)
+        order, cosine = others(vectors, numbered(prompts))
         index = Index.of(vectors, seed=self.seed)
         whole = filled(scores)
         for _ in range(1 if known.all() or features is None else ROUNDS):
@@ -169,12 +170,14 @@ class Predictor:
         self, prompts: Sequence[str], tasks: Sequence[str | None] | None = None, *, vectors: Rows | None = None
     ) -> Matrix:
         """Expected scores in [0, 1], shape (len(prompts), models), calibrated on held-out folds."""
+        if not len(prompts):
+            return self._nothing()
         vectors = self._vectors(prompts, vectors)
         return self._predicted(prompts, tasks, vectors, self._nearest(vectors)[0])
 
     def left_out(self, *, z: float = 1.0) -> Assessment:
-        """What the last `fit` says of its own prompts, n of them, each as if it had not been there: predictions are from folds
-        that the prompt is not in, evidence is that of the others; see `assess`.
+        """What the last `fit` says of its own prompts, n of them, each as if its text had not been there: predictions are
+        from folds that the text is not in, evidence is that of the others; see `assess`.
 
         Raises:
             InputError: it was not fitted here (a predictor that was loaded has only what is needed to predict).
@@ -207,6 +210,9 @@ class Predictor:
         The interval is that of a Beta distribution whose mean is the prediction and whose count is the effective number of
         near outcomes, a prediction itself counting as PRIOR_OUTCOMES: a prompt that resembles nothing has a wide one.
         """
+        if not len(prompts):
+            nothing = self._nothing()
+            return Assessment(nothing, nothing, nothing, nothing, nothing.astype(np.int64))
         vectors = self._vectors(prompts, vectors)
         order, cosine = self._nearest(vectors)
         quality = self._predicted(prompts, tasks, vectors, order)
@@ -221,6 +227,10 @@ class Predictor:
         if self._single is None or self._single.state is not self.state:
             self._single = Single(self.fitted, neighbours=NEIGHBOURS)
         return self._single(prompt, task, vector)
+
+    def _nothing(self) -> Matrix:
+        """What is said of no prompts."""
+        return np.zeros((0, len(self.models)))
 
     def _assessed(self, quality: Matrix, order: npt.NDArray[np.int64], cosine: Rows, z: float) -> Assessment:
         """Predictions for k prompts with the evidence of their nearest neighbours, the latter of shape (k, neighbours)."""
@@ -261,7 +271,7 @@ class Predictor:
         return apply_curves(within(state.latent.scores(components), 0.0, 1.0), state.curves)
 
     def _vectors(self, prompts: Sequence[str], vectors: Rows | None) -> Rows:
-        return self.embedder.embed(prompts) if vectors is None else np.asarray(vectors, dtype=np.float32)
+        return self.embedder.embed(list(prompts)) if vectors is None else np.asarray(vectors, dtype=np.float32)
 
     def _folds(self, prompts: Sequence[str]) -> tuple[npt.NDArray[np.int64], int]:
         """The fold of every prompt, the same text never on both sides; and how many texts there are."""
@@ -296,4 +306,4 @@ def _checked(
         raise InputError("There is not one outcome to learn from.", fix="Give scores between 0 and 1.")
     if np.nanmin(scores) < 0.0 or np.nanmax(scores) > 1.0:
         raise InputError("A score lies outside of 0 to 1.", fix="Scale the scores first.")
-    return [None] * len(prompts) if tasks is None else list(tasks)
+    return [None] * len(prompts) if tasks is None else [task if isinstance(task, str) else None for task in tasks]

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 REQUIRED = ("prompt_id", "prompt", "model", "score", "cost_usd")
 OPTIONAL = ("task", "response", "prompt_tokens", "completion_tokens", "prompt_short", "dataset", "split")
 _ALIASES = {"category": "task"}
+_TEXTS = ("prompt_id", "prompt", "model", "task", "category", "response", "prompt_short", "dataset", "split")
+_NUMBERS = ("score", "cost_usd", "prompt_tokens", "completion_tokens")
+_NO_NUMBER = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
+    "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip  # what pandas takes for missing
 _SHOWN = 3  # examples in an error
 
 
@@ -28,13 +34,18 @@ def read_outcomes(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame
     `dataset`, `split`. Other columns are left out.
 
     Args:
-        source: a .parquet, .csv or .jsonl file, or a DataFrame.
+        source: a .parquet, .csv or .jsonl file, or a DataFrame. In a .csv text is read as it is written: only an empty field
+            is missing.
 
     Raises:
-        InputError: the file cannot be read, or the table is none of outcomes; the message names the column and the fix.
+        InputError: neither of these, the file cannot be read, or the table is none of outcomes; the message names the column
+            and the fix.
     """
     import pandas as pd
 
+    if not isinstance(source, str | os.PathLike | pd.DataFrame):
+        said = f"Outcomes are a DataFrame or a file's path, not {type(source).__name__}."
+        raise InputError(said, fix="Give a DataFrame, or the path of a .parquet, .csv or .jsonl file.")
     frame = source.copy() if isinstance(source, pd.DataFrame) else _read(Path(source).expanduser())
     named = {alias: name for alias, name in _ALIASES.items() if alias in frame.columns and name not in frame.columns}
     frame = frame.rename(columns=named)
@@ -64,7 +75,7 @@ def _read(path: Path) -> pd.DataFrame:
             case ".parquet":
                 return pd.read_parquet(path)
             case ".csv":
-                return pd.read_csv(path)
+                return _csv(path)
             case ".jsonl":
                 return pd.read_json(path, lines=True, dtype=False)
     except ImportError as error:
@@ -72,13 +83,26 @@ def _read(path: Path) -> pd.DataFrame:
         raise InputError("Parquet needs pyarrow.", fix=fix) from error
     except FileNotFoundError as error:
         raise InputError(f"There is no file {path}.", fix="Give the path of a .parquet, .csv or .jsonl file.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         said = " ".join(str(error).split())[:200]
         raise InputError(f"{path} cannot be read as {path.suffix[1:]}: {said}.", fix="Write it again.") from error
     raise InputError(f"{path.name!r} has no ending that is known.", fix="Give a .parquet, .csv or .jsonl file.")
 
 
+def _csv(path: Path) -> pd.DataFrame:
+    """A .csv with its text as it is written: pandas would take NA and null for missing, and 007 for 7."""
+    import pandas as pd
+
+    missing = {name: [""] for name in _TEXTS} | {name: list(_NO_NUMBER) for name in _NUMBERS}
+    return pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str), na_values=missing, keep_default_na=False)
+
+
 def _columns(frame: pd.DataFrame) -> None:
+    names = list(frame.columns)
+    doubled = [name for name in (*REQUIRED, *OPTIONAL) if names.count(name) > 1]
+    if doubled:
+        fix = "Keep one of each: table.loc[:, ~table.columns.duplicated()]."
+        raise InputError(f"The outcome table has more than one column {', '.join(doubled)}.", fix=fix)
     missing = [name for name in REQUIRED if name not in frame.columns]
     if missing:
         had = ", ".join(map(str, frame.columns)) or "none"
@@ -98,15 +122,18 @@ def _numbers(frame: pd.DataFrame, name: str, low: float, high: float | None) -> 
     import pandas as pd
 
     given = frame[name]
-    values = pd.to_numeric(given, errors="coerce").astype("float64")
+    read = pd.to_numeric(given, errors="coerce")
+    whole = not pd.api.types.is_complex_dtype(read)  # a complex number would lose a part of it
+    values = read.astype("float64") if whole else pd.Series(float("nan"), index=frame.index)
     wrong = frame.index[values.isna() & given.notna()]
     if len(wrong):
         said = f"{name} is no number in {_rows(wrong)}: {given[wrong[0]]!r}."
         raise InputError(said, fix="Write a number, or leave it empty.")
-    outside = frame.index[(values < low) | (values > (float("inf") if high is None else high))]
-    if len(outside) or (values == float("inf")).any():
+    endless = float("inf")
+    outside = frame.index[(values < low) | (values > (endless if high is None else high)) | (values == endless)]
+    if len(outside):
         span = f"{low:g} or more" if high is None else f"between {low:g} and {high:g}"
-        first = values[outside[0]] if len(outside) else float("inf")
+        first = values[outside[0]]
         fix = "Amounts are in USD or tokens, and none is negative."
         fix = "Scale it to [0, 1], as in table['score'] / 10." if name == "score" else fix
         raise InputError(f"{name} must be {span}, not {first:g} ({_rows(outside)}).", fix=fix)

@@ -42,3 +42,9 @@ def table(n: int, *, seed: int = 0, responses: bool = True, models: Sequence[str
                 row["response"] = f"The answer is {i if right else -int(rng.integers(1, 4))}."
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def repeated(given: pd.DataFrame, times: int) -> pd.DataFrame:
+    """Every prompt asked so many times, each time under another id and with the same scores."""
+    runs = [given.assign(prompt_id=given["prompt_id"] + f"-run{k}") for k in range(times)]
+    return pd.concat(runs, ignore_index=True)

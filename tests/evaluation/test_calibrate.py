@@ -8,7 +8,7 @@ import pytest
 from molt_magic import evaluation
 from molt_magic.errors import InputError
 from molt_magic.evaluation.betting import e_values, rows_needed
-from tests.evaluation.synthetic import table
+from tests.evaluation.synthetic import repeated, table
 
 
 @pytest.mark.parametrize("spread", [0.5, 0.1, 0.01])
@@ -71,6 +71,42 @@ def test_a_policy_is_what_it_promises() -> None:
     prompts = table(60, seed=5)["prompt"].tolist()
     assert policy.route(prompts) == [promise.pick(prompt) for prompt in prompts]
     assert promise.quality.low < promise.expected.quality < promise.quality.high
+
+
+def test_repetitions_of_a_prompt_are_no_further_evidence_for_a_promise() -> None:
+    once = evaluation.calibrate(table(60), target=0.9)
+    often = evaluation.calibrate(repeated(table(60), 20), target=0.9)
+    assert not once.promised
+    assert (often.promised, often.n, often.needs) == (False, 60, once.needs)
+    with pytest.raises(InputError, match="6 different prompts"):
+        evaluation.calibrate(repeated(table(6), 20))
+
+
+def test_a_promise_on_repeated_prompts_is_that_on_each_of_them_once() -> None:
+    once, often = (evaluation.calibrate(given, target=0.9) for given in (table(600), repeated(table(600), 3)))
+    assert str(often) == str(once)
+    assert often.threshold == pytest.approx(once.threshold)
+
+
+@pytest.mark.parametrize("n", [60, 600], ids=["no promise", "promised"])
+def test_a_policy_routes_a_column_or_an_array_as_a_list(n: int) -> None:
+    policy = evaluation.calibrate(table(n), target=0.9)
+    assert policy.promised == (n == 600)
+    column = table(60, seed=5)["prompt"].iloc[3:]
+    told = policy.route(column.tolist())
+    assert policy.route(column) == told  # type: ignore[arg-type]  # what people have
+    assert policy.route(column.to_numpy(dtype=str)) == told  # type: ignore[arg-type]
+    assert policy.route(column[:1]) == told[:1]  # type: ignore[arg-type]
+    assert policy.route([]) == []
+    with pytest.raises(InputError, match="one prompt") as refused:
+        policy.route("What is a median?")
+    assert "policy.route([prompt])" in refused.value.fix
+
+
+@pytest.mark.parametrize("n", [60, 600], ids=["no promise", "promised"])
+def test_a_table_without_one_whole_prompt_is_not_scored(n: int) -> None:
+    with pytest.raises(InputError, match="Not one prompt"):
+        evaluation.calibrate(table(n), target=0.9).score(table(60).assign(score=None))
 
 
 def test_a_promise_that_is_not_one_is_refused() -> None:

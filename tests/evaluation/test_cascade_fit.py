@@ -137,3 +137,9 @@ def judged(fitted: FittedCascade, text: str) -> Verdict:
     except StopIteration as stop:
         verdict: Verdict = stop.value
         return verdict
+
+
+def test_a_cascade_of_free_models_promises_no_share_of_nothing() -> None:
+    fitted = fit_cascade(table(60).assign(cost_usd=0.0))
+    assert "nan" not in fitted.statement
+    assert f"{fitted.best_single} costs nothing" in fitted.statement

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from molt_magic.evaluation import metrics
-from molt_magic.evaluation.bootstrap import interval, weights
+from molt_magic.evaluation.bootstrap import clustered, interval, weights
 
 
 def test_apgr_of_a_curve_worked_by_hand() -> None:
@@ -70,3 +70,16 @@ def test_resamples_are_those_of_drawing_with_replacement() -> None:
     assert resampled.std() == pytest.approx(figures.std() / 20, rel=0.05)
     low, high = interval(resampled)
     assert low < figures.mean() < high
+
+
+def test_repetitions_are_drawn_together_and_make_an_interval_no_narrower() -> None:
+    figures = np.random.default_rng(0).random(50)
+    alone, texts = weights(50, 1000, seed=0), np.tile(np.arange(50), 8)
+    drawn = clustered(texts, 1000, seed=0)
+    np.testing.assert_allclose(drawn.sum(axis=1), 1.0)
+    np.testing.assert_allclose(drawn @ figures[texts], alone @ figures)
+    np.testing.assert_array_equal(clustered(np.arange(50), 1000, seed=0), alone)
+
+
+def test_no_gap_but_for_rounding_is_no_gap() -> None:
+    assert np.isnan(metrics.gap_recovered(np.array([0.5]), 0.5, 0.5 + 1e-16 * 4)).all()

@@ -22,7 +22,7 @@ from molt_magic.evaluation.verified import by_generator, replayed
 from molt_magic.quality import Predictor
 from molt_magic.strategies import Cascade
 from molt_magic.validators import build
-from tests.evaluation.synthetic import table
+from tests.evaluation.synthetic import repeated, table
 
 TRAIN: Outcomes = to_outcomes(read_outcomes(table(240)))
 TEST: Outcomes = to_outcomes(read_outcomes(table(45, seed=1)))
@@ -32,15 +32,36 @@ SIZE = 12
 @pytest.fixture(scope="module")
 def cases() -> tuple[Case, Case]:
     """The training prompts, each as it looks from outside, and the test prompts."""
-    return predict(lambda: Knn(embedder=StaticEmbedder()), TRAIN, TEST, folds_of(len(TRAIN), 3, 0))
+    return predict(lambda: Knn(embedder=StaticEmbedder()), TRAIN, TEST, folds_of(TRAIN, 3, 0))
 
 
 def test_training_prompts_have_the_bounds_that_the_predictor_says_of_them_as_the_test_prompts_have() -> None:
-    left_out, tested = predict(lambda: Predictor(embedder=StaticEmbedder()), TRAIN, TEST, folds_of(len(TRAIN), 3, 0))
+    left_out, tested = predict(lambda: Predictor(embedder=StaticEmbedder()), TRAIN, TEST, folds_of(TRAIN, 3, 0))
     for case in (left_out, tested):
         spread = np.sqrt(case.predicted * (1.0 - case.predicted) / (case.evidence + 5.0))
         np.testing.assert_allclose(case.low, np.maximum(case.predicted - spread, 0.0), atol=1e-12)
         assert len(np.unique(case.evidence)) > len(TRAIN.models)  # of each prompt, not one figure a model
+
+
+def test_folds_keep_repetitions_of_a_prompt_together() -> None:
+    often = to_outcomes(read_outcomes(repeated(table(40), 3)))
+    parts = folds_of(often, 3, 0)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(120))
+    texts = [{often.texts[i] for i in part} for part in parts]
+    assert sum(len(of) for of in texts) == len(set.union(*texts)) == 40
+    assert [len(part) for part in folds_of(often, 100, 0)] == [3] * 40
+
+
+@pytest.mark.parametrize("predictor", [Knn, Predictor])
+def test_what_is_left_out_of_a_prompt_is_left_out_of_its_repetitions(predictor: type[Knn] | type[Predictor]) -> None:
+    """Coins: with every prompt there five times, the others still say nothing about them."""
+    rng = np.random.default_rng(0)
+    words = ("cat", "tax", "pump", "verb", "moon", "jazz", "salt", "fern", "oak", "iron", "bread", "glass", "river", "coal")
+    texts = [" ".join(rng.choice(words, 5)) for _ in range(80)] * 5
+    scores = np.tile((rng.random((80, 2)) < 0.5).astype(float), (5, 1))
+    found = predictor(embedder=StaticEmbedder()).fit(texts, scores, ["a", "b"]).left_out()
+    guessed = found if isinstance(found, np.ndarray) else found.quality
+    assert abs(np.corrcoef(guessed.ravel(), scores.ravel())[0, 1]) < 0.3
 
 
 def families(left_out: Case) -> list[Family]:

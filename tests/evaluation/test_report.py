@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +11,10 @@ import pytest
 from molt_magic import evaluation
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.result import usd
-from tests.evaluation.synthetic import table
+from tests.evaluation.synthetic import repeated, table
 
 TEST = table(150, seed=1)
+FIGURES_OF_A_CURVE = ["strategy", "threshold", "setting", "quality", "cost_usd", "strong"]
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +114,56 @@ def test_a_report_tells_and_draws_itself(report: evaluation.Report) -> None:
 
 def test_shares_of_the_models_add_up(report: evaluation.Report) -> None:
     assert np.allclose(report.curve[["cheap", "middle", "dear"]].sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("names", [("weak", "strong"), ("quality", "cost_usd"), ("threshold", "strategy")])
+def test_a_model_named_as_a_figure_of_the_curve_destroys_none(names: tuple[str, str]) -> None:
+    given = [table(n, seed=n, models=("cheap", "dear")) for n in (60, 40)]
+    called = [frame.assign(model=frame["model"].map({"cheap": names[0], "dear": names[1]})) for frame in given]
+    plain, odd = (
+        evaluation.evaluate(train=train, test=test, strategies=["rule"], settings=5, resamples=5).curve
+        for train, test in (given, called)
+    )
+    pd.testing.assert_frame_equal(odd[FIGURES_OF_A_CURVE], plain[FIGURES_OF_A_CURVE])
+    for model, name in zip(("cheap", "dear"), names, strict=True):
+        column = f"share of {name}" if name in FIGURES_OF_A_CURVE else name
+        assert odd[column].tolist() == plain[model].tolist()
+
+
+def test_repetitions_are_told_and_make_no_interval_narrower() -> None:
+    given = [table(n, seed=n, responses=False) for n in (60, 60)]
+    given[1]["prompt"] += " Thanks."
+    once, often = (
+        evaluation.evaluate(train=repeated(given[0], k), test=repeated(given[1], k), strategies=["rule"], settings=5)
+        for k in (1, 4)
+    )
+    figures = [f"{name}_{end}" for name in ("quality", "cost_usd") for end in ("lo", "hi")]
+    best = [r.summary.set_index("strategy").loc["best single", figures].tolist() for r in (once, often)]
+    assert best[1] == pytest.approx(best[0])
+    assert "180 of 240 training prompts and 180 of 240 test prompts repeat another one's text" in often.notes[0]
+    assert not any("repeat" in note for note in once.notes)
+
+
+def test_prompts_that_are_learned_from_and_scored_are_told() -> None:
+    found = evaluation.evaluate(train=table(30), test=table(20), strategies=["rule"], settings=5, resamples=5)
+    same = len({*table(20)["prompt"]} & {*table(30)["prompt"]})
+    assert any(note.startswith(f"{same} of 20 test prompts have the text of a training prompt") for note in found.notes)
+
+
+def test_repetitions_do_not_make_prompts_enough() -> None:
+    with pytest.raises(InputError, match="6 training and 6 test prompts"):
+        evaluation.evaluate(train=repeated(table(6), 5), test=repeated(table(6, seed=1), 5))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"folds": 0}, "folds must be 2 or more, not 0"),
+        ({"folds": 1}, "folds must be 2 or more"),
+        ({"adequate": 5}, "adequate must be over 0 and at most 1, not 5"),
+        ({"adequate": float("nan")}, "adequate must be over 0 and at most 1"),
+    ],
+)
+def test_a_number_out_of_range_is_refused_with_the_range(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        evaluation.evaluate(train=table(30), test=TEST, **given)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from molt_magic import catalog as pricing
-from molt_magic.evaluation.logged import Answer, Logged
+from molt_magic.evaluation.logged import Answer, Logged, words
 from molt_magic.orchestrator.beforehand import prompt_hash
 from molt_magic.types import SOURCE_RANK, Message, ModelSpec, Request
 
@@ -22,9 +22,9 @@ Known = dict[str, dict[str, Answer]]  # the hash of a prompt -> model -> its ans
 
 
 def in_log(decisions: Iterable[Logged]) -> Known:
-    """Of several answers of a model to a prompt the one whose mark counts most, then the newest.
+    """Of several answers of a model to a prompt the one whose mark counts most, then the one that was marked last.
 
-    An answer from the cache is the older one again: it costs nothing, and only its mark counts.
+    An answer from the cache is the older one again: it costs nothing, and only its mark counts; see `words`.
     """
     found: dict[str, dict[str, list[Answer]]] = {}
     for decision in decisions:
@@ -33,17 +33,8 @@ def in_log(decisions: Iterable[Logged]) -> Known:
         for answer in decision.answers:
             if answer.error is None:
                 found.setdefault(decision.prompt_hash, {}).setdefault(answer.model, []).append(answer)
-    best = {key: {model: _best(answers) for model, answers in models.items()} for key, models in found.items()}
-    return {key: {model: answer for model, answer in models.items() if answer is not None} for key, models in best.items()}
-
-
-def _best(answers: Sequence[Answer]) -> Answer | None:
-    paid = [answer for answer in answers if not answer.cached]
-    if not paid:
-        return None
-    _, best = max(enumerate(paid), key=lambda pair: (pair[1].rank, pair[0]))
-    again = [a for a in answers if a.cached and a.text is not None and a.text == best.text and a.rank > best.rank]
-    return replace(best, score=again[-1].score, rank=again[-1].rank) if again else best
+    said = {key: {model: words(answers) for model, answers in models.items()} for key, models in found.items()}
+    return {key: {model: max(told)[2] for model, told in models.items() if told} for key, models in said.items()}
 
 
 def on_tape(tape: Tape, models: Mapping[str, ModelSpec]) -> Known:
