@@ -232,8 +232,10 @@ class TestMessages:
             {"role": "tool", "content": "4", "tool_call_id": "c1"},
             {"role": "user", "content": "And?"},
         ]
+        frame = pd.DataFrame(turns)
+        frame["tool_call_id"] = frame["tool_call_id"].convert_dtypes()
         orch = orchestrator(ANSWERS)
-        asked = [message for result in (orch.route(turns), orch.route(pd.DataFrame(turns).to_dict("records"), cache="refresh"))
+        asked = [message for result in (orch.route(turns), orch.route(frame.to_dict("records"), cache="refresh"))
                  for message in result.attempts[0].call.messages]  # fmt: skip
         assert asked[:4] == asked[4:]
         assert asked[1].tool_calls == tuple(calls)

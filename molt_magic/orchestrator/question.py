@@ -130,7 +130,7 @@ def _message(given: object) -> Message:
         )
     role: Any = given["role"]
     content, calls, answers = (_field(given, name) for name in ("content", "tool_calls", "tool_call_id"))
-    content = "" if content is None else content
+    content = content or ""
     if role not in ROLES:
         raise UnknownName("role", str(role), ROLES)
     if not isinstance(content, str):
@@ -157,9 +157,9 @@ def _message(given: object) -> Message:
 def _field(message: Mapping[str, Any], name: str) -> Any:
     """A field of a message, None where it has none; a frame has NaN there, and arrays of NumPy for lists."""
     value = message.get(name)
-    if isinstance(value, float) and value != value:
+    if value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and value != value):
         return None
-    return value.tolist() if value is not None and hasattr(value, "tolist") else value
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _in_range(name: str, value: object, low: float, high: float | None) -> float:
