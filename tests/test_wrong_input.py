@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import BaseModel
 
 from molt_magic import strategies
 from molt_magic.config import load_settings
@@ -23,6 +24,11 @@ from molt_magic.errors import BadRequest, ConfigError, InputError, MoltError, No
 from molt_magic.orchestrator import Orchestrator
 from tests.conftest import MakeOrchestrator
 from tests.servers import running, stream
+
+
+class Callback(BaseModel):
+    then: Callable[[], int]
+
 
 ANSWERS = {"small": "Small says so.", "big": "Big says so."}
 
@@ -45,6 +51,7 @@ class TestArguments:
             "half of an emoji: \ud83d",
             [{"role": "user", "content": "a", "tool_calls": "[]"}],
             [{"role": "user", "content": "a", "tool_calls": ["a text"]}],
+            [{"role": "user", "content": "a", "tool_calls": [{"id": "1", "function": "f"}]}],
             [{"role": "user", "content": "a", "tool_call_id": 3}],
         ],
     )
@@ -69,6 +76,13 @@ class TestArguments:
             {"system": 3},
             {"schema": "{}"},
             {"schema": {"type": object()}},
+            {"schema": {"title": "half \ud83d"}},
+            {"schema": Callback},
+            {"schema": BaseModel},
+            {"system": "half \ud83d"},
+            {"stop": "half \ud83d"},
+            {"tools": [{"type": "function", "function": {"name": "half \ud83d"}}]},
+            {"namespace": 5},
             {"cache": None},
             {"on_event": 3},
             {"max_tokens": 0},

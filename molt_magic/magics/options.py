@@ -111,7 +111,7 @@ def parser() -> Parser:
         help="a parameter such as temperature; may be repeated",
     )
     add("-f", "--format", dest="form", metavar="FORMAT", type=_form, help="markdown, text, json or code")
-    add("--schema", metavar="NAME", help="a variable: JSON schema or pydantic model that the answer must follow")
+    add("--schema", metavar="NAME", help="a variable: JSON schema or pydantic model to follow; -v schema:NAME checks it")
     add("--max-cost", metavar="USD", type=amount, help="refuse to spend more on this prompt; with --each: on all rows")
     add("--deadline", metavar="S", type=_seconds, help="seconds that all of it may take, other models and judges included")
     add("--dry-run", action="store_true", help="show what would be called and its estimated cost; call nothing")

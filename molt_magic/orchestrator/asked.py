@@ -74,6 +74,11 @@ def read(
     **params: Any,
 ) -> Asked:
     """Read and check the arguments of `Orchestrator.aroute`, before anything is done. Raises InputError, UnknownName."""
+    cell_id = None if cell_id is None else str(cell_id)
+    if namespace is not None and not isinstance(namespace, Mapping):
+        raise errors.InputError(
+            f"namespace must be a mapping of names, not {type(namespace).__name__}.", fix="Give globals(), or a dict."
+        )
     # without a cell to replace the turn of, a question is a new turn
     key = "" if thread is None else cell_id or record.new_id()
     request = question.read(

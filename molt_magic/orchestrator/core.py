@@ -217,7 +217,7 @@ class Orchestrator:
             dry_run: plan and estimate, call nothing.
             recorded: answer from the cassette and the log alone; nothing is asked, paid or logged.
             log: False keeps the question out of the decision log.
-            schema: JSON schema or pydantic model the answer must follow.
+            schema: JSON schema or pydantic model that models are told to follow; `validate=["schema:NAME"]` checks it.
             on_event: told of attempts and text as they come, in the thread that runs the event loop: the one that waits, or one
                 of its own. What it asks itself it asks with `submit`.
             cell_id: identity of the asking cell: asking again replaces its turn of the thread.

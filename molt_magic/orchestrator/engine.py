@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
 from molt_magic import context, errors, telemetry, tokens
@@ -23,7 +24,7 @@ from molt_magic.providers.cassette import DEPLOYMENT
 from molt_magic.providers.vendors import address_of
 from molt_magic.quality import QualityModel
 from molt_magic.result import usd
-from molt_magic.serial import answer_text, answer_to_json, completion_from_json
+from molt_magic.serial import answer_text, answer_to_json, canonical_key, completion_from_json
 from molt_magic.types import (
     Attempt,
     CacheState,
@@ -110,6 +111,19 @@ class Engine:
         self.budget = budget
         self.availability = Availability(providers)
         self._in_flight: dict[str, asyncio.Future[Completion | None]] = {}
+
+    @cached_property
+    def configured(self) -> str:
+        """Names what decides who is asked, and what stands behind each model's name: elsewhere a question has other answers."""
+        models = [
+            [spec.name, spec.provider, spec.model, sorted([d.base_url or "" for d in spec.deployments]), spec.system]
+            for spec in self.catalog.models.values()
+        ]
+        routes = [[route.task, route.primary, route.fallback] for route in self.catalog.routes.values()]
+        defaults, ladders = self.settings.defaults, [self.catalog.ladder, self.catalog.ladders, self.settings.cascade.price]
+        return canonical_key(
+            {"models": models, "routes": routes, "ladders": ladders, "default": [defaults.model, defaults.judge]}
+        )
 
     def key_of(self, call: Call) -> str:
         """The cache key of a call as a strategy asks for it."""
@@ -236,7 +250,9 @@ class Engine:
         if self.cache is None or not (trace.reads_cache or trace.writes_cache):
             return await self._buy(_Begun(index, call, spec.provider, action), spec, trace)
         key = call_key(call, spec)
-        begun = _Begun(index, call, spec.provider, action, "miss", (key,))
+        whole = trace.question if call.purpose == "answer" else None  # under which the answer will be kept, too
+        keys = (key,) if whole is None else (key, whole.whole)
+        begun = _Begun(index, call, spec.provider, action, "miss", keys)
         if not trace.reads_cache:
             return await self._buy(begun, spec, trace, key)
         started = time.perf_counter()

@@ -23,7 +23,7 @@ OPTIONS = (
     *("strategy", "task", "model", "quality", "validate", "thread", "system", "max_cost", "deadline"),
     *("cache", "dry_run", "recorded", "log", "schema", "on_event", "cell_id", "namespace"),
 )
-_PLAIN = (bool, int, str)  # JSON as they are
+_PLAIN = (bool, int)  # JSON as they are
 ALMOST = 0.8  # "stategy" and "strategy" are at 0.93, "max_tokens" and "max_cost" at 0.67
 
 Prompt = str | Sequence[Message | Mapping[str, Any]]
@@ -65,6 +65,7 @@ def read(
         raise InputError("The thread has no name.", fix="Give it one, or leave it out for a question of its own.")
     messages = (*history, *messages_of(prompt))
     if system is not None:
+        _writable(system)
         messages = (Message("system", system), *(m for m in messages if m.role != "system"))
     if strategy is not None and strategy not in NAMES:
         raise UnknownName("strategy", strategy, NAMES)
@@ -115,7 +116,7 @@ def _writable(text: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"The prompt holds half of a character at position {error.start} (a lone surrogate).",
+            f"The text holds half of a character at position {error.start} (a lone surrogate).",
             fix='Clean it first: text.encode("utf-8", "replace").decode().',
         ) from None
 
@@ -142,7 +143,7 @@ def _message(given: object) -> Message:
             raise InputError("A part of type text has no text.", fix='Write {"type": "text", "text": "..."}.')
         content = tuple(dict(part) for part in content)
     calls = () if calls is None else calls
-    if not isinstance(calls, Sequence) or not all(isinstance(call, Mapping) for call in calls):
+    if not isinstance(calls, Sequence) or not all(map(_is_call, calls)):
         raise InputError(
             "A message's tool_calls must be a list of dicts.",
             fix='A call: {"id": "...", "type": "function", "function": {"name": "...", "arguments": "{}"}}.',
@@ -152,6 +153,10 @@ def _message(given: object) -> Message:
             f"A message's tool_call_id must be text, not {answers!r}.", fix="Give the id of the call that it answers."
         )
     return Message(role, content, tuple(calls), answers)
+
+
+def _is_call(call: object) -> bool:
+    return isinstance(call, Mapping) and isinstance(call.get("function") or {}, Mapping)
 
 
 def _field(message: Mapping[str, Any], name: str) -> Any:
@@ -185,12 +190,10 @@ def _sendable(params: Mapping[str, Any]) -> None:
             raise UnknownName("option", name, [meant])
         if type(value) in _PLAIN:
             continue
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError, RecursionError):
+        if not _is_json(value):
             raise InputError(
                 f"The parameter {name} cannot be sent: it is no plain JSON.", fix="Give numbers, text, lists and dicts."
-            ) from None
+            )
     for name in LIMITS:
         limit = params.get(name)
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
@@ -202,17 +205,28 @@ def _sendable(params: Mapping[str, Any]) -> None:
         raise InputError("response_format must be a dict.", fix='Like {"type": "json_object"}.')
 
 
+def _is_json(value: object) -> bool:
+    """Whether it can be sent: JSON, in UTF-8."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
 def _schema(schema: object) -> Mapping[str, Any] | None:
     if schema is None:
         return None
     if isinstance(schema, Mapping):
-        try:
-            json.dumps(schema, allow_nan=False)
-        except (TypeError, ValueError, RecursionError):
-            raise InputError("The schema is no plain JSON.", fix="Give a JSON schema, or a pydantic model.") from None
+        if not _is_json(schema):
+            raise InputError("The schema is no plain JSON.", fix="Give a JSON schema, or a pydantic model.")
         return schema
     make = getattr(schema, "model_json_schema", None)
     if callable(make):
-        made: Mapping[str, Any] = make()
+        try:
+            made: Mapping[str, Any] = make()
+        except Exception as error:  # pydantic's own, of many kinds
+            said = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"The model has no JSON schema: {said}", fix="Leave out what JSON cannot hold.") from error
         return made
     raise InputError(f"A schema must be a JSON schema (a dict) or a pydantic model, not {type(schema).__name__}.")

@@ -34,6 +34,7 @@ def question_keys(strategy: str, situation: Situation, engine: Engine) -> Questi
         tuple([check.name for check in situation.checks]),
         engine.settings.arbitrage if strategy == "arbitrage" else None,
         engine.settings.context,  # what a model is shown of a long conversation
+        engine.configured,
         tuple([candidate.spec.name for candidate in situation.candidates if candidate.reachable]),
     )
     usual = messages == _ONE and request.schema is None and are_simple(request.params)
@@ -45,11 +46,13 @@ def question_keys(strategy: str, situation: Situation, engine: Engine) -> Questi
 async def recall(strategy: str, situation: Situation, *, engine: Engine, trace: Trace) -> Choice | None:
     """The choice that answers from the cache, or None. A remembered answer faces the same checks as a new one."""
     cache = engine.cache
-    if cache is None or not trace.reads_cache:
+    if cache is None or not (trace.reads_cache or trace.writes_cache):
+        return None
+    keys = trace.question = question_keys(strategy, situation, engine)
+    if not trace.reads_cache:
         return None
     request = situation.request
     kind: Literal["exact", "semantic"] = "exact"
-    keys = trace.question = question_keys(strategy, situation, engine)
     entry = cache.get(keys.whole)
     if entry is None and keys.scope is not None:
         entry, kind = cache.nearest(keys.scope, request.prompt), "semantic"
@@ -108,9 +111,9 @@ def _usual_scope(*shape: Any, **params: Any) -> str:
 
 def _scope(shape: Sequence[Any], params: Mapping[str, Any], schema: Mapping[str, Any] | None, messages: Sequence[Any]) -> str:
     """The key of all that shapes an answer but what is asked."""
-    strategy, model, task, quality, max_cost_usd, checks, arbitrage, context, reachable = shape
+    strategy, model, task, quality, max_cost_usd, checks, arbitrage, context, configured, reachable = shape
     limits = plain([quality, max_cost_usd, params, schema])
-    settings = [None if arbitrage is None else plain(arbitrage), plain(context)]
+    settings = [None if arbitrage is None else plain(arbitrage), plain(context), configured]
     return plain_key(["question", strategy, model, task, limits, checks, *settings, sorted(reachable), messages])
 
 

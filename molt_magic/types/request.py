@@ -46,7 +46,7 @@ class Request:
     params: Mapping[str, Any] = field(
         default_factory=lambda: NO_PARAMS
     )  # temperature, max_tokens, tools, response_format, ... in OpenAI's names
-    schema: Mapping[str, Any] | None = None  # JSON schema that the answer must follow
+    schema: Mapping[str, Any] | None = None  # JSON schema that models are told to follow
     thread: str | None = None
 
     @property

@@ -455,6 +455,38 @@ def test_a_forgotten_hit_is_asked_again(orchestrator: MakeOrchestrator) -> None:
     assert orch.route("hello", model="small").text == "right"
 
 
+@pytest.mark.parametrize("how", [{"model": "small"}, {"strategy": "cascade"}, {"model": "small", "cache": "refresh"}])
+def test_an_answer_is_forgotten_by_the_decision_that_paid_for_it(orchestrator: MakeOrchestrator, how: dict[str, Any]) -> None:
+    orch = orchestrator({"small": ["wrong", "right"]})
+    paid = orch.route("How do I reverse a list in Python?", **how)
+    assert (paid.decision.cache, orch.forget(paid.decision.decision_id)) == ("miss", 2)
+    for prompt in ("how do i reverse a list in Python", "How do I reverse a list in Python?"):
+        assert orch.route(prompt, **{**how, "cache": True}).text == "right"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changed"),
+    [
+        *[("rule", {"models.small": {name: value}}) for name, value in (("model", "another"), ("system", "Be brief."))],
+        ("cascade", {"models.small": {"base_url": "http://127.0.0.1:9/v1"}}),
+        ("cascade", {"cascade.ladder": ("big",)}),
+        ("rule", {"routes.simple_qa": {"primary": "big"}}),
+    ],
+    ids=str,
+)
+def test_another_configuration_has_other_answers(
+    orchestrator: MakeOrchestrator, strategy: str, changed: dict[str, Any]
+) -> None:
+    own = {"context_window": 8000, "api_key_env": "NONE", **MODELS["small"]}
+    values = {key: {**own, **to} if key == "models.small" else to for key, to in changed.items()}
+
+    def asked(said: str, values: dict[str, Any] | None = None) -> str:
+        with orchestrator({"small": said, "big": said}, values=values) as orch:
+            return orch.route("hello", strategy=strategy, task="simple_qa").text
+
+    assert [asked("first"), asked("second"), asked("third", values)] == ["first", "first", "third"]
+
+
 def test_the_frames_of_results_together_are_the_log_s(orchestrator: MakeOrchestrator) -> None:
     orch = orchestrator({"small": "x", "big": InputError("broken")})
     results = [orch.route("hello", strategy="rule", task="simple_qa"), orch.route("what is two and two?", strategy="semantic")]
