@@ -177,3 +177,34 @@ def test_notebooks_are_copied_once_and_never_overwritten(tmp_path: Path, monkeyp
     (target / notebooks.QUICKSTART).write_text("changed")
     assert notebooks.writable(tmp_path / "mine") == target
     assert (target / notebooks.QUICKSTART).read_text() == "changed"
+
+
+@pytest.mark.parametrize("words", [["evaluate", "t.csv", "--curve"], ["evaluate", "t.csv", "--plot"], ["bench", "--json"]])
+def test_file_that_cannot_be_written_is_refused_before_the_work(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, str(tmp_path / "none" / "x")])
+    assert ended.value.code == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_place_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["open", "--no-browser", "--to", str(tmp_path / "file" / "x")]) == 1
+    assert "Traceback" not in (said := capsys.readouterr().err)
+    assert said.startswith("molt: ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
+def test_full_disk_and_a_terminal_without_letters_are_no_traceback() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "molt_magic", "version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.startswith("molt: The output:"), "Traceback" in done.stderr) == (1, True, False)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
     scored.add_argument("--test", type=Path, metavar="FILE", help="score on this table, learn from all of the first")
     scored.add_argument("--share", type=float, default=0.7, metavar="X", help="of the prompts to learn from (0.7)")
     scored.add_argument("--strategies", metavar="A,B", help="of rule, semantic, arbitrage, cascade (all)")
-    scored.add_argument("--curve", type=Path, metavar="FILE", help="write every setting's cost and quality to this .csv file")
-    scored.add_argument("--plot", type=Path, metavar="FILE", help="write the picture to this .png file")
+    scored.add_argument("--curve", type=_file, metavar="FILE", help="write every setting's cost and quality to this .csv file")
+    scored.add_argument("--plot", type=_file, metavar="FILE", help="write the picture to this .png file")
     scored.add_argument(
         "--promise", type=float, metavar="X", help="say whether this share of the best model's quality can be promised"
     )
@@ -60,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         "--peers", action="store_true", help="others beside us, where installed: pip install litellm semantic-router openai"
     )
     timed.add_argument(
-        "--json", type=Path, default=Path("molt-bench.json"), metavar="FILE", help="every figure goes here (./molt-bench.json)"
+        "--json", type=_file, default=Path("molt-bench.json"), metavar="FILE", help="every figure goes here (./molt-bench.json)"
     )
     timed.add_argument("--only", metavar="A,B", help="of calls, flights, imports, caches (all)")
     timed.add_argument("--rounds", type=_count, metavar="N", help="of everything that answers at once (20)")
@@ -75,22 +77,36 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `molt`; returns the exit code: 0 well, 1 an error that was told, 2 wrong arguments, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to fail
+            stream.reconfigure(errors="replace")
     chosen = parser().parse_args(argv)
     try:
         code: int = chosen.run(chosen)
+        sys.stdout.flush()
     except MoltError as error:
         print(f"molt: {one_line(error.message)}", file=sys.stderr)
         if error.fix:
             print(one_line(error.fix), file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        # whoever read our output has had enough; what is still in the buffer must not complain at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has had enough
+        _drop_output()
         return PIPE_CLOSED
+    except OSError as error:
+        print(f"molt: {error.filename or 'The output'}: {error.strerror or error}", file=sys.stderr)
+        print("Free some space, or choose a place that you may write to.", file=sys.stderr)
+        _drop_output()
+        return 1
     except KeyboardInterrupt:
         print("molt: interrupted", file=sys.stderr)
         return INTERRUPTED
     return code
+
+
+def _drop_output() -> None:
+    """What is still in the buffer must not complain at exit."""
+    with suppress(OSError, ValueError):  # there is no file behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _quickstart(chosen: argparse.Namespace) -> int:
@@ -183,6 +199,14 @@ def _bench(chosen: argparse.Namespace) -> int:
     print(benches.report(found).to_plain())
     found.write(chosen.json)
     return 0
+
+
+def _file(text: str) -> Path:
+    """A file that can be made, for argparse: before the work, not after it."""
+    path = Path(text).expanduser()
+    if not path.absolute().parent.is_dir() or path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} cannot be written: it is a folder, or there is none that it could be in")
+    return path
 
 
 def _count(text: str) -> int:

@@ -91,6 +91,8 @@ def _attribute(value: Any, name: str, walked: str) -> Any:
         close = UnknownName("attribute", name, known).fix
         error.fix = close if close.startswith("Did") else f"It is a {type(value).__name__}."
         raise error from None
+    except Exception as error:  # a property may raise anything
+        raise _unusable(f"{walked}.{name}", error) from error
 
 
 def _item(value: Any, step: re.Match[str], walked: str) -> Any:
@@ -99,6 +101,8 @@ def _item(value: Any, step: re.Match[str], walked: str) -> Any:
         return value[key]
     except (KeyError, IndexError, TypeError):
         pass
+    except Exception as error:
+        raise _unusable(f"{walked}[{key!r}]", error) from error
     if isinstance(key, str) and isinstance(value, Mapping):
         raise UnknownName(f"key of {walked}", key, [str(k) for k in list(value)[:50]])
     size = f" with {len(value)} items" if hasattr(value, "__len__") else ""
@@ -122,4 +126,14 @@ def _written(value: Any, path: str) -> str:
     if pandas is not None and isinstance(value, (pandas.DataFrame, pandas.Series)):
         shown = str(value.head(ROWS).to_string())
         return shown if len(value) <= ROWS else f"{shown}\n(the first {ROWS} of {len(value)} rows)"
-    return str(value)
+    try:
+        return str(value)
+    except Exception as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: str, error: Exception) -> InputError:
+    """Of a value that cannot be had, or has no text."""
+    said = (str(error).splitlines() or [""])[0]
+    story = f"{{{{{path}}}}} cannot be written: {type(error).__name__}{f': {said}' if said else ''}."
+    return InputError(story, fix="Make its text in a cell and name that.")

@@ -26,7 +26,7 @@ from molt_magic.orchestrator.promises import FILE, Keepable
 from molt_magic.orchestrator.readiness import Readiness
 from molt_magic.orchestrator.routing import Routing
 from molt_magic.orchestrator.threads import Threads
-from molt_magic.orchestrator.under_way import Asking
+from molt_magic.orchestrator.under_way import CANCEL_S, Asking
 from molt_magic.providers import Providers
 from molt_magic.providers.cassette import State
 from molt_magic.quality import Promise
@@ -228,7 +228,12 @@ class Orchestrator:
             InputError: the question cannot be asked this way (nothing is logged).
             MoltError: no answer. `error.result` holds the failed Result, `error.decision_id` its logged row.
         """
-        return await asyncio.wrap_future(self._loop.submit(self._routing.route(self._ask(prompt, **options))))
+        running = self._loop.submit(self._routing.route(self._ask(prompt, **options)))
+        try:
+            return await asyncio.wrap_future(running)
+        except asyncio.CancelledError:
+            await asyncio.to_thread(running.wait, CANCEL_S)  # what had arrived is written down before the caller goes on
+            raise
 
     def submit(self, prompt: question.Prompt, **options: Any) -> Asking:
         """Ask without waiting: returns at once a future of the Result. The arguments are those of `aroute`.

@@ -43,22 +43,23 @@ class EventLoop:
         self._lock = threading.Lock()
 
     def submit(self, coro: Coroutine[Any, Any, T]) -> Running[T]:
-        """Start `coro` on the loop."""
-        shared = self._started()
+        """Start `coro` on the loop. Raises InputError: the interpreter ends."""
+        shared = self._started(coro)
         return shared.hand_over(Running(shared.loop, coro, shared.ended))
 
     def ask(self, coro: Coroutine[Any, Any, Result], so_far: Callable[[], Result | None]) -> Asking:
-        """Start a question on the loop; `so_far` tells its result, also where the coroutine raises."""
-        shared = self._started()
+        """Start a question on the loop; `so_far` tells its result, also where the coroutine raises.
+        Raises InputError: the interpreter ends."""
+        shared = self._started(coro)
         return shared.hand_over(Asking(shared.loop, coro, shared.ended, so_far))
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """Run `coro` and wait for it; on KeyboardInterrupt cancel it, let it write down what it had, and re-raise.
 
         Raises:
-            InputError: it is called on the loop, by a listener: it would wait for itself.
+            InputError: it is called on the loop, by a listener: it would wait for itself; or the interpreter ends.
         """
-        shared = self._started()
+        shared = self._started(coro)
         running = UnderWay(shared.loop, coro, shared.ended)
         outer = asyncio._get_running_loop()
         if outer is shared.loop:
@@ -79,7 +80,10 @@ class EventLoop:
         if shared is not None and self._pid == os.getpid():
             shared.close()
 
-    def _started(self) -> _Shared:
+    def _started(self, coro: Coroutine[Any, Any, Any]) -> _Shared:
+        if sys.is_finalizing():  # whoever ran it does not run any more
+            coro.close()
+            raise InputError("The interpreter ends, and nothing can be asked any more.", fix="Ask before, not in a __del__.")
         if self._pid != os.getpid():  # a fork takes no threads along: the loop is a parent's, and would never run
             self._lock = threading.Lock()  # another thread may have held it
             self._shared = None

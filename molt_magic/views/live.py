@@ -159,7 +159,10 @@ class TerminalLive:
 
     @staticmethod
     def _write(text: str) -> None:
-        sys.stdout.write(text)
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError as error:  # the answer is paid for: what the terminal cannot show is shown as ?
+            sys.stdout.write(text.encode(error.encoding, "replace").decode(error.encoding))
         sys.stdout.flush()
 
 
@@ -176,7 +179,7 @@ def screen(drawn: Drawn, *, setting: str, quiet: bool, shell: Any, cell_id: str 
     """
     if quiet:
         return Quiet()
-    terminal = is_terminal(shell) and sys.stdout.isatty()
+    terminal = is_terminal(shell) and getattr(sys.stdout, "isatty", bool)()
     if setting == "off" or (setting == "auto" and cell_id is None and not terminal):
         return Silent()
     return TerminalLive() if terminal else NotebookLive(drawn)

@@ -316,6 +316,7 @@ def test_the_log_is_pruned_when_it_is_said_and_never_else(notebook: MakeNotebook
     for n in range(3):
         book.run(f"%%route -m small\nHello {n}?")
     spent = book.orchestrator.spent_usd()
+    assert say(book, "log --prune 1e308").startswith("Nothing in the log is older than")
     assert say(book, "log --prune 30").startswith("Nothing in the log is older than 30 days: 3 decisions")
     assert re.match(r"Pruned: 3 decisions, \d.*Left: 0 decisions", " ".join(say(book, "log --prune 0").split()))
     assert book.orchestrator.spent_usd() == spent

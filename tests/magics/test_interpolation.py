@@ -108,6 +108,25 @@ def test_function_is_no_value() -> None:
         fill("{{f}}", NAMES)
 
 
+class Odd:
+    def __str__(self) -> str:
+        raise KeyError("none")
+
+    def __getitem__(self, key: object) -> object:
+        raise RuntimeError("none")
+
+    @property
+    def broken(self) -> object:
+        raise OSError("none")
+
+
+@pytest.mark.parametrize("field", ["{{odd}}", "{{odd.broken}}", "{{odd[0]}}", "{{huge}}"])
+def test_value_that_cannot_be_had_is_named(field: str) -> None:
+    with pytest.raises(InputError, match="cannot be written") as caught:
+        fill(f"x {field} y", {"odd": Odd(), "huge": 10**5000})
+    assert field in caught.value.message
+
+
 def test_result_is_its_answer() -> None:
     assert fill("{{r}}", {"r": result("Four.")}) == "Four."
 

@@ -64,10 +64,6 @@ class TestSubmit:
         orch = orchestrator({"small": LONG}, delay_s=0.01)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(orch.aroute("hello", model="small"), 0.2)
-        for _ in range(100):
-            if len(orch.log.to_frame()):
-                break
-            await asyncio.sleep(0.02)
         assert list(orch.log.to_frame()["status"]) == ["interrupted"]
 
 
@@ -172,6 +168,7 @@ class TestComparison:
             (["rule"], {"mode": "alive"}, "Did you mean 'live'"),
             (["rule"], {"model": "small"}, "takes no model"),
             (["rule"], {"dry_run": True}, "takes no dry_run"),
+            (["small", "big"], {"thread": "t"}, "A thread takes one answer"),
             (["rule", "big"], {"task": "simple_q"}, "Did you mean 'simple_qa'"),
         ],
     )

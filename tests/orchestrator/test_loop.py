@@ -5,6 +5,7 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -167,6 +168,30 @@ def test_after_a_pause_the_first_question_is_for_another_thread_and_those_after_
         assert eventually(shared._turn.locked)  # nobody asked for a while
         assert loop.run(ident()) != threading.get_ident()
         assert eventually(lambda: loop.run(ident()) == threading.get_ident())  # at once, unless the other is slow to let go
+
+
+def test_what_asks_while_the_interpreter_ends_is_refused() -> None:
+    asks = """
+from molt_magic.errors import InputError
+from molt_magic.orchestrator.loop import EventLoop
+
+async def answer():
+    return 1
+
+loop = EventLoop()
+loop.run(answer())
+
+class Late:
+    def __del__(self, refused=InputError, run=loop.run, answer=answer):
+        try:
+            run(answer())
+        except refused as error:
+            print(error)
+
+late = Late()
+"""
+    done = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, timeout=60, check=True)
+    assert "nothing can be asked any more" in done.stdout
 
 
 def test_a_listener_that_asks_and_waits_is_told_that_it_would_wait_for_itself(loop: EventLoop) -> None:

@@ -15,6 +15,7 @@ from molt_magic.providers.cassette.tape import Tape, line_of
 from molt_magic.types import Call, Completion, Message, Usage
 from tests.conftest import MakeOrchestrator
 
+LINE = {"key": "k", "model": "small", "messages": [], "answer": "a", "usage": {}, "latency_s": 0.1, "ttft_s": None}
 ASKED = ("What is a median?", "What is a mean?", "What is a mode?")
 
 
@@ -198,6 +199,11 @@ def test_without_the_file_a_replay_says_so(orchestrator: MakeOrchestrator, file:
         ('{"molt_cassette": 2, "models": []}\n', "newer molt_magic"),
         ('{"molt_cassette": 1, "models": ["small"]}\n{"key": "k"}\n', "Line 2 of"),
         ('{"molt_cassette": 1, "models": ["small"]}\n[]\n', "Line 2 of"),
+        *[
+            (f'{{"molt_cassette": 1, "models": ["small"]}}\n{json.dumps({**LINE, **odd})}\n', "Line 2 of")
+            for odd in ({"messages": "x"}, {"messages": [{"role": "user"}]}, {"usage": {"input_tokens": "a"}})
+        ],
+        (f'{{"molt_cassette": 1, "models": ["small"]}}\n{json.dumps({**LINE, "latency_s": float("nan")})}\n', "Line 2 of"),
     ],
 )
 def test_what_is_no_cassette_is_refused_and_left_alone(
@@ -209,6 +215,16 @@ def test_what_is_no_cassette_is_refused_and_left_alone(
     with pytest.raises(StoreError, match=says):
         recording(orchestrator, file).route(ASKED[0], model="small")
     assert file.read_text() == text
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x1e"])
+def test_an_answer_may_hold_what_separates_lines_elsewhere(orchestrator: MakeOrchestrator, file: Path, separator: str) -> None:
+    said = f"line one{separator}line two"
+    live = recording(orchestrator, file, {"small": said})
+    live.route(ASKED[0], model="small")
+    live.route(f"Repeat: {said}", model="small")
+    again = replaying(orchestrator, file)
+    assert [again.route(prompt, model="small").text for prompt in (ASKED[0], f"Repeat: {said}")] == [said, said]
 
 
 def test_a_line_whose_writer_was_killed_is_passed_over_and_written_again(file: Path) -> None:

@@ -229,6 +229,21 @@ def test_terminal_writes_pieces_as_they_come_and_the_rest_once() -> None:
     assert captured.stdout.rstrip().endswith("]")
 
 
+def test_terminal_that_cannot_show_a_character_shows_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", narrow)
+    shown = live.TerminalLive()
+    shown.on_event(Event("delta", model="big", text="\u2713 done"))
+    shown.finish(answer.bundle(result("\u2713 done")))
+    narrow.flush()
+    assert b"? done" in narrow.buffer.getvalue()  # type: ignore[attr-defined]
+
+
+def test_output_that_is_no_file_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(write=len))
+    assert type(live.screen(Arriving(), setting="auto", quiet=False, shell=PLAIN, cell_id=None)) is live.Silent
+
+
 def test_terminal_shows_the_whole_answer_when_nothing_was_streamed() -> None:
     with capture_output() as captured:
         live.TerminalLive().finish(answer.bundle(result("Four.")))

@@ -65,7 +65,9 @@ def _log(session: RouteMagics, rest: Sequence[str], _namespace: Namespace) -> Pa
 
 
 def _prune(orch: Orchestrator, days: float) -> Page:
-    pruned = orch.log.prune(before=datetime.now(UTC) - timedelta(days=days))
+    now = datetime.now(UTC)
+    age = timedelta(days=min(days, (now - datetime.min.replace(tzinfo=UTC)).days))
+    pruned = orch.log.prune(before=now - age)
     left = sizes.log(orch).said
     if not pruned.decisions:
         return Page((f"Nothing in the log is older than {days:g} days: {left}.",))

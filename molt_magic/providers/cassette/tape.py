@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -136,7 +137,7 @@ class Tape:
             return
         except (OSError, UnicodeDecodeError) as error:
             raise StoreError(f"The cassette {self.path} cannot be read: {error}.", fix="Make it a readable file.") from error
-        lines = text.splitlines()
+        lines = text.removesuffix("\n").split("\n") if text else []  # an answer may hold what else separates lines
         self._whole = text.endswith("\n")
         whole = len(lines) if self._whole else len(lines) - 1
         parsed = [self._parsed(number, line, cut=number > whole) for number, line in enumerate(lines, 1)]
@@ -250,6 +251,12 @@ def _recording(line: Mapping[str, Any]) -> Recording:
     )
     if completion is None:
         raise ValueError("no answer")
+    if not all(isinstance(message, dict) and {"role", "content"} <= message.keys() for message in line["messages"]):
+        raise ValueError("no messages")
+    if not all(isinstance(value, int) for value in line["usage"].values()):
+        raise ValueError("no counts of tokens")
+    if not math.isfinite(float(line.get("latency_s") or 0.0)) or not math.isfinite(float(line.get("ttft_s") or 0.0)):
+        raise ValueError("no seconds")
     return Recording(
         key=line["key"],
         model=line["model"],
