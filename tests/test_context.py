@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from molt_magic.context import Fitted, Memory, fit
+from molt_magic.context import Fitted, Memory, Vectors, fit, paired
 from molt_magic.errors import MoltError, PromptTooLong, ServerError, UnknownName
 from molt_magic.tokens import count_messages, count_text
 from molt_magic.types import Attempt, Call, Completion, ContextAction, Message
@@ -357,6 +357,43 @@ def test_a_dry_run_fits_without_an_answer() -> None:
     assert "a summary would stand here" in fitted[0].text
 
 
+def test_a_call_whose_function_is_no_mapping_is_summarised_as_a_tool() -> None:
+    odd = Message("assistant", "", tool_calls=({"id": "1", "function": "look"},))
+    driver = Driver()
+    driver([Message("user", "look"), odd, Message("tool", "r", tool_call_id="1"), *talk(12)], keep_turns=3)
+    assert "[calls a tool with ]" in driver.calls[0].messages[-1].text
+
+
+def test_a_call_of_an_id_that_counts_anew_in_each_answer_goes_with_its_own_result() -> None:
+    asked = [
+        message
+        for n in range(12)
+        for message in (
+            Message("user", f"Question {n}: {words(40)}"),
+            call_of("call_0"),
+            Message("tool", f"Result {n}: {words(20)}", tool_call_id="call_0"),
+            Message("assistant", f"Reply {n}"),
+        )
+    ]
+    fitted, action = Driver()([*asked, Message("user", "And now?")], keep_turns=3)
+    assert action.action == "summary"
+    assert fitted[1].role == "user"
+    assert orphans(fitted) == []
+    assert 3 <= sum(message.role == "user" for message in fitted) < 12
+
+
+def test_calls_without_a_result_and_results_without_a_call_are_left_out() -> None:
+    two = Message("assistant", "Both.", tool_calls=(*call_of("a").tool_calls, *call_of("b").tool_calls))
+    answer, stray = Message("tool", "at a", tool_call_id="a"), Message("tool", "at c", tool_call_id="c")
+    ask = Message("user", "look")
+    assert paired([ask, two, stray, answer, ask]) == (ask, replace(two, tool_calls=two.tool_calls[:1]), answer, ask)
+
+
+def test_the_calls_of_the_last_message_may_yet_be_answered() -> None:
+    messages = (Message("user", "look"), call_of("a"))
+    assert paired(messages) == messages
+
+
 class LetterEmbedder:
     """Counts letters: texts that share words are near."""
 
@@ -403,6 +440,39 @@ def test_memory_forgets_the_oldest_when_full() -> None:
 
 def test_an_empty_memory_recalls_nothing() -> None:
     assert Memory(LetterEmbedder()).recall("anything") == []
+
+
+class CountingEmbedder(LetterEmbedder):
+    """Tells which texts it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        self.given += texts
+        return super().embed(texts)
+
+
+def test_the_vector_of_a_text_is_made_once() -> None:
+    embedder = CountingEmbedder()
+    vectors = Vectors(embedder)
+    vectors.embed(["one", "two"])
+    rows = vectors.embed(["two", "three", "one", "two"])
+    assert embedder.given == ["one", "two", "three"]
+    np.testing.assert_array_equal(rows, LetterEmbedder().embed(["two", "three", "one", "two"]))
+
+
+def test_of_too_many_vectors_those_not_asked_for_longest_go() -> None:
+    embedder = CountingEmbedder()
+    vectors = Vectors(embedder, max_items=2)
+    for text in ("one", "two", "one", "three", "one", "two"):
+        vectors.embed([text])
+    assert embedder.given == ["one", "two", "three", "two"]
+    assert len(vectors) == 2
+
+
+def test_of_no_text_there_is_no_vector() -> None:
+    assert Vectors(LetterEmbedder()).embed([]).shape == (0, 26)
 
 
 def test_memory_mode_without_a_memory_says_so() -> None:

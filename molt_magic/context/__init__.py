@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from molt_magic.context.memory import Memory, passages
 from molt_magic.context.oversized import digest
 from molt_magic.context.summary import Summariser, SummaryFailed, groups_of
-from molt_magic.context.turns import Turn, split_steps, split_turns
+from molt_magic.context.turns import Turn, paired, split_steps, split_turns
+from molt_magic.context.vectors import Vectors
 from molt_magic.errors import MoltError, PromptTooLong, UnknownName
 from molt_magic.tokens import count_messages, count_text, truncate
 from molt_magic.types import Attempt, Call, ContextAction, Message
 
-__all__ = ["MODES", "Fitted", "Memory", "fit", "fits"]
+__all__ = ["MODES", "Fitted", "Memory", "Turn", "Vectors", "fit", "fits", "paired"]
 
 MODES = ("summary", "window", "memory", "off")
 
@@ -86,7 +87,7 @@ def fit(
         trigger: share of the room above which something is done, in (0, 1].
         keep_turns: turns kept word for word; the one that is being asked counts.
         summary_model: catalog name of the model that summarises; None: mode `summary` only drops.
-        memory: where mode `memory` puts older turns; None: it only drops.
+        memory: where mode `memory` puts older turns, one for each question; None: it only drops.
         summary_window: window of the summary model in tokens; None: as `window`.
         max_calls: the most calls spent on one message that is too large.
 

@@ -20,7 +20,7 @@ PASSAGE_TOKENS = 120  # one or two facts: smaller loses what a pronoun stands fo
 
 
 class Memory:
-    """Texts and their vectors, in this process only; thread-safe.
+    """Texts of one question's history and their vectors, in this process only; thread-safe.
 
     Args:
         embedder: makes the vectors; unit rows are expected.

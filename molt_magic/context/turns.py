@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from molt_magic.types import Message
 
@@ -19,16 +20,43 @@ def split_turns(messages: Sequence[Message]) -> tuple[tuple[Message, ...], list[
     """
     start = next((i for i, message in enumerate(messages) if message.role != "system"), len(messages))
     head, body = tuple(messages[:start]), messages[start:]
-    answered_at = {message.tool_call_id: i for i, message in enumerate(body) if message.tool_call_id is not None}
+    answered_at = {call: result for result, call in _pairs(body).items()}  # the last result of each
     turns: list[list[Message]] = []
     joined_until = -1  # no cut up to here: a result is still to come
     for i, message in enumerate(body):
         if not turns or (message.role == "user" and i > joined_until):
             turns.append([])
         turns[-1].append(message)
-        for call in message.tool_calls:
-            joined_until = max(joined_until, answered_at.get(str(call.get("id")), -1))
+        joined_until = max(joined_until, answered_at.get(i, -1))
     return head, [tuple(turn) for turn in turns]
+
+
+def paired(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages without results that have no call, and without calls that have no result: a provider refuses both. Those of
+    the last message stay: their results may be yet to come."""
+    pairs = _pairs(messages)
+    answered = {(call, messages[result].tool_call_id) for result, call in pairs.items()}
+    found: list[Message] = []
+    for i, message in enumerate(messages):
+        if message.tool_call_id is not None and i not in pairs:
+            continue
+        if message.tool_calls and i < len(messages) - 1:
+            calls = tuple(call for call in message.tool_calls if (i, str(call.get("id"))) in answered)
+            message = replace(message, tool_calls=calls)
+        found.append(message)
+    return tuple(found)
+
+
+def _pairs(messages: Sequence[Message]) -> dict[int, int]:
+    """Where each tool result stands -> where its call does: the nearest before it, for the ids that some models give count
+    anew in every answer."""
+    called_at: dict[str, int] = {}
+    pairs: dict[int, int] = {}
+    for i, message in enumerate(messages):
+        called_at |= {str(call.get("id")): i for call in message.tool_calls}
+        if message.tool_call_id in called_at:
+            pairs[i] = called_at[message.tool_call_id]
+    return pairs
 
 
 def split_steps(turn: Turn) -> list[Turn]:
@@ -55,7 +83,8 @@ def _line(message: Message) -> str:
     if not isinstance(message.content, str):
         pieces += [f"[{part.get('type', 'part')}]" for part in message.content if part.get("type") != "text"]
     for call in message.tool_calls:
-        function = call.get("function") or {}
+        named = call.get("function")
+        function = named if isinstance(named, Mapping) else {}
         pieces.append(f"[calls {function.get('name', 'a tool')} with {function.get('arguments', '')}]")
     said = "\n".join(piece for piece in pieces if piece)
     return f"{SPEAKERS[message.role]}: {said}" if said else ""

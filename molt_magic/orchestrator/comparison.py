@@ -94,6 +94,8 @@ class Comparison:
                     f"A comparison takes no {name}.",
                     fix="Strategies and models are its names; mode says how they are asked.",
                 )
+        if options.get("thread"):
+            raise InputError("A thread takes one answer a question; a comparison gives several.", fix="Leave out thread.")
 
     def start(self) -> None:
         """Ask all of them; does not wait. A second start does nothing.

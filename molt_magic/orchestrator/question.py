@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any
 
 from molt_magic.catalog import Catalog
+from molt_magic.context import paired
 from molt_magic.errors import InputError, UnknownName
 from molt_magic.serial import scalar
 from molt_magic.strategies import NAMES
@@ -63,7 +64,9 @@ def read(
             raise InputError(f"{name} must be text, not {type(text).__name__}.")
     if thread is not None and not thread.strip():
         raise InputError("The thread has no name.", fix="Give it one, or leave it out for a question of its own.")
-    messages = (*history, *messages_of(prompt))
+    messages = messages_of(prompt)
+    if history:
+        messages = paired((*history, *messages))  # a call that the prompt does not answer was not meant to be
     if system is not None:
         _writable(system)
         messages = (Message("system", system), *(m for m in messages if m.role != "system"))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from molt_magic import errors, telemetry, validators
-from molt_magic.context import Memory
+from molt_magic.context import Memory, Vectors
 from molt_magic.orchestrator import journal, record
 from molt_magic.orchestrator.asked import Asked
 from molt_magic.orchestrator.beforehand import Beforehand, prompt_hash
@@ -63,7 +63,7 @@ class Routing:
         self._threads = threads
         self._session = session
         self._listeners = listeners
-        self._memories: dict[str, Memory] = {}
+        self._vectors: Vectors | None = None  # of the passages of conversations
         self._lots = random.Random()  # noqa: S311  # which questions are explored is no secret
         self._explored_usd = 0.0  # spent by explored questions
         self._exploring_usd = 0.0  # held for those under way
@@ -204,7 +204,7 @@ class Routing:
         candidates = trace.candidates
         request, settings = asked.request, self._parts.settings
         if settings.context.mode == "memory":
-            trace.memory = self._memory(request.thread)
+            trace.memory = self._memory()
         quality = settings.defaults.quality if request.quality is None else request.quality
         checks = self._checks(asked, quality, candidates) if asked.checks else ()
         situation = asked.situation = Situation(request, candidates, quality, checks)
@@ -259,11 +259,13 @@ class Routing:
             self._exploring_usd += asked.exploring_usd
         return Explore(strategy, share=wanted.share, drawn=drawn, left_usd=left)
 
-    def _memory(self, thread: str | None) -> Memory:
-        """The offloaded turns of a thread; without a thread nothing outlives the request."""
-        if thread is None:
-            return Memory(self._parts.embedder)
-        return self._memories.setdefault(thread, Memory(self._parts.embedder))
+    def _memory(self) -> Memory:
+        """Where the older turns of one question are found again. It begins empty: what its history does not hold any more,
+        because the thread was reset or a turn replaced, must not come back."""
+        embedder = self._parts.embedder
+        if self._vectors is None or self._vectors.embedder is not embedder:
+            self._vectors = Vectors(embedder)
+        return Memory(self._vectors)
 
     # after the answer
 
@@ -313,8 +315,8 @@ class Routing:
             if asked.situation is not None:
                 keep(asked.strategy, asked.situation, choice, engine=self._parts.engine, trace=trace)
             if asked.turn is not None:
-                question_ = next(m for m in reversed(asked.request.messages) if m.role == "user")
-                self._threads.record(*asked.turn, question_, Message("assistant", answer.completion.text))
+                said = Message("assistant", answer.completion.text, answer.completion.tool_calls)
+                self._threads.record(*asked.turn, asked.request.messages, said)
         completion = None if answer is None else answer.completion
         return Result(
             decision=decision,
