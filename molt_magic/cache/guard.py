@@ -4,7 +4,8 @@ Vectors call "flights from Oslo to Rome" and "flights from Rome to Oslo" the sam
 if nothing differs that can change the answer, and almost everything can. The rule is therefore the other way round: both
 prompts are brought to a plain form (without politeness, articles, contractions and the frame of the question), and what
 remains must agree word for word and in order. Dates, units, names, antonyms and swapped arguments need no lists of their own
-for that; the checks before it (code, quotes, signs, numbers, negations, capitals) see what the plain form would blur.
+for that; the checks before it (white space, code, quotes, signs, numbers, negations, capitals) see what the plain form would
+blur.
 
 The words are English. A prompt that is not surely English passes only with the same words in the same order.
 """
@@ -16,6 +17,8 @@ from collections.abc import Iterable
 
 from molt_magic.cache.literal import capitals_differ, code, negations, numbers, quiet, quoted, signs
 from molt_magic.cache.plain import LONG, bare, is_english, plain_form
+from molt_magic.cache.sides import gives_an_order
+from molt_magic.cache.spacing import spacing
 from molt_magic.cache.text import WORD, tidy, ungrouped, words_of, written_out
 from molt_magic.cache.words import ABOUT_MEANING, ABOUT_WORDS, NEAR_PREPOSITIONS, SYMMETRIC
 
@@ -26,6 +29,8 @@ def refusal(asked: str, stored: str, *, verified: bool = False) -> str | None:
     Args:
         verified: a second embedder is asked too; then synonyms, plurals in questions and words of tone may differ.
     """
+    if spacing(asked) != spacing(stored):
+        return "white space or characters differ"
     one, two = tidy(asked), tidy(stored)
     if one == two:
         return None
@@ -59,14 +64,16 @@ def refusal(asked: str, stored: str, *, verified: bool = False) -> str | None:
         return None
     if Counter(plain_one) != Counter(plain_two) or not _moving_agree(moving_one, moving_two, plain_one[0], verified):
         return f"words differ: {_difference([*plain_one, *moving_one], [*plain_two, *moving_two])}"
-    if plain_one == plain_two or _only_sides_changed(plain_one, plain_two):
+    if plain_one == plain_two:
+        return None
+    if _only_sides_changed(plain_one, plain_two) and not gives_an_order(one, [word.lower() for word in words_one]):
         return None
     return "the order of the words differs"
 
 
 def same_text(asked: str, stored: str) -> bool:
-    """Whether the two differ at most in spacing and in the shape of quotes."""
-    return tidy(asked) == tidy(stored)
+    """Whether the two differ at most in spacing that decides nothing, and in the shape of quotes."""
+    return tidy(asked) == tidy(stored) and spacing(asked) == spacing(stored)
 
 
 def _lines(text: str) -> list[list[str]]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from molt_magic.cache import phrasing
 from molt_magic.cache.literal import quiet, signs
+from molt_magic.cache.sides import in_order
 from molt_magic.cache.text import KEPT, lowered_words_of, tidy, ungrouped, words_of, written_out
 from molt_magic.cache.words import (
     AFTER_GREETING,
@@ -131,7 +132,7 @@ def plain_form(text: str, names: frozenset[str], *, lenient: bool) -> tuple[list
     if lenient:
         gently = _gentle_told if kind == "statement" else gentle
         counted = [token if token in names else gently(token) for token in counted if token not in TONE]
-        counted = _in_order(counted, names) if names else counted
+        counted = in_order(counted, names, text, lowered) if names else counted
     return [kind, *counted], moving
 
 
@@ -234,13 +235,4 @@ def _possessives(words: list[str]) -> list[str]:
         while len(done) > 1 and word[0].isupper() and done[-1][0].isupper():
             owner.insert(0, done.pop())
         done += [owned, "of", *owner]
-    return done
-
-
-def _in_order(tokens: list[str], names: frozenset[str]) -> list[str]:
-    """ "India and Pakistan", "Pakistan and India": two names of one word each, joined, in the order of the alphabet."""
-    done = list(tokens)
-    for i in range(1, len(done) - 1):
-        if done[i] in ("and", "or") and {done[i - 1], done[i + 1]} <= names:
-            done[i - 1], done[i + 1] = sorted((done[i - 1], done[i + 1]))
     return done

@@ -22,11 +22,16 @@ _APART = bytes(byte if chr(byte).isalnum() or chr(byte) in "_'.-/@:&+#" else ord
 def tidy(text: str) -> str:
     """One form of the same text. Not NFKC, which would make x² an x2. Indentation is kept: it may be code."""
     if not text.isascii():
-        text = unicodedata.normalize("NFC", text).translate(_QUOTES)
+        text = straight(unicodedata.normalize("NFC", text))
     lines = text.strip().splitlines()
     if len(lines) == 1:
         return _spaced(lines[0])
     return "\n".join([_spaced(line) for line in map(str.rstrip, lines) if line])
+
+
+def straight(text: str) -> str:
+    """With straight quotes."""
+    return text.translate(_QUOTES)
 
 
 def _spaced(line: str) -> str:

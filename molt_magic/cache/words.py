@@ -87,6 +87,14 @@ NUMBER_WORDS: dict[str, str] = {
 MOVABLE = "in on at for using with during within"
 # Around these the two arguments may change places without changing the question.
 SYMMETRIC = _set("difference differences similarity similarities")
+# ... unless the prompt has one of these: then the order of what it names may be what it is about, or it may reckon with it.
+GIVES_AN_ORDER = _set(
+    "order ordered ordering sequence respectively first second third last next former latter before after then from to until"
+    " till through since rank ranks ranked ranking sort sorted arrange column columns row rows table header headers list left"
+    " right above below position place respective corresponding concatenate join append prepend"
+    " if when suppose assume assuming given let say minus plus subtract subtracted add sum times divide divided ratio result"
+    " direction towards toward sign signed positive negative seat alternately starting beginning ending one other"
+)
 
 # Taken for one another only when the second embedder agrees too. Left out on purpose is whatever has a second sense, or a
 # technical one: fast (a diet), hard (a surface), right (a side), present (now), delete (SQL), purchase (an order).
@@ -122,6 +130,22 @@ ABOUT_WORDS = _set(
 
 # Of these, the ones that ask for a thing by its word: a second embedder may decide there.
 ABOUT_MEANING = _set("mean means meaning meanings define definition british american")
+
+# With one of these a prompt may be about white space ...
+ABOUT_SPACES = _set(
+    "space spaces spacing spaced whitespace whitespaces blank blanks tab tabs tabbed tabulator tsv csv delimiter delimiters"
+    " separated separator separators indent indents indented indentation newline newlines linebreak linebreaks line lines"
+    " paragraph paragraphs crlf trailing leading trim trimmed strip stripped pad padded padding align aligned alignment gap"
+    " gaps format formats formatted formatting layout column columns width wide long length string strings regex token tokens"
+    " identical differ verbatim literally concatenate reverse markdown yaml diff"
+)
+# ... or about the characters that it is made of.
+ABOUT_CHARACTERS = _set(
+    "character characters char chars nfc nfd nfkc nfkd unicode utf ascii latin codepoint codepoints points byte bytes encode"
+    " encoded encoding encodings decode decoded normalize normalise normalized normalised normalization normalisation composed"
+    " decomposed precomposed glyph glyphs accent accents accented diacritic diacritics typographic typography quote quotes"
+    " quotation apostrophe apostrophes punctuation invisible hash checksum"
+)
 
 # Plural and singular that do not mean the same, or that are no plural at all.
 NOT_PLURAL = _set(

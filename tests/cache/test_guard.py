@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from molt_magic.cache import guard, phrasing, plain
-from molt_magic.cache.text import WORD, lowered_words_of, words_of
+from molt_magic.cache.text import WORD, lowered_words_of, tidy, words_of
 from molt_magic.embed import MiniLMEmbedder, StaticEmbedder
 from tests.cache.hard_negatives import HARD, PAIRS
 from tests.cache.pairs import SAME, WRONG
@@ -73,6 +75,29 @@ def test_in_another_language_only_the_same_words_pass(one: str, two: str) -> Non
 def test_a_prompt_passes_for_itself(prompt: str) -> None:
     assert guard.refusal(prompt, prompt) is None
     assert guard.refusal(f"  {prompt}\n", prompt) is None
+
+
+def test_the_indentation_of_a_first_line_counts_where_it_may_be_code() -> None:
+    one, two = "    x = 1\n    y = 2\nDoes it run?", "x = 1\n    y = 2\nDoes it run?"
+    assert guard.refusal(one, two, verified=True)
+    assert not guard.same_text(one, two)
+    assert guard.same_text(f"\n{one}", f"{one}\n")
+    assert guard.same_text("    Does it run?", "Does it run?")
+
+
+@pytest.mark.parametrize("pair", [pair for pair in (*WRONG, *HARD) if tidy(pair[1]) == tidy(pair[2])], ids=_name)
+def test_what_differs_only_in_white_space_that_counts_is_not_the_same_text(pair: tuple[str, str, str]) -> None:
+    _, one, two = pair
+    assert not guard.same_text(one, two)
+    assert guard.refusal(one, two, verified=True) == "white space or characters differ"
+
+
+def test_white_space_is_looked_at_in_a_time_that_grows_with_the_text() -> None:
+    for part in ("a", " ", "\t", '"', "'", "`", "a  ", "\n", " \n", "```", "(\u00a0"):
+        text = f"string {part * 50_000}  b"
+        begun = time.perf_counter()
+        guard.same_text(text, f"{text}  c")
+        assert time.perf_counter() - begun < 2, part
 
 
 def test_without_a_second_embedder_a_synonym_or_a_plural_is_refused() -> None:
