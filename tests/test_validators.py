@@ -24,7 +24,7 @@ from molt_magic.types import Attempt, Call, Check, Completion, Message, Request,
 from molt_magic.validators.arithmetic import claims
 from molt_magic.validators.execute import run
 from molt_magic.validators.judge import mark
-from molt_magic.validators.sampling import final_answer
+from molt_magic.validators.sampling import final, final_answer
 
 REQUEST = Request(messages=(Message("user", "What is 6 times 7?"),))
 CALL = Call("small", REQUEST.messages)
@@ -259,6 +259,58 @@ def test_regex_searches_anywhere_and_keeps_colons() -> None:
     assert not verdict("regex:^b", "ab").accepted
 
 
+EXPLOSIVE = [
+    ("(a+)+$", "a" * 40 + "!"),
+    ("(a|aa)+$", "a" * 60 + "!"),
+    ("(a?){40}a{40}b", "a" * 40 + "!"),
+    ("a?" * 40 + "a" * 40 + "b", "a" * 40 + "!"),
+    (r"(.*)x(.*)y\1\2z", "x" * 4000 + "y"),
+    ("a*" * 6 + "b", "a" * 2000),
+]
+
+
+@pytest.mark.parametrize(("pattern", "text"), EXPLOSIVE)
+def test_a_pattern_that_would_never_end_is_refused_and_lets_others_run_meanwhile(
+    pattern: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("molt_magic.validators.pattern.TIME_S", 0.7)
+    found: list[Verdict] = []
+    matching = threading.Thread(target=lambda: found.append(verdict(f"regex:{pattern}", text)), daemon=True)
+    matching.start()
+    beats = 0
+    while matching.is_alive() and beats < 500:
+        time.sleep(0.01)
+        beats += 1
+    assert 20 < beats < 500
+    assert not found[0].accepted
+    assert "0.7 s" in found[0].reason
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "accepted"),
+    [
+        ("^(?:[a-z]+,)*[a-z]+$", "ab,cd", True),
+        ("^(?:[a-z]+,)*[a-z]+$", "ab,c1", False),
+        (r"(?i)(\w)\1", "bOok", True),
+        ("(?:é|è)+", "\ud800é", True),
+        (".*a.*b.*c", "x" * 3000 + "abc", True),
+    ],
+)
+def test_a_pattern_with_many_ways_to_match_finds_what_others_find(pattern: str, text: str, accepted: bool) -> None:
+    assert verdict(f"regex:{pattern}", text).accepted is accepted
+
+
+@pytest.mark.parametrize("pattern", ["42", "^1\\. ", r"\d+\.\d+", "yes|no", r"^\d{1,3}$", r"colou?r", "[ab]+"])
+def test_a_plain_pattern_needs_no_process(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("molt_magic.validators.child.subprocess.Popen")
+    assert verdict(f"regex:{pattern}", "x" * 400).reason.startswith("no match")
+
+
+def test_a_pattern_with_a_bound_out_of_range_is_refused_when_built() -> None:
+    with pytest.raises(ConfigError, match="not a regular expression"):
+        one("regex:a{99999999999}")
+
+
 @pytest.mark.parametrize(
     "text", ["```python\nx = 1\n```", "```py\ndef f():\n    return 1\n```", "x = [1,\n 2]", "Use it:\n```\nprint(1)\n```"]
 )
@@ -282,6 +334,11 @@ def test_python_that_does_not_parse_or_is_none_is_refused(text: str) -> None:
         "Unfortunately, I am unable to open links.",
         "Es tut mir leid, dabei kann ich nicht helfen.",
         "Lo siento, no puedo ayudar con eso.",
+        "I'm unable to assist with that request.",
+        "I'm not able to help with that.",
+        "I am unable to assist with that request.",
+        "I\u2019m not able to provide that.",
+        "I can't help you with that, but here is a link.",
     ],
 )
 def test_refusal_refuses_an_answer_that_declines(text: str) -> None:
@@ -297,6 +354,10 @@ def test_refusal_refuses_an_answer_that_declines(text: str) -> None:
         "Sorry for the delay; the total is 12.",
         "He said: I can't help you.",
         "Unfortunately, the train was late, but I caught the next one.",
+        "I can't help but like this one: the answer is 4.",
+        "I cannot help thinking of Paris.",
+        "I'm afraid I can't help but agree: 4.",
+        "I'm able to help with that.",
     ],
 )
 def test_refusal_accepts_an_answer_that_only_sounds_like_it(text: str) -> None:
@@ -347,6 +408,9 @@ def test_confidence_without_log_probabilities_abstains_and_says_so() -> None:
         r"$3 \times 4 = 12$", "- 3 + 4 = 7", "3 x 4 = 12", "5 - 7 = -2", "x = 2 + 3 = 5", "1/3 = 0.333", "007 + 1 = 8",
         "15 / 60 = 25%", "1. 3 + 4 = 7",
         "Total:\n* 3 + 4 = 7",
+        "17 / 5 = 3 remainder 2", "17 / 5 = 3 R 2", "17 ÷ 5 = 3, remainder 2", "17 / 5 = 3 with a remainder of 2",
+        "(10 + 7) / 5 = 3 r 2", "17 / 5 = 3 (remainder 2)", "17 / 5 = 3 with 2 left over", "10 / 5 = 2 remainder 0",
+        "In base 10, 2 + 2 = 4", "Step 2: 3 + 4 = 7",
     ],
 )  # fmt: skip
 def test_a_right_sum_is_accepted_with_a_full_score(text: str) -> None:
@@ -356,7 +420,19 @@ def test_a_right_sum_is_accepted_with_a_full_score(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["2 + 2 = 5", "3 \u00d7 4 = 13", "10 / 4 = 2.4", "10 / 3 = 3", "2^10 = 1000", "0.1 + 0.2 = 0.31", "48 / 2 + 48 = 96"],
+    [
+        "2 + 2 = 5",
+        "3 \u00d7 4 = 13",
+        "10 / 4 = 2.4",
+        "10 / 3 = 3",
+        "2^10 = 1000",
+        "0.1 + 0.2 = 0.31",
+        "48 / 2 + 48 = 96",
+        "17 / 5 = 3 remainder 1",
+        "17 / 5 = 4 R 2",
+        "17 / 5 = 2 remainder 7",
+        "17 / 5 = 3",
+    ],
 )
 def test_a_wrong_sum_is_refused_with_what_it_is(text: str) -> None:
     found = verdict("arithmetic", f"First, {text}, so we are done.")
@@ -370,6 +446,8 @@ def test_a_wrong_sum_is_refused_with_what_it_is(text: str) -> None:
         "no sums", "2x + 3 = 8", "f(2) + 3 = 9", "y - 2 + 3 = 10", "pages 10-12 = 3 pages",
         "3,5 + 2 = 5,5", "1 / 0 = 7", "9**9**9 = 1", "a + 2 = 3", "2024-01-05 = 1", "1 1/2 + 1 = 2.5", "5 + 5 = 1.5k",
         "__import__('os') + 1 = 2", "2 + 3 != 6",
+        "1 + 1 = 10 in binary", "In base 8, 7 + 1 = 10", "7 + 1 = 10 (octal)", "9 + 5 = 2 (mod 12)", "12:30 - 1 = 11",
+        "10 + 2 = 12:30", "2 + 3 = 5 remainder 1",
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_without_doubt_is_passed_over(text: str) -> None:
@@ -496,6 +574,66 @@ def test_tests_that_cannot_be_run_are_refused_when_built(wanted: object) -> None
     assert raised.value.fix
 
 
+MEDIAN = in_answer("def median(x):\n    return sorted(x)[len(x) // 2] if len(x) % 2 else sum(x) / len(x)")
+FORTY_TWO = in_answer("def median(x):\n    return 42")
+PYTEST = "def test_median():\n    assert median([1, 2]) == 1.5\n"
+UNITTEST = """
+import unittest
+class Medians(unittest.TestCase):
+    def test_two(self):
+        self.assertEqual(median([1, 2]), 1.5)
+"""
+MAIN = "if __name__ == '__main__':\n    "
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        PYTEST,
+        "def test(at=1):\n    assert median([1, 2]) == 1.5\n",
+        PYTEST + MAIN + "test_median()\n",
+        "def helper():\n    test_median(1.5)\ndef test_median(want):\n    assert median([1, 2]) == want\nhelper()\n",
+        UNITTEST,
+        UNITTEST + MAIN + "unittest.main()\n",
+        "from unittest import TestCase\nclass Base(TestCase):\n    pass\nclass T(Base):\n    def test_two(self):\n"
+        "        assert median([1, 2]) == 1.5\n",
+        "if median([1, 2]) != 1.5:\n    raise ValueError\n",
+        "import numpy as np\nnp.testing.assert_allclose(median([1, 2]), 1.5)\n",
+    ],
+)
+def test_tests_are_run_however_they_are_written(tests: str) -> None:
+    assert verdict("tests:t", MEDIAN, {"t": tests}).accepted
+    assert not verdict("tests:t", FORTY_TWO, {"t": tests}).accepted
+
+
+def test_a_failed_test_function_is_refused_with_the_line() -> None:
+    assert verdict("tests:t", FORTY_TWO, {"t": PYTEST}).reason == "AssertionError (line 2 of the tests)"
+
+
+def returns_only() -> bool:
+    return bool(median([1, 2]) == 1.5)  # type: ignore[name-defined]  # noqa: F821  the answer defines it
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fix"),
+    [
+        ("# nothing\n", "Write assert"),
+        ("median([1, 2]) == 1.5\n", "Write assert"),
+        ("def check():\n    assert median([1, 2]) == 1.5\n", "Write assert"),
+        (MAIN + "assert median([1, 2]) == 1.5\n", "Write assert"),
+        (returns_only, "Write assert"),
+        ("def test_median(pair, want):\n    assert median(pair) == want\n", "Write its values into test_median"),
+        ("def test_median(*, want):\n    assert median([1]) == want\n", "Write its values into test_median"),
+        ("async def test_median():\n    assert median([1]) == 1\n", "plain function"),
+        ("class TestMedian:\n    def test_two(self):\n        assert median([1, 2]) == 1.5\n", "unittest.TestCase"),
+    ],
+)
+def test_tests_that_would_test_nothing_are_refused_when_built(wanted: object, fix: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        one("tests:t", {"t": wanted})
+    assert fix in str(raised.value.fix)
+
+
 def test_code_runs_only_when_it_is_asked_for_by_name(tmp_path: Path) -> None:
     trace = tmp_path / "ran"
     for spec in ("python", "nonempty", "json", "arithmetic", "refusal", "regex:x", "length:1-"):
@@ -578,6 +716,80 @@ def test_answers_that_come_down_to_the_same_agree(a: str, b: str) -> None:
 
 def test_different_answers_do_not_agree() -> None:
     assert len({final_answer(text) for text in ("42", "-42", "42.5", "forty", "The answer is 4")}) == 5
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("The solution is straightforward. We add. So x = 5", "The solution is straightforward. We add. So x = 7"),
+        ("The answer is:\n- Paris\n- Rome", "The answer is:\n- London\n- Rome"),
+        ("Answer:\n* Paris\n* Rome", "Answer:\n* Paris\n* Oslo"),
+        ("Solution:\n\n1. Paris\n2. Rome", "Solution:\n\n1. Paris\n2. Oslo"),
+        ("Result:\n| a |\n| 1 |", "Result:\n| a |\n| 2 |"),
+        ("The answer is as follows:\n5", "The answer is as follows:\n7"),
+        ("Result:\n```python\ndef f(): return 1\n```", "Result:\n```python\ndef f(): return 2\n```"),
+        ("The answer is\n\\[\nx = 1\n\\]", "The answer is\n\\[\nx = 2\n\\]"),
+        (r"We get \boxed{} with 5", r"We get \boxed{} with 7"),
+        ("1,2", "12"),
+        ("3,14", "314"),
+        ("1,0000", "10000"),
+        ("123456789012345678", "123456789012345679"),
+        ("9" * 5000, "9" * 4999 + "8"),
+    ],
+)
+def test_answers_that_differ_only_below_what_seems_stated_do_not_agree(a: str, b: str) -> None:
+    assert final_answer(a) != final_answer(b)
+    assert final_answer(a) == final_answer(a.upper())
+
+
+@pytest.mark.parametrize(
+    ("text", "stated"),
+    [
+        ("The answer is simple.", "simple"),
+        ("Answer:\nParis\nIt lies on the Seine.", "paris"),
+        ("1. The answer is 5\n2. Done", "5"),
+        ("Answer: $1,234,567.50", "1234567.5"),
+        ("1,234,567", "1234567"),
+        ("123456789012345678.0", "123456789012345678"),
+        ("007", "7"),
+        ("41.99999999999999", "42"),
+    ],
+)
+def test_what_is_stated_by_itself_is_the_answer(text: str, stated: str) -> None:
+    assert final_answer(text) == stated
+
+
+@pytest.mark.parametrize("sign", ["$", "€", "£"])
+def test_amounts_of_different_currencies_do_not_agree_and_a_bare_one_is_of_any(sign: str) -> None:
+    amount = f"The answer is {sign}5."
+    assert final(amount).same(final(f"{sign}5.00"))
+    assert final(amount).same(final("5"))
+    assert final("5").same(final(amount))
+    assert not any(final(amount).same(final(f"{other}5")) for other in "$€£" if other != sign)
+
+
+def test_a_dollar_sign_on_either_side_is_no_currency() -> None:
+    assert final("$5$").same(final("€5"))
+
+
+def test_amounts_of_different_currencies_are_refused_with_the_other_one() -> None:
+    assert verdict("second:big", "$5", replies=["€5"]).reason == "big says '€5'"
+    assert verdict("agree:3", "$5", replies=["€5", "€5"]).reason == "1 of 3 samples agree; 2 say '€5'"
+
+
+@pytest.mark.parametrize("nothing", ["", " \n", "...", "**"])
+def test_nothing_agrees_on_nothing(nothing: str) -> None:
+    for found in (
+        verdict("agree:3", nothing, replies=[nothing, nothing]),
+        verdict("second:big", nothing, replies=[nothing]),
+    ):
+        assert (found.accepted, found.score, found.reason) == (False, 0.0, "there is nothing to compare")
+
+
+def test_an_answer_that_calls_a_tool_has_nothing_to_compare_yet() -> None:
+    calling = attempt_of("", tool_calls=({"name": "clock"},))
+    for found in (verdict("agree:2", calling, replies=[""]), verdict("second:big", calling, replies=[""])):
+        assert (found.accepted, found.score) == (True, None)
 
 
 # judge

@@ -16,6 +16,7 @@ from molt_magic.validators.arithmetic import arithmetic
 from molt_magic.validators.execute import executable
 from molt_magic.validators.function import function_check
 from molt_magic.validators.judge import Judge
+from molt_magic.validators.pattern import regex
 from molt_magic.validators.rules import (
     RuleCheck,
     accept,
@@ -25,7 +26,6 @@ from molt_magic.validators.rules import (
     is_python,
     length,
     nonempty,
-    regex,
     schema,
 )
 from molt_magic.validators.sampling import MAX_SAMPLES, Agreement

@@ -1,7 +1,8 @@
 """Sums that an answer states, done again exactly.
 
 Only what can be read without doubt counts: numbers, + - * / ^ % and brackets on the left of an equals sign, one number on
-its right. Decimals on the right may be rounded to the places they show; a whole number must be exact.
+its right. Decimals on the right may be rounded to the places they show; a whole number must be exact, or have its remainder
+beside it. A line that names another base than ten, or a modulus, is passed over, and so is a clock's time.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ _OPERATOR = r"(?:\*\*|[-+*/^%])"
 _ATOM = rf"\(*\s*-?[$€£]?{_NUMBER}\s*\)*"
 # The right side is only looked at: in 12 * 3 = 36 + 4 = 40 it begins the next sum.
 _CLAIM = re.compile(
-    rf"(?<![\w.,])(?P<left>{_ATOM}(?:\s*{_OPERATOR}\s*{_ATOM})+)\s*==?\s*[$€£]?(?=(?P<right>-?\s?[$€£]?{_NUMBER})(?![\w]|[.,]\d))"
+    rf"(?<![\w.,])(?<!\d:)(?P<left>{_ATOM}(?:\s*{_OPERATOR}\s*{_ATOM})+)\s*==?\s*[$€£]?(?=(?P<right>-?\s?[$€£]?{_NUMBER})(?![\w]|[.,:]\d))"
+)
+# 17 / 5 = 3 remainder 2, 3 R 2, 3 with a remainder of 2, 3 with 2 left
+_REMAINDER = re.compile(
+    r",? \(?(?:(?:with |and )?(?:a |the )?(?:remainder|rem\.?|r)(?: of| is| =|:)? ?(\d+)|with (\d+) (?:left|remaining))\b",
+    re.IGNORECASE,
+)
+_OTHER_SUMS = re.compile(
+    r"\b(?:binary|octal|hex(?:adecimal)?|mod(?:ulo)?|base[ -]?(?!10\b|ten\b)(?:\d+|two|three|eight|sixteen))\b", re.IGNORECASE
 )
 # the signs of typeset sums: times, two dots, asterisk operator; division; minus and en dash
 _SIGNS = str.maketrans("\u00d7\u00b7\u22c5\u2217\u00f7\u2212\u2013", "****/--")
@@ -53,7 +62,7 @@ def claims(text: str) -> Iterator[Claim]:
     found = 0
     for piece in _PIECE.split(text):
         # the expression takes quadratic time in the worst case, and nobody states a sum that long
-        if "=" not in piece or len(piece) > MAX_PIECE_CHARS:
+        if "=" not in piece or len(piece) > MAX_PIECE_CHARS or _OTHER_SUMS.search(piece):
             continue
         for claim in _in_piece(" ".join(piece.split())):
             yield claim
@@ -72,14 +81,18 @@ def _in_piece(piece: str) -> Iterator[Claim]:
         if _CONTINUES.match(piece, match.end("right")):
             continue
         left, right = match["left"].strip(), match["right"]
+        remainder = _REMAINDER.match(piece, match.end("right"))
         try:
             value, stated = _value(left), _value(right)
+            if remainder is None:
+                holds = _agrees(value, stated, right)
+            else:
+                holds = _divides(left, stated, Fraction(remainder[1] or remainder[2]))
         except (ValueError, SyntaxError, ZeroDivisionError, RecursionError, MemoryError):
             continue
-        holds = _agrees(value, stated, right)
         if not holds and re.fullmatch(r"\d+(?:-\d+)+", left):
             continue  # pages 10-12 = 3 pages: a range, not a difference
-        yield Claim(f"{left} = {right}", holds, value)
+        yield Claim(f"{left} = {right}{remainder[0] if remainder else ''}", holds, value)
 
 
 def arithmetic(attempt: Attempt) -> Verdict:
@@ -103,13 +116,28 @@ def _agrees(value: Fraction, stated: Fraction, written: str) -> bool:
     return abs(value - stated) <= unit / 2
 
 
+def _divides(left: str, quotient: Fraction, remainder: Fraction) -> bool:
+    """Whether a division has this quotient and this remainder; ValueError where it is no division."""
+    source = _plain(left)
+    match ast.parse(source, mode="eval").body:
+        case ast.BinOp(left=dividend, op=ast.Div(), right=divisor):
+            by = _evaluate(divisor, source)
+            return _evaluate(dividend, source) == quotient * by + remainder and remainder < abs(by)
+    raise ValueError("no division")
+
+
 def _value(text: str) -> Fraction:
     """A sum of numbers, exactly. ValueError for anything else: there is no name and no call in it."""
+    source = _plain(text)
+    return _evaluate(ast.parse(source, mode="eval").body, source)
+
+
+def _plain(text: str) -> str:
+    """A sum as Python writes it."""
     plain = re.sub(r"[,$€£]", "", text).replace("^", "**")
     plain = _PERCENT.sub(r"(\1/100)", plain)
     # 007 is a number to a reader and none to Python
-    plain = re.sub(r"(?<![\d.])0+(?=\d)", "", plain)
-    return _evaluate(ast.parse(plain.strip(), mode="eval").body, plain.strip())
+    return re.sub(r"(?<![\d.])0+(?=\d)", "", plain).strip()
 
 
 def _evaluate(node: ast.expr, source: str) -> Fraction:

@@ -10,40 +10,23 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import secrets
-import signal
-import subprocess
-import sys
-import tempfile
 import textwrap
 from pathlib import Path
 from typing import Any
 
 from molt_magic.errors import ConfigError
 from molt_magic.types import Attempt, Verdict
+from molt_magic.validators.child import said_by_child
+from molt_magic.validators.plan import Plan, planned
 from molt_magic.validators.rules import Rule, accept, refuse, text_of
 from molt_magic.validators.text import python_code
 
 TIME_S = 5.0
-MEMORY_BYTES = 2_000_000_000  # address space; numpy with many threads reserves far more than it uses
-FILE_BYTES = 10_000_000
 
-# Runs in the child. It limits itself before it runs anything, keeps the real output for its own last word, and says that
-# word only after the tests: an answer that exits early has not passed.
+# Runs in the child. It keeps the real output for its own last word, and says that word only after the tests: an answer that
+# exits early has not passed.
 _DRIVER = """
-import json, os, sys
-job = json.loads(sys.stdin.buffer.read())
-sys.stdin = open(os.devnull)
-try:
-    import resource
-    for limit, value in job["limits"].items():
-        try:
-            resource.setrlimit(getattr(resource, limit), (value, value))
-        except (AttributeError, ValueError, OSError):
-            pass
-except ImportError:
-    pass
 report = os.dup(1)
 quiet = os.open(os.devnull, os.O_WRONLY)
 os.dup2(quiet, 1)
@@ -54,8 +37,11 @@ try:
     exec(compile(job["code"], "<answer>", "exec"), space)
     part = "tests"
     exec(compile(job["tests"], "<tests>", "exec"), space)
-    if job["call"]:
-        space[job["call"]]()
+    for name in job["functions"]:
+        space[name]()
+    for name in job["cases"]:
+        from unittest import defaultTestLoader
+        defaultTestLoader.loadTestsFromTestCase(space[name]).debug()
     said = {"word": word}
 except BaseException as error:
     line = error.__traceback__
@@ -73,14 +59,15 @@ def executable(name: str, wanted: Any, *, time_s: float = TIME_S) -> Rule:
 
     Args:
         name: what the user called them.
-        wanted: assert statements as text, or a function without arguments whose source can be read; it runs in the
-            answer's namespace and sees nothing of the notebook's, so it imports what it uses.
+        wanted: assert statements, functions test_* or classes of unittest as text, or a function without arguments whose
+            source can be read; it runs in the answer's namespace and sees nothing of the notebook's, so it imports what
+            it uses.
         time_s: wall time for all of it, in seconds.
 
     Raises:
-        ConfigError: neither of the two, or tests that do not parse.
+        ConfigError: neither of the two, tests that do not parse, or tests that test nothing.
     """
-    source, call = _tests(name, wanted)
+    plan = _tests(name, wanted)
 
     def rule(attempt: Attempt) -> Verdict:
         try:
@@ -89,36 +76,21 @@ def executable(name: str, wanted: Any, *, time_s: float = TIME_S) -> Rule:
             return refuse(f"not Python: {error.msg} (line {error.lineno})")
         except ValueError as error:
             return refuse(str(error))
-        return run(code, source, call=call, time_s=time_s)
+        return run(code, plan, time_s=time_s)
 
     return rule
 
 
-def run(code: str, test_source: str, *, call: str = "", time_s: float = TIME_S) -> Verdict:
-    """Run code, then tests, then `call`, in a child; the verdict is a refusal with the first exception, or accepts."""
+def run(code: str, tests: Plan | str, *, time_s: float = TIME_S) -> Verdict:
+    """Run code, then tests, in a child; the verdict is a refusal with the first exception, or accepts."""
     word = secrets.token_hex(16)
-    seconds = max(1, int(time_s) + 1)
-    limits = {"RLIMIT_AS": MEMORY_BYTES, "RLIMIT_CPU": seconds, "RLIMIT_FSIZE": FILE_BYTES, "RLIMIT_CORE": 0}
-    job = json.dumps({"code": code, "tests": test_source, "call": call, "word": word, "limits": limits})
-    with tempfile.TemporaryDirectory(prefix="molt-tests-", ignore_cleanup_errors=True) as folder:
-        # Windows cannot start Python without this one; elsewhere nothing is passed on, keys least of all
-        environment = {"SYSTEMROOT": os.environ["SYSTEMROOT"]} if "SYSTEMROOT" in os.environ else {}
-        process = subprocess.Popen(  # noqa: S603  our own interpreter; running the answer is what was asked for by name
-            [sys.executable, "-I", "-c", _DRIVER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env=environment,
-            start_new_session=True,
-        )
-        try:
-            out, _ = process.communicate(job.encode(), timeout=time_s)
-        except subprocess.TimeoutExpired:
-            return refuse(f"the tests did not end within {time_s:g} s")
-        finally:
-            _end(process)
-    return _read(out, word, process.returncode)
+    plan = Plan(tests) if isinstance(tests, str) else tests
+    job = {"code": code, "tests": plan.source, "functions": plan.functions, "cases": plan.cases, "word": word}
+    try:
+        out, returncode = said_by_child(_DRIVER, job, time_s=time_s)
+    except TimeoutError:
+        return refuse(f"the tests did not end within {time_s:g} s")
+    return _read(out, word, returncode)
 
 
 def _read(out: bytes, word: str, returncode: int | None) -> Verdict:
@@ -136,23 +108,7 @@ def _read(out: bytes, word: str, returncode: int | None) -> Verdict:
     return refuse(f"{said.get('error', 'failed')}{message}{where}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the child and whatever it started."""
-    if hasattr(os, "killpg"):
-        try:
-            os.killpg(process.pid, signal.SIGKILL)  # it leads its own group
-        except (ProcessLookupError, PermissionError):
-            process.kill()
-    else:
-        process.kill()
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
-
-
-def _tests(name: str, wanted: Any) -> tuple[str, str]:
-    """(source, name of the function to call afterwards or an empty string)"""
+def _tests(name: str, wanted: Any) -> Plan:
     what = f"Validator tests:{name}"
     if isinstance(wanted, Path):
         raise ConfigError(f"{what}: {name!r} is a path.", fix=f"Read it: {name} = {name}.read_text().")
@@ -178,4 +134,4 @@ def _tests(name: str, wanted: Any) -> tuple[str, str]:
         compile(source, f"<{name}>", "exec")
     except (SyntaxError, ValueError) as error:
         raise ConfigError(f"{what}: the tests do not parse: {error}.", fix="Mend them.") from None
-    return source, call
+    return planned(what, source, call)

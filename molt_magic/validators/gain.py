@@ -12,7 +12,7 @@ from molt_magic.embed import Embedder
 from molt_magic.types import Attempt, Checking, Request, Verdict
 from molt_magic.validators.learned import AnswerModel, Floats, answer_features
 from molt_magic.validators.rules import text_of
-from molt_magic.validators.sampling import final_answer
+from molt_magic.validators.sampling import final
 from molt_magic.validators.second import opinion
 
 TRUST = (1.0, 0.75, 0.5, 0.25, 0.0)  # in what an answer tells of another model: full, where both fail on the same prompts
@@ -109,7 +109,7 @@ class GainCheck:
             other, missing = yield from opinion(known.second, attempt)
             if other is None:
                 return self._accept(missing)
-            same = np.array([other == final_answer(text)])
+            same = np.array([other.same(final(text))])
         predicted = self.predicted(request, (known.first, known.above))
         features = gain_features(answer_features([request.prompt], [text], self.embedder), predicted[None, :], same)
         gain, worth = float(known(features)[0]), self.price * self.cost(request, known.above)

@@ -14,7 +14,7 @@ from molt_magic.embed import Embedder
 from molt_magic.types import Attempt, Call, Checking, Completion, Request, Verdict
 from molt_magic.validators.arithmetic import arithmetic
 from molt_magic.validators.rules import is_no_refusal, text_of
-from molt_magic.validators.sampling import final_answer
+from molt_magic.validators.sampling import final, final_answer
 from molt_magic.validators.second import opinion
 
 Floats = npt.NDArray[np.float64]
@@ -184,7 +184,7 @@ class LearnedCheck:
             other, missing = yield from opinion(learned.second, attempt)
             if other is None:
                 return self._abstain(missing)
-            same = np.array([other == final_answer(text)])
+            same = np.array([other.same(final(text))])
         predicted = np.array([self.predicted(request, call.model)])
         features = joined(answer_features([request.prompt], [text], self.embedder), predicted, same)
         good = float(learned.answers(features)[0])

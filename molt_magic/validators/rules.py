@@ -89,11 +89,12 @@ def is_python(attempt: Attempt) -> Verdict:
 
 
 # An answer that declines says so in its first words. Apostrophes are made straight before the match.
-_NOT = r"(?:can(?:no|')t|unable|not able|won't)"
+_CANNOT = r"can(?:no|')t(?! help (?:but|\w+ing)\b)"  # "I can't help but like it" declines nothing
+_NOT = rf"(?:{_CANNOT}|unable|not able|won't)"
 _DECLINES = re.compile(
     rf"^\W*(?:(?:i'?m|i am) (?:really |very |so )?(?:sorry|afraid)\b[^.!\n]{{0,40}}?{_NOT}"
     rf"|(?:sorry|i apologi[sz]e|unfortunately)\b[^.!\n]{{0,40}}?\bi(?:'m| am)? ?{_NOT}"
-    r"|i (?:can(?:no|')t|won't|will not|am unable to|am not able to|must decline to|do not feel comfortable)"
+    rf"|i(?: (?:{_CANNOT}|won't|will not|must decline to|do not feel comfortable)|(?: am|'m) (?:unable|not able) to)"
     r" ?(?:assist|help|provide|comply|answer|fulfil|do that|do this|engage|discuss|create|write|generate)"
     rf"|as an ai(?: language)?(?: model| assistant)?,? (?:i|my)\b[^.\n]{{0,40}}?(?:{_NOT}|don't|do not)"
     r"|(?:es tut mir leid|tut mir leid|leider)\b[^.!\n]{0,30}?\bkann ich\b"
@@ -109,19 +110,6 @@ def is_no_refusal(attempt: Attempt) -> Verdict:
         return refuse("stopped by a content filter")
     found = _DECLINES.match(text_of(attempt)[:400].replace("\u2019", "'"))
     return refuse(f"declines: {found[0].strip()!r}") if found else accept("does not decline", None)
-
-
-def regex(pattern: str) -> Rule:
-    """The pattern is found somewhere in the answer (`re.search`); anchor it with ^ and $ for all of it."""
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"Validator regex:{pattern} is not a regular expression: {error}.", fix="Mend the pattern.") from None
-
-    def rule(attempt: Attempt) -> Verdict:
-        return accept("matches") if compiled.search(text_of(attempt)) else refuse(f"no match for {pattern!r}")
-
-    return rule
 
 
 _RANGE = re.compile(r"(\d*)-(\d*)\s*(words|chars)?$")
