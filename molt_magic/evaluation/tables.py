@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from molt_magic.errors import InputError
@@ -71,20 +72,22 @@ def from_log(orch: HasLog, *, session: str | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    given: dict[tuple[str, str], list[tuple[Logged, Answer]]] = {}
-    for decision in read(orch.log):
+    given: dict[tuple[str, str], list[tuple[int, Logged, Answer]]] = {}
+    for number, decision in enumerate(read(orch.log)):
         if not decision.prompt or decision.status == "planned":
             continue
         for answer in decision.answers:
             if answer.error is None:
-                given.setdefault((decision.prompt_hash, answer.model), []).append((decision, answer))
-    rows = []
-    for pairs in given.values():
-        said = words([answer for _, answer in pairs])
-        mine = [word for word in said if word[0] and session in (None, pairs[word[1]][0].session)]
+                given.setdefault((decision.prompt_hash, answer.model), []).append((number, decision, answer))
+    found: list[tuple[int, tuple[Any, ...]]] = []
+    for answered in given.values():
+        said = words([answer for _, _, answer in answered])
+        mine = [word for word in said if word[0] and session in (None, answered[word[1]][1].session)]
         if mine:
             _, place, answer = max(mine)
-            rows.append(_row(pairs[place][0], answer))
+            first = min(answered[word[1]][0] for word in mine)
+            found.append((first, _row(answered[place][1], answer)))
+    rows = [row for _, row in sorted(found, key=itemgetter(0))]  # whatever other sessions asked before
     return read_outcomes(pd.DataFrame(rows, columns=list(_COLUMNS)))
 
 

@@ -186,6 +186,16 @@ def test_the_log_gives_marked_answers_and_refused_ones(orchestrator: MakeOrchest
     assert evaluation.from_log(orch, session="another").empty
 
 
+def test_the_order_of_a_session_s_outcomes_is_its_own_whatever_others_asked(orchestrator: MakeOrchestrator) -> None:
+    prompts = ["one?", "two?", "three?"]
+    other = orchestrator({"small": "x"})
+    other.route(prompts[2], model="small", cache=False)
+    own = orchestrator({"small": "x"})
+    for prompt in prompts:
+        own.feedback(own.route(prompt, model="small", cache=False).decision.decision_id, 1.0)
+    assert evaluation.from_log(own, session=own.session)["prompt"].tolist() == prompts
+
+
 def test_a_mark_on_an_answer_from_the_cache_is_one_on_the_paid_answer(orchestrator: MakeOrchestrator) -> None:
     orch = orchestrator({"small": "50", "big": "42"})
     paid, again = (orch.route("What is a median?", strategy="direct", model="small") for _ in range(2))
