@@ -61,6 +61,15 @@ def scalar(value: Any) -> Any:
     return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
 
 
+def half_at(text: str) -> int | None:
+    """Where a text holds half of a character (a lone surrogate), which UTF-8 cannot; None: nowhere."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
+
+
 def plain_message(message: Message) -> list[Any]:
     """A message as a `plain` part of a key. Raises InputError."""
     content = message.content if isinstance(message.content, str) else plain(message.content)

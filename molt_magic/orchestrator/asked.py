@@ -14,7 +14,7 @@ from molt_magic.orchestrator.budget import Refusal, RunAccount
 from molt_magic.orchestrator.threads import Threads
 from molt_magic.providers import Exchanger
 from molt_magic.result import Result
-from molt_magic.types import Check, OnEvent, Request, Situation
+from molt_magic.types import Check, Message, OnEvent, Request, Situation
 
 DEFAULT_CHECKS = ("nonempty", "refusal")  # a cascade without checks would never climb
 
@@ -35,6 +35,7 @@ class Asked:
     recorded: bool
     log: bool
     turn: tuple[str, str] | None  # thread and key of the turn
+    brought: tuple[Message, ...]  # what it says itself, behind the history of its thread and without system messages
     cell_id: str | None
     on_event: OnEvent | None
     decision_id: str = ""  # of the row that it will be, where that was given beforehand
@@ -81,9 +82,10 @@ def read(
         )
     # without a cell to replace the turn of, a question is a new turn
     key = "" if thread is None else cell_id or record.new_id()
+    history = threads.history(thread, key) if isinstance(thread, str) else ()
     request = question.read(
         prompt,
-        history=threads.history(thread, key) if isinstance(thread, str) else (),
+        history=history,
         system=system,
         strategy=strategy,
         task=task,
@@ -110,4 +112,5 @@ def read(
     checks = checks or (DEFAULT_CHECKS if name == "cascade" else ())
     log = log and not recorded and settings.log.enabled
     turn = (thread, key) if thread else None
-    return Asked(request, name, checks, namespace or {}, cache, dry_run, recorded, log, turn, cell_id, on_event)
+    brought = tuple([m for m in request.messages if m.role != "system"])[len(history) :] if thread else ()
+    return Asked(request, name, checks, namespace or {}, cache, dry_run, recorded, log, turn, brought, cell_id, on_event)

@@ -12,6 +12,7 @@ from pathlib import Path
 from molt_magic.errors import StoreError
 from molt_magic.files import make_folder
 from molt_magic.lock import locked
+from molt_magic.serial import half_at
 
 logger = logging.getLogger("molt_magic")
 
@@ -110,8 +111,6 @@ def _example(line: bytes) -> Example:
         raise ValueError(f"was written by a newer molt_magic (version {version}, this one knows {VERSION})")
     if not isinstance(text, str) or not isinstance(task, str | None):
         raise ValueError("is no example")
-    try:
-        f"{text}{task}".encode()
-    except UnicodeEncodeError:
-        raise ValueError("holds half of a character (a lone surrogate)") from None
+    if half_at(f"{text}{task}") is not None:
+        raise ValueError("holds half of a character (a lone surrogate)")
     return text, task

@@ -13,7 +13,7 @@ from typing import Any
 from molt_magic.catalog import Catalog
 from molt_magic.context import paired
 from molt_magic.errors import InputError, UnknownName
-from molt_magic.serial import scalar
+from molt_magic.serial import half_at, scalar
 from molt_magic.strategies import NAMES
 from molt_magic.types import Message, Request
 
@@ -115,13 +115,11 @@ def messages_of(prompt: Prompt) -> tuple[Message, ...]:
 
 def _writable(text: str) -> None:
     """No provider takes half of a surrogate pair: JSON in UTF-8 cannot hold it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
+    if (at := half_at(text)) is not None:
         raise InputError(
-            f"The text holds half of a character at position {error.start} (a lone surrogate).",
+            f"The text holds half of a character at position {at} (a lone surrogate).",
             fix='Clean it first: text.encode("utf-8", "replace").decode().',
-        ) from None
+        )
 
 
 def _message(given: object) -> Message:

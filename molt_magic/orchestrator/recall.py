@@ -89,14 +89,14 @@ async def recall(strategy: str, situation: Situation, *, engine: Engine, trace: 
     )
 
 
-def keep(strategy: str, situation: Situation, choice: Choice, *, engine: Engine, trace: Trace) -> None:
+def keep(situation: Situation, choice: Choice, *, engine: Engine, trace: Trace) -> None:
     """Store an accepted answer, for the call that gave it and for the whole question."""
     answer = choice.attempt
-    if answer is None or not trace.writes_cache or choice.best_effort or answer.planned:
+    keys = trace.question
+    if answer is None or keys is None or not trace.writes_cache or choice.best_effort or answer.planned:
         return
     call = [key] if (key := trace.keys.get(answer.index)) is not None else []
     if answer.cache in ("miss", "off") and not choice.reason.startswith(EXPLORED):  # the next time the strategy decides
-        keys = trace.question or question_keys(strategy, situation, engine)
         prompt = situation.request.prompt if keys.scope else None
         engine.store(keys.whole, answer, scope=keys.scope, prompt=prompt, also=call)
     elif call:

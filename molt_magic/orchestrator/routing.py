@@ -313,10 +313,10 @@ class Routing:
             self._explored_usd += decision.cost_usd or 0.0
         if answer is not None and answer.completion is not None and answer.ok and not answer.planned:
             if asked.situation is not None:
-                keep(asked.strategy, asked.situation, choice, engine=self._parts.engine, trace=trace)
+                keep(asked.situation, choice, engine=self._parts.engine, trace=trace)
             if asked.turn is not None:
                 said = Message("assistant", answer.completion.text, answer.completion.tool_calls)
-                self._threads.record(*asked.turn, asked.request.messages, said)
+                self._threads.record(*asked.turn, (*asked.brought, said))
         completion = None if answer is None else answer.completion
         return Result(
             decision=decision,

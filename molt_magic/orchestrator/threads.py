@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 
 from molt_magic.context import Turn, paired
 from molt_magic.errors import UnknownName
 from molt_magic.types import Message
-
-MOST_ASKED = 4096  # questions, the last ones, of which is known how much history they were given
 
 
 class Threads:
@@ -17,7 +14,6 @@ class Threads:
 
     def __init__(self) -> None:
         self._turns: dict[str, dict[str, Turn]] = {}
-        self._asked: dict[tuple[str, str], int] = {}  # thread and turn -> messages of history that its question was given
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -41,22 +37,12 @@ class Threads:
                 if turn_key == key:
                     break
                 found += turn
-            history = paired(found)
-            self._note(name, key, len(history))
-            return history
+            return paired(found)
 
-    def record(self, name: str, key: str, messages: Sequence[Message], answer: Message) -> None:
-        """Add the turn `key`, or replace it where it stands.
-
-        Args:
-            messages: of the request: the history that this turn's question was given, and after it what the question brought.
-            answer: what came of it.
-        """
-        spoken = tuple(message for message in messages if message.role != "system")
+    def record(self, name: str, key: str, turn: Turn) -> None:
+        """Add the turn `key`, what its question brought and what came of it, or replace it where it stands."""
         with self._lock:
-            # by what it was given: by now the thread may have been reset, or have another turn
-            brought = spoken[self._asked.get((name, key), 0) :]
-            self._turns.setdefault(name, {})[key] = (*brought, answer)
+            self._turns.setdefault(name, {})[key] = turn
 
     def reset(self, name: str | None = None) -> int:
         """Forget one conversation, or all; returns how many. Raises UnknownName."""
@@ -69,10 +55,3 @@ class Threads:
                 raise UnknownName("thread", name, self._turns)
             del self._turns[name]
             return 1
-
-    def _note(self, name: str, key: str, count: int) -> None:
-        """Keep how much history a question was given. Most are recorded soon; those that fail never are."""
-        self._asked.pop((name, key), None)
-        self._asked[name, key] = count
-        if len(self._asked) > MOST_ASKED:
-            del self._asked[next(iter(self._asked))]

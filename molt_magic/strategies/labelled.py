@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from molt_magic.errors import InputError
+from molt_magic.serial import half_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,11 +60,9 @@ def _pair(number: int, row: Any) -> Example:
     name = "" if nothing else str(task).strip()
     if not nothing and not name:
         raise InputError(f"The task of example {number} is empty.", fix="Say None where a text is none of the tasks.")
-    try:
-        f"{text}{name}".encode()
-    except UnicodeEncodeError:
+    if half_at(f"{text}{name}") is not None:
         raise InputError(
             f"Example {number} holds half of a character (a lone surrogate).",
             fix='Mend the text: text.encode("utf-8", "replace").decode().',
-        ) from None
+        )
     return text, name or None

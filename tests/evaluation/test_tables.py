@@ -16,15 +16,21 @@ from tests.conftest import MakeOrchestrator
 from tests.evaluation.synthetic import repeated, table
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_a_file_of_every_kind_says_the_same(ending: str, tmp_path: Path) -> None:
-    given, path = table(6), tmp_path / f"outcomes.{ending}"
-    if ending == "csv":
+def written(given: pd.DataFrame, path: Path) -> Path:
+    """A table in a file of the kind that its ending says."""
+    if path.suffix == ".csv":
         given.to_csv(path, index=False)
-    elif ending == "jsonl":
+    elif path.suffix == ".jsonl":
         given.to_json(path, orient="records", lines=True)
     else:
         given.to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_file_of_every_kind_says_the_same(ending: str, tmp_path: Path) -> None:
+    given = table(6)
+    path = written(given, tmp_path / f"outcomes.{ending}")
     pd.testing.assert_frame_equal(evaluation.read_outcomes(path), evaluation.read_outcomes(given))
 
 
@@ -36,13 +42,7 @@ _TEXTS = ["007", "7", "1", "0", "1.0", "1e5", "None", "null", "NA", "nan", "n/a"
 def test_text_in_a_file_stays_as_it_is_written(category: str, ending: str, tmp_path: Path) -> None:
     given = pd.DataFrame({"prompt_id": _TEXTS, "prompt": _TEXTS, "prompt_short": _TEXTS, "model": _TEXTS, category: _TEXTS})
     given = given.assign(response=[None, *_TEXTS[1:]], score=[None, *[0.5] * (len(_TEXTS) - 1)], cost_usd=0.1)
-    path = tmp_path / f"outcomes.{ending}"
-    if ending == "csv":
-        given.to_csv(path, index=False)
-    elif ending == "jsonl":
-        given.to_json(path, orient="records", lines=True)
-    else:
-        given.to_parquet(path)
+    path = written(given, tmp_path / f"outcomes.{ending}")
     found = evaluation.read_outcomes(path)
     for name in ("prompt_id", "prompt", "prompt_short", "model", "task"):
         assert found[name].tolist() == _TEXTS

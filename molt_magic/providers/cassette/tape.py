@@ -255,7 +255,7 @@ def _recording(line: Mapping[str, Any]) -> Recording:
         raise ValueError("no messages")
     if not all(isinstance(value, int) for value in line["usage"].values()):
         raise ValueError("no counts of tokens")
-    if not math.isfinite(float(line.get("latency_s") or 0.0)) or not math.isfinite(float(line.get("ttft_s") or 0.0)):
+    if not all(math.isfinite(float(line.get(name) or 0.0)) for name in _TIMES):
         raise ValueError("no seconds")
     return Recording(
         key=line["key"],
